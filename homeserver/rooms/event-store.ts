@@ -1,0 +1,118 @@
+/**
+ * Stored events by id, through a bounded cache. Events are immutable but for two things the log
+ * tells the cache of: an outlier taking its place, and a redaction.
+ */
+import { LRUCache } from 'lru-cache';
+import type { Pdu } from '../../spec/event.ts';
+import type { EventId } from '../../spec/identifiers.ts';
+import type { Db } from '../storage/database.ts';
+import { type EventRecord, eventsById, eventsByNid } from '../storage/events.ts';
+import { eventFromStorage, type StoredEvent } from './stored-event.ts';
+
+export const storedEventFrom = (record: EventRecord): StoredEvent => ({
+  nid: record.event_nid,
+  roomNid: record.room_nid,
+  event: eventFromStorage(record.event_id, record.room_id, JSON.parse(record.json) as Pdu),
+  streamPos: record.stream_pos ?? undefined,
+  backfillPos: record.backfill_pos,
+  snapshotBefore: record.snapshot_before ?? undefined,
+  snapshotAfter: record.snapshot_after ?? undefined,
+  replacesNid: record.replaces_nid ?? undefined,
+  rejectedReason: record.rejected_reason ?? undefined,
+  softFailed: record.soft_failed,
+  redactedByNid: record.redacted_by_nid ?? undefined,
+  senderDevice: record.sender_device ?? undefined,
+  txnId: record.txn_id ?? undefined,
+});
+
+export interface EventStoreOptions {
+  readonly maxEvents?: number;
+}
+
+export class EventStore {
+  readonly #db: Db;
+  readonly #byNid: LRUCache<number, StoredEvent>;
+  readonly #nidById: LRUCache<EventId, number>;
+
+  constructor(db: Db, { maxEvents = 20_000 }: EventStoreOptions = {}) {
+    this.#db = db;
+    this.#byNid = new LRUCache({ max: maxEvents });
+    this.#nidById = new LRUCache({ max: maxEvents });
+  }
+
+  /** Puts a committed event in the cache, in place of what was known of it. */
+  remember(stored: StoredEvent): void {
+    this.#byNid.set(stored.nid, stored);
+    this.#nidById.set(stored.event.eventId, stored.nid);
+  }
+
+  /** Takes rows just read from the database; a cached event is newer or the same, and is kept. */
+  adopt(records: readonly EventRecord[]): StoredEvent[] {
+    return records.map((record) => {
+      const cached = this.#byNid.get(record.event_nid);
+      if (cached !== undefined) return cached;
+      const stored = storedEventFrom(record);
+      this.remember(stored);
+      return stored;
+    });
+  }
+
+  cached(nid: number): StoredEvent | undefined {
+    return this.#byNid.get(nid);
+  }
+
+  cachedById(eventId: EventId): StoredEvent | undefined {
+    const nid = this.#nidById.get(eventId);
+    return nid === undefined ? undefined : this.#byNid.get(nid);
+  }
+
+  async byNid(roomNid: number, nid: number): Promise<StoredEvent | undefined> {
+    return this.#byNid.get(nid) ?? (await this.manyByNid(roomNid, [nid])).get(nid);
+  }
+
+  async manyByNid(roomNid: number, nids: Iterable<number>): Promise<Map<number, StoredEvent>> {
+    const found = new Map<number, StoredEvent>();
+    const missing: number[] = [];
+    for (const nid of nids) {
+      const cached = this.#byNid.get(nid);
+      if (cached === undefined) missing.push(nid);
+      else found.set(nid, cached);
+    }
+    if (missing.length > 0) {
+      for (const stored of this.adopt(await eventsByNid(this.#db, roomNid, missing))) {
+        found.set(stored.nid, stored);
+      }
+    }
+    return found;
+  }
+
+  async byId(eventId: EventId): Promise<StoredEvent | undefined> {
+    return (await this.manyById([eventId])).get(eventId);
+  }
+
+  /** Events this server has, whatever their standing: outliers and rejected ones included. */
+  async manyById(eventIds: Iterable<EventId>): Promise<Map<EventId, StoredEvent>> {
+    const found = new Map<EventId, StoredEvent>();
+    const missing: EventId[] = [];
+    for (const eventId of eventIds) {
+      const cached = this.cachedById(eventId);
+      if (cached === undefined) missing.push(eventId);
+      else found.set(eventId, cached);
+    }
+    if (missing.length > 0) {
+      for (const stored of this.adopt(await eventsById(this.#db, missing))) {
+        found.set(stored.event.eventId, stored);
+      }
+    }
+    return found;
+  }
+
+  forget(nid: number): void {
+    this.#byNid.delete(nid);
+  }
+
+  clear(): void {
+    this.#byNid.clear();
+    this.#nidById.clear();
+  }
+}

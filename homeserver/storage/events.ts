@@ -1,0 +1,167 @@
+/** Reading events, and the heads and names of rooms. Writing is the log's: event-section.ts. */
+import type { EventId, RoomId } from '../../spec/identifiers.ts';
+import type { Db } from './database.ts';
+
+/** A row of `events` with the name of its room. */
+export interface EventRecord {
+  event_nid: number;
+  room_nid: number;
+  room_id: RoomId;
+  event_id: EventId;
+  stream_pos: number | null;
+  backfill_pos: number;
+  snapshot_before: number | null;
+  snapshot_after: number | null;
+  replaces_nid: number | null;
+  rejected_reason: string | null;
+  soft_failed: boolean;
+  redacted_by_nid: number | null;
+  sender_device: string | null;
+  txn_id: string | null;
+  json: string;
+}
+
+const columns = `e.event_nid, e.room_nid, r.room_id, e.event_id, e.stream_pos, e.backfill_pos,
+  e.snapshot_before, e.snapshot_after, e.replaces_nid, e.rejected_reason, e.soft_failed,
+  e.redacted_by_nid, e.sender_device, e.txn_id, e.json`;
+
+/** In no particular order; absent ones are left out. */
+export const eventsByNid = async (
+  db: Db,
+  roomNid: number,
+  nids: readonly number[],
+): Promise<EventRecord[]> => {
+  const { rows } = await db.query<EventRecord>({
+    name: 'events-by-nid',
+    text: `SELECT ${columns} FROM events e JOIN rooms r USING (room_nid)
+      WHERE e.room_nid = $1 AND e.event_nid = ANY($2::bigint[])`,
+    values: [roomNid, nids],
+  });
+  return rows;
+};
+
+/** In no particular order; absent ones are left out. Uses index events_event_id. */
+export const eventsById = async (
+  db: Db,
+  eventIds: readonly EventId[],
+): Promise<EventRecord[]> => {
+  const { rows } = await db.query<EventRecord>({
+    name: 'events-by-id',
+    text: `SELECT ${columns} FROM events e JOIN rooms r USING (room_nid)
+      WHERE e.event_id = ANY($1::text[])`,
+    values: [eventIds],
+  });
+  return rows;
+};
+
+/** A place in a room's timeline: between the event at this place and the next. */
+export interface TimelinePlace {
+  readonly streamPos: number;
+  readonly backfillPos: number;
+}
+
+/**
+ * Timeline events with `after < place <= upTo`, nearest to `upTo` first when `backwards`, nearest to
+ * `after` first otherwise. Rejected and soft-failed events are not in the timeline. Uses index
+ * events_timeline.
+ */
+export const timelineBetween = async (
+  db: Db,
+  roomNid: number,
+  after: TimelinePlace,
+  upTo: TimelinePlace,
+  direction: 'backwards' | 'forwards',
+  limit: number,
+): Promise<EventRecord[]> => {
+  const order = direction === 'backwards' ? 'DESC' : 'ASC';
+  const { rows } = await db.query<EventRecord>({
+    name: `timeline-${direction}`,
+    text: `SELECT ${columns} FROM events e JOIN rooms r USING (room_nid)
+      WHERE e.room_nid = $1 AND e.stream_pos IS NOT NULL
+        AND (e.stream_pos, e.backfill_pos) > ($2, $3)
+        AND (e.stream_pos, e.backfill_pos) <= ($4, $5)
+        AND e.rejected_reason IS NULL AND NOT e.soft_failed
+      ORDER BY e.stream_pos ${order}, e.backfill_pos ${order} LIMIT $6`,
+    values: [roomNid, after.streamPos, after.backfillPos, upTo.streamPos, upTo.backfillPos, limit],
+  });
+  return rows;
+};
+
+/**
+ * The last `limit` timeline events of each room at or below a position, in timeline order, and
+ * whether there are earlier ones within `after < place`.
+ */
+export const latestByRoom = async (
+  db: Db,
+  roomNids: readonly number[],
+  upToPos: number,
+  limit: number,
+): Promise<EventRecord[]> => {
+  const { rows } = await db.query<EventRecord>({
+    name: 'timeline-latest-by-room',
+    text: `SELECT ${columns} FROM unnest($1::bigint[]) AS wanted (room_nid)
+      JOIN rooms r USING (room_nid)
+      CROSS JOIN LATERAL (
+        SELECT * FROM events WHERE events.room_nid = wanted.room_nid
+          AND stream_pos IS NOT NULL AND stream_pos <= $2
+          AND rejected_reason IS NULL AND NOT soft_failed
+        ORDER BY stream_pos DESC, backfill_pos DESC LIMIT $3
+      ) e
+      ORDER BY e.room_nid, e.stream_pos, e.backfill_pos`,
+    values: [roomNids, upToPos, limit],
+  });
+  return rows;
+};
+
+export interface RoomRecord {
+  room_nid: number;
+  room_id: RoomId;
+  version: string;
+  extremities: number[] | null;
+  snapshot_nid: number | null;
+}
+
+export const roomsById = async (db: Db, roomIds: readonly RoomId[]): Promise<RoomRecord[]> => {
+  const { rows } = await db.query<RoomRecord>({
+    name: 'rooms-by-id',
+    text: `SELECT r.room_nid, r.room_id, r.version, h.extremities, h.snapshot_nid
+      FROM rooms r LEFT JOIN room_heads h USING (room_nid) WHERE r.room_id = ANY($1::text[])`,
+    values: [roomIds],
+  });
+  return rows;
+};
+
+export const roomByNid = async (db: Db, roomNid: number): Promise<RoomRecord | undefined> => {
+  const { rows } = await db.query<RoomRecord>({
+    name: 'room-by-nid',
+    text: `SELECT r.room_nid, r.room_id, r.version, h.extremities, h.snapshot_nid
+      FROM rooms r LEFT JOIN room_heads h USING (room_nid) WHERE r.room_nid = $1`,
+    values: [roomNid],
+  });
+  return rows[0];
+};
+
+/** The newest transactions of a device, newest last: `[txn_id, event_id, room_id]`. */
+export const deviceTransactions = async (
+  db: Db,
+  sender: string,
+  device: string,
+  limit: number,
+): Promise<{ txn_id: string; event_id: EventId; room_id: RoomId; type: string }[]> => {
+  const { rows } = await db.query<{
+    txn_id: string;
+    event_id: EventId;
+    room_id: RoomId;
+    type: string;
+  }>({
+    name: 'device-transactions',
+    text: `SELECT * FROM (
+        SELECT e.txn_id, e.event_id, e.event_nid, r.room_id, e.type FROM events e
+        JOIN rooms r USING (room_nid)
+        WHERE e.sender = $1 AND e.sender_device = $2 AND e.txn_id IS NOT NULL
+        ORDER BY e.event_nid DESC LIMIT $3
+      ) latest ORDER BY event_nid`,
+    values: [sender, device, limit],
+  });
+  return rows;
+};

@@ -1,0 +1,116 @@
+/** Reading room states: stored snapshots, and the current state kept beside them. */
+import type { EventId, UserId } from '../../spec/identifiers.ts';
+import type { Db } from './database.ts';
+
+export interface SnapshotRecord {
+  snapshot_nid: number;
+  height: number;
+  chain: number[];
+  event_nids: number[];
+}
+
+/** All the links of a snapshot's chain, in no particular order. */
+export const snapshotChain = async (
+  db: Db,
+  roomNid: number,
+  snapshotNid: number,
+): Promise<SnapshotRecord[]> => {
+  const { rows } = await db.query<SnapshotRecord>({
+    name: 'snapshot-chain',
+    text: `SELECT link.snapshot_nid, link.height, link.chain, link.event_nids
+      FROM state_snapshots wanted JOIN state_snapshots link
+        ON link.room_nid = wanted.room_nid AND link.snapshot_nid = ANY(wanted.chain)
+      WHERE wanted.room_nid = $1 AND wanted.snapshot_nid = $2`,
+    values: [roomNid, snapshotNid],
+  });
+  return rows;
+};
+
+export interface StateEventRecord {
+  event_nid: number;
+  event_id: EventId;
+  type: string;
+  state_key: string;
+  membership: string | null;
+}
+
+/** What a snapshot needs to know of its events. */
+export const stateEventsByNid = async (
+  db: Db,
+  roomNid: number,
+  nids: readonly number[],
+): Promise<StateEventRecord[]> => {
+  const { rows } = await db.query<StateEventRecord>({
+    name: 'state-events-by-nid',
+    text: `SELECT event_nid, event_id, type, state_key, membership FROM events
+      WHERE room_nid = $1 AND event_nid = ANY($2::bigint[])`,
+    values: [roomNid, nids],
+  });
+  return rows;
+};
+
+/** The current state events of these rooms, by nid. */
+export const currentStateNids = async (
+  db: Db,
+  roomNids: readonly number[],
+): Promise<{ room_nid: number; event_nid: number; type: string; state_key: string }[]> => {
+  const { rows } = await db.query<{
+    room_nid: number;
+    event_nid: number;
+    type: string;
+    state_key: string;
+  }>({
+    name: 'current-state-nids',
+    text: `SELECT room_nid, event_nid, type, state_key FROM current_state
+      WHERE room_nid = ANY($1::bigint[])`,
+    values: [roomNids],
+  });
+  return rows;
+};
+
+export interface StateChangeRecord {
+  stream_pos: number;
+  type: string;
+  state_key: string;
+  event_nid: number;
+}
+
+/** Changes of a room's current state with `after < position <= upTo`, oldest first. */
+export const stateChangesBetween = async (
+  db: Db,
+  roomNid: number,
+  after: number,
+  upTo: number,
+): Promise<StateChangeRecord[]> => {
+  const { rows } = await db.query<StateChangeRecord>({
+    name: 'state-changes-between',
+    text: `SELECT stream_pos, type, state_key, event_nid FROM state_changes
+      WHERE room_nid = $1 AND stream_pos > $2 AND stream_pos <= $3 ORDER BY stream_pos`,
+    values: [roomNid, after, upTo],
+  });
+  return rows;
+};
+
+export interface UserRoomRecord {
+  user_id: UserId;
+  room_nid: number;
+  room_id: string;
+  membership: string;
+  event_nid: number;
+  stream_pos: number;
+  membership_pos: number;
+  forgotten: boolean;
+  stripped_state: string | null;
+}
+
+/** Every room a user has had to do with, forgotten ones included. */
+export const roomsOfUser = async (db: Db, userId: UserId): Promise<UserRoomRecord[]> => {
+  const { rows } = await db.query<UserRoomRecord>({
+    name: 'rooms-of-user',
+    text: `SELECT u.user_id, u.room_nid, r.room_id, u.membership, u.event_nid, u.stream_pos,
+        u.membership_pos, u.forgotten, u.stripped_state
+      FROM user_rooms u JOIN rooms r USING (room_nid) WHERE u.user_id = $1`,
+    values: [userId],
+  });
+  return rows;
+};
