@@ -11,7 +11,7 @@ const ps = async (pid: number, column: string): Promise<string | undefined> =>
     () => undefined,
   );
 
-/** True as well for processes of other users; false for a zombie's parent to reap is not attempted. */
+/** True as well for processes of other users. */
 export const isAlive = (pid: number): boolean => {
   try {
     process.kill(pid, 0);
@@ -44,6 +44,8 @@ export const startIdentity = async (pid: number): Promise<string | undefined> =>
 export const isPostgresIn = async (pid: number, clusterFolder: string): Promise<boolean> => {
   if (!isAlive(pid)) return false;
   if (process.platform === 'linux') {
+    const program = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '');
+    if (program.trim() !== 'postgres') return false;
     return readlink(`/proc/${pid}/cwd`).then(
       (folder) => folder === clusterFolder,
       // Another user's process: told apart by its command line, which anyone may read.

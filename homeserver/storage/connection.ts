@@ -1,0 +1,66 @@
+/** Builds the connection pool so that a lost database costs the statements in flight, never the process. */
+import knex from 'knex';
+import pg from 'pg';
+import type { Logger } from '../ops/logger.ts';
+import { Database } from './database.ts';
+
+export interface ConnectionOptions {
+  /** How to reach the database: `connectionString`, or `host` (a folder for a socket) and so on. */
+  readonly connection: Pick<
+    pg.ClientConfig,
+    'connectionString' | 'host' | 'port' | 'user' | 'password' | 'database' | 'ssl'
+  >;
+  readonly poolSize: number;
+  /** How long a statement may wait for a free connection. */
+  readonly connectTimeoutMs: number;
+  readonly logger: Logger;
+}
+
+/** Nothing connects until the first statement. */
+export const connectDatabase = (options: ConnectionOptions): Database => {
+  const { logger } = options;
+  const config: pg.PoolConfig = {
+    ...options.connection,
+    application_name: 'parley',
+    max: options.poolSize,
+    connectionTimeoutMillis: options.connectTimeoutMs,
+    idleTimeoutMillis: 30_000,
+    keepAlive: true,
+  };
+  const pool = new pg.Pool(config);
+  const lost = (error: Error) => logger.warn({ err: error }, 'lost a database connection');
+  // The pool listens to a client only while it is idle, and an unheard 'error' ends the process.
+  pool.on('connect', (client) => void client.on('error', lost));
+  pool.on('error', () => undefined);
+  const builder = knex({
+    client: 'pg',
+    connection: { ...config } as never,
+    pool: { min: 0, max: 2 },
+    acquireConnectionTimeout: options.connectTimeoutMs,
+  });
+  return new Database(pool, builder);
+};
+
+/** Codes of failures to reach the server, and of sessions the server itself cut. */
+const unreachable = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT']);
+
+/**
+ * Whether a failed statement may succeed unchanged once the database is back: it is away, starting,
+ * stopping, or cut us off. A transaction that failed so may or may not have been committed.
+ */
+export const isDatabaseAway = (error: unknown): boolean => {
+  if (!(error instanceof Error)) return false;
+  const code = 'code' in error ? String(error.code) : '';
+  // Classes 08 (connection) and 57P (operator intervention); pg itself has no code for the rest.
+  return (
+    unreachable.has(code) ||
+    code.startsWith('08') ||
+    code.startsWith('57P') ||
+    (code === '' &&
+      /^(Connection terminated|timeout exceeded when trying|Client has enc)/.test(error.message))
+  );
+};
+
+/** Whether a statement failed because the database's disk (53100) is full. */
+export const isDatabaseFull = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === '53100';
