@@ -1,0 +1,205 @@
+/**
+ * One listener's Koa application: two middleware, the outer observing and answering errors, the
+ * inner finding and running the route.
+ */
+import { randomBytes } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
+import Koa from 'koa';
+import type { Logger } from 'pino';
+import { MatrixError, matrixError } from '../../spec/errors.ts';
+import { ClientGone } from './body.ts';
+import type { ClientAddress } from './client-address.ts';
+import type { HttpMetrics } from './http-metrics.ts';
+import { stringifyWithRaw } from './raw-json.ts';
+import { Reply } from './reply.ts';
+import { HttpRequest } from './request.ts';
+import type { Route, RouteEnvironment } from './route.ts';
+import { RoutingTree } from './routing-tree.ts';
+
+/** A named set of routes that a listener may serve. */
+export interface RouteSet {
+  readonly routes: readonly Route[];
+  /** Whether web pages of any origin may call it. */
+  readonly cors: boolean;
+}
+
+export interface AppOptions {
+  readonly routeSets: readonly RouteSet[];
+  readonly environment: RouteEnvironment;
+  readonly logger: Logger;
+  /** One line at level `info` for each request. */
+  readonly accessLog: boolean;
+  readonly metrics: HttpMetrics | undefined;
+  readonly clientAddress: ClientAddress;
+  readonly draining: AbortSignal;
+}
+
+interface Served {
+  readonly route: Route;
+  readonly cors: boolean;
+}
+
+interface State {
+  request: HttpRequest;
+  operation: string;
+  /** What the answer was refused with, for the access line. */
+  errcode: string | undefined;
+  /** Until a route says otherwise, whatever any route of this listener would want. */
+  cors: boolean;
+}
+
+// https://spec.matrix.org/v1.19/client-server-api/#web-browser-clients, with the methods we add.
+const CORS_HEADERS = {
+  'Access-Control-Allow-Origin': '*',
+  'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS',
+  'Access-Control-Allow-Headers': 'X-Requested-With, Content-Type, Authorization',
+  'Access-Control-Expose-Headers': 'Retry-After, X-Request-Id',
+} as const;
+const PREFLIGHT_MAX_AGE_SECONDS = '86400';
+
+const SANE_REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
+const JSON_TYPE = 'application/json; charset=utf-8';
+/** Nobody is left to answer; the number nginx uses for it in logs. */
+const CLIENT_CLOSED_REQUEST = 499;
+
+const processPrefix = randomBytes(5).toString('hex');
+let requestCount = 0;
+
+const requestIdOf = (header: string | string[] | undefined): string =>
+  typeof header === 'string' && SANE_REQUEST_ID.test(header)
+    ? header
+    : `${processPrefix}-${(++requestCount).toString(36)}`;
+
+const setHeaders = (ctx: Koa.Context, headers: Readonly<Record<string, string>>): void => {
+  for (const name in headers) ctx.res.setHeader(name, headers[name] as string);
+};
+
+const answerJson = (ctx: Koa.Context, status: number, value: unknown): void => {
+  ctx.status = status;
+  ctx.res.setHeader('Content-Type', JSON_TYPE);
+  ctx.body = stringifyWithRaw(value);
+};
+
+const answer = (ctx: Koa.Context, value: unknown): void => {
+  if (!(value instanceof Reply)) {
+    answerJson(ctx, 200, value);
+  } else if (value.raw) {
+    ctx.status = value.status;
+    setHeaders(ctx, value.headers);
+    ctx.body = value.body;
+  } else {
+    setHeaders(ctx, value.headers);
+    answerJson(ctx, value.status, value.body);
+  }
+};
+
+const answerError = (ctx: Koa.Context, error: MatrixError): void => {
+  const retryAfterMs = error.fields['retry_after_ms'];
+  if (typeof retryAfterMs === 'number') {
+    ctx.res.setHeader('Retry-After', String(Math.ceil(retryAfterMs / 1_000)));
+  }
+  answerJson(ctx, error.status, error.toJSON());
+};
+
+const answerFailure = (ctx: Koa.Context, state: State, error: unknown): void => {
+  if (error instanceof MatrixError) {
+    state.errcode = error.errcode;
+    answerError(ctx, error);
+  } else if (error instanceof ClientGone || (ctx.res.destroyed && ctx.req.destroyed)) {
+    ctx.status = CLIENT_CLOSED_REQUEST;
+  } else {
+    state.errcode = 'M_UNKNOWN';
+    state.request.log.error({ err: error, operation: state.operation }, 'request failed');
+    answerError(ctx, matrixError('M_UNKNOWN', 'Internal server error'));
+  }
+};
+
+export const koaApp = (options: AppOptions): Koa => {
+  const { environment, metrics, draining, logger } = options;
+  const tree = new RoutingTree<Served>();
+  for (const { routes, cors } of options.routeSets) {
+    for (const route of routes) {
+      for (const path of route.paths) tree.add(route.method, path, { route, cors });
+    }
+  }
+  const anyCors = options.routeSets.some(({ cors }) => cors);
+  const accessLog = options.accessLog && logger.isLevelEnabled('info');
+
+  const app = new Koa();
+  // Everything is answered and logged below; what is left are sockets that broke while sending.
+  app.silent = true;
+
+  app.use(async (ctx, next) => {
+    const startedMs = performance.now();
+    const requestId = requestIdOf(ctx.req.headers['x-request-id']);
+    const ip = options.clientAddress(ctx.req);
+    const request = new HttpRequest({ incoming: ctx.req, ip, requestId, logger, draining });
+    const state: State = { request, operation: 'unknown', errcode: undefined, cors: anyCors };
+    ctx.state = state;
+    ctx.res.setHeader('X-Request-Id', requestId);
+    metrics?.started();
+    ctx.res.once('close', () => {
+      const sent = ctx.res.writableFinished;
+      if (!sent) request.clientLeft();
+      const status = sent ? ctx.status : CLIENT_CLOSED_REQUEST;
+      const durationMs = performance.now() - startedMs;
+      metrics?.finished(state.operation, status, durationMs);
+      if (accessLog) {
+        logger.info(
+          {
+            requestId,
+            operation: state.operation,
+            method: request.method,
+            // Without the query: it may hold an access token.
+            path: request.path,
+            status,
+            errcode: state.errcode,
+            durationMs: Math.round(durationMs * 10) / 10,
+            ip,
+          },
+          'request',
+        );
+      }
+    });
+    try {
+      await next();
+    } catch (error) {
+      answerFailure(ctx, state, error);
+    }
+    if (state.cors) setHeaders(ctx, CORS_HEADERS);
+    // A kept-alive connection would otherwise hold up the stop.
+    if (draining.aborted) ctx.res.setHeader('Connection', 'close');
+  });
+
+  app.use(async (ctx) => {
+    const state = ctx.state as State;
+    const { request } = state;
+    environment.limits?.takeForIp('ip', request.ip);
+    const match = tree.find(request.method, request.path);
+    if (match.kind === 'found') state.cors = match.value.cors;
+    else if (match.kind === 'wrong-method') state.cors = match.any.cors;
+    if (match.kind === 'found') {
+      state.operation = match.value.route.operationId;
+      answer(ctx, await match.value.route.run(request, match.params, environment));
+      return;
+    }
+    if (request.method === 'OPTIONS' && state.cors) {
+      ctx.res.setHeader('Access-Control-Max-Age', PREFLIGHT_MAX_AGE_SECONDS);
+      ctx.status = 204;
+      return;
+    }
+    if (match.kind === 'unknown') throw matrixError('M_UNRECOGNIZED', 'Unrecognized request');
+    ctx.res.setHeader('Allow', [...match.allowed, 'OPTIONS'].join(', '));
+    if (request.method === 'OPTIONS') {
+      ctx.status = 204;
+      return;
+    }
+    throw matrixError(
+      'M_UNRECOGNIZED',
+      `${request.method} is not a method of this endpoint`,
+      {},
+      { status: 405 },
+    );
+  });
+  return app;
+};

@@ -1,0 +1,108 @@
+/**
+ * A request as authentication and handlers see it: plain values, worked out when first asked for.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Logger } from 'pino';
+import type { JsonValue } from '../../spec/event.ts';
+import { type JsonTrust, parseJsonBody, readBody } from './body.ts';
+import { type ParsedQuery, parseQuery } from './query.ts';
+
+export interface BodyRules {
+  readonly maxBytes: number;
+  readonly trust: JsonTrust;
+}
+
+export interface RequestParts {
+  readonly incoming: IncomingMessage;
+  readonly ip: string;
+  readonly requestId: string;
+  readonly logger: Logger;
+  /** Aborted when the server begins to stop. */
+  readonly draining: AbortSignal;
+}
+
+export class HttpRequest {
+  readonly incoming: IncomingMessage;
+  readonly ip: string;
+  readonly requestId: string;
+  readonly method: string;
+  /** Path and query exactly as received: what a signature covers. */
+  readonly url: string;
+  /** Still percent-encoded. */
+  readonly path: string;
+  /** Aborted when the server begins to stop: a long poll then returns what it has. */
+  readonly draining: AbortSignal;
+  readonly #queryText: string;
+  readonly #logger: Logger;
+  #bodyRules: BodyRules | undefined;
+  #query: ParsedQuery | undefined;
+  #json: Promise<JsonValue | undefined> | undefined;
+  #aborter: AbortController | undefined;
+  #gone = false;
+  #log: Logger | undefined;
+
+  constructor({ incoming, ip, requestId, logger, draining }: RequestParts) {
+    this.incoming = incoming;
+    this.ip = ip;
+    this.requestId = requestId;
+    this.method = incoming.method as string;
+    this.url = incoming.url as string;
+    this.draining = draining;
+    const mark = this.url.indexOf('?');
+    this.path = mark === -1 ? this.url : this.url.slice(0, mark);
+    this.#queryText = mark === -1 ? '' : this.url.slice(mark + 1);
+    this.#logger = logger;
+  }
+
+  /** A header by its lower-case name. */
+  header(name: string): string | undefined {
+    const value = this.incoming.headers[name];
+    return Array.isArray(value) ? value.join(', ') : value;
+  }
+
+  /** Throws `M_INVALID_PARAM` when the query string is malformed. */
+  get query(): ParsedQuery {
+    this.#query ??= parseQuery(this.#queryText);
+    return this.#query;
+  }
+
+  /** Set by the route before anything reads the body. */
+  set bodyRules(rules: BodyRules) {
+    this.#bodyRules = rules;
+  }
+
+  /**
+   * The JSON body, read and parsed once however often it is asked for; `undefined` when empty.
+   * Authentication that covers the body reads it here, ahead of validation. Throws `M_TOO_LARGE`,
+   * `M_NOT_JSON` or `M_BAD_JSON`.
+   */
+  json(): Promise<JsonValue | undefined> {
+    const rules = this.#bodyRules;
+    if (rules === undefined) throw new Error('the body was asked for before a route was found');
+    this.#json ??= readBody(this.incoming, rules.maxBytes).then((bytes) =>
+      parseJsonBody(bytes, rules.trust),
+    );
+    return this.#json;
+  }
+
+  /** Aborted when the client goes away before it has its answer. */
+  get signal(): AbortSignal {
+    if (this.#aborter === undefined) {
+      this.#aborter = new AbortController();
+      if (this.#gone) this.#aborter.abort();
+    }
+    return this.#aborter.signal;
+  }
+
+  /** For the server: the connection closed with the answer unsent. */
+  clientLeft(): void {
+    this.#gone = true;
+    this.#aborter?.abort();
+  }
+
+  /** A logger whose every line carries the request id. */
+  get log(): Logger {
+    this.#log ??= this.#logger.child({ requestId: this.requestId });
+    return this.#log;
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Finding a route: a tree of path segments. A literal segment is preferred to a parameter, and a
+ * parameter matches any one segment, the empty one too (an empty state key ends a path in `/`).
+ *
+ * Why not @koa/router or find-my-way: docs/decisions/0002-http-routing.md.
+ */
+import { decodeComponent } from './query.ts';
+
+interface Leaf<T> {
+  readonly value: T;
+  readonly names: readonly string[];
+}
+
+class Node<T> {
+  readonly literals = new Map<string, Node<T>>();
+  parameter: Node<T> | undefined = undefined;
+  readonly methods = new Map<string, Leaf<T>>();
+}
+
+export type RouteMatch<T> =
+  | { readonly kind: 'found'; readonly value: T; readonly params: Record<string, string> }
+  | { readonly kind: 'wrong-method'; readonly allowed: readonly string[]; readonly any: T }
+  | { readonly kind: 'unknown' };
+
+const UNKNOWN = { kind: 'unknown' } as const;
+
+/** The names between braces, in order. */
+export const parameterNames = (path: string): string[] =>
+  [...path.matchAll(/\{([^}]+)\}/g)].map((match) => match[1] as string);
+
+export class RoutingTree<T> {
+  readonly #root = new Node<T>();
+
+  /** `path` is written as the specification writes it: `/rooms/{roomId}/join`. */
+  add(method: string, path: string, value: T): void {
+    let node = this.#root;
+    for (const segment of path.split('/').slice(1)) {
+      if (segment.startsWith('{') && segment.endsWith('}')) {
+        node.parameter ??= new Node<T>();
+        node = node.parameter;
+      } else {
+        let next = node.literals.get(segment);
+        if (next === undefined) {
+          next = new Node<T>();
+          node.literals.set(segment, next);
+        }
+        node = next;
+      }
+    }
+    if (node.methods.has(method)) throw new Error(`two routes for ${method} ${path}`);
+    node.methods.set(method, { value, names: parameterNames(path) });
+  }
+
+  /**
+   * `path` is as received, still percent-encoded; parameters are decoded exactly once. A route for
+   * GET answers HEAD too. Throws `M_INVALID_PARAM` for a malformed escape in a parameter.
+   */
+  find(method: string, path: string): RouteMatch<T> {
+    const segments = path.split('/');
+    const values: string[] = [];
+    const node = descend(this.#root, segments, 1, values);
+    if (node === undefined) return UNKNOWN;
+    const leaf =
+      node.methods.get(method) ?? (method === 'HEAD' ? node.methods.get('GET') : undefined);
+    if (leaf === undefined) {
+      const allowed = [...node.methods.keys()];
+      if (node.methods.has('GET')) allowed.push('HEAD');
+      const [any] = node.methods.values();
+      return { kind: 'wrong-method', allowed, any: (any as Leaf<T>).value };
+    }
+    const params: Record<string, string> = {};
+    for (let i = 0; i < values.length; i++) {
+      const name = leaf.names[i] as string;
+      params[name] = decodeComponent(values[i] as string, `'${name}' in the path`);
+    }
+    return { kind: 'found', value: leaf.value, params };
+  }
+}
+
+/** Goes back to the parameter where the literal led nowhere; as deep as the longest known path. */
+const descend = <T>(
+  node: Node<T>,
+  segments: readonly string[],
+  index: number,
+  values: string[],
+): Node<T> | undefined => {
+  if (index === segments.length) return node.methods.size > 0 ? node : undefined;
+  const segment = segments[index] as string;
+  const literal = node.literals.get(segment);
+  if (literal !== undefined) {
+    const found = descend(literal, segments, index + 1, values);
+    if (found !== undefined) return found;
+  }
+  if (node.parameter === undefined) return undefined;
+  values.push(segment);
+  const found = descend(node.parameter, segments, index + 1, values);
+  if (found === undefined) values.pop();
+  return found;
+};

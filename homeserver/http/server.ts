@@ -1,0 +1,161 @@
+/**
+ * The listeners: opening them, and closing them without dropping a request that is under way.
+ */
+import { createServer, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
+import { clientAddress } from './client-address.ts';
+import { httpMetrics } from './http-metrics.ts';
+import { koaApp, type RouteSet } from './koa-app.ts';
+import type { RateLimits } from './rate-limits.ts';
+
+export type { RouteSet } from './koa-app.ts';
+
+export interface Listener {
+  /** 0 for any free port. */
+  readonly port: number;
+  readonly bind: string;
+  /** PEM texts. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** The names of the route sets to serve. */
+  readonly resources: readonly string[];
+}
+
+export interface HttpServerOptions {
+  readonly listeners: readonly Listener[];
+  readonly resources: Readonly<Record<string, RouteSet>>;
+  readonly logger: Logger;
+  readonly accessLog?: boolean;
+  /** Where request metrics are registered; none are kept without. */
+  readonly metrics?: Registry;
+  /** No limits without. */
+  readonly rateLimits?: RateLimits;
+  /** Addresses or CIDR ranges whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies?: readonly string[];
+  readonly maxBodyBytes?: number;
+  /** Fails a request whose answer does not match its schema: for tests and development. */
+  readonly checkResponses?: boolean;
+}
+
+export interface HttpServer {
+  /** Opens every listener, in order; rejects with the system's error when one cannot be. */
+  start(): Promise<void>;
+  /** The address of each listener, in order; known once started. */
+  addresses(): AddressInfo[];
+  /** Aborted when stopping begins. */
+  readonly draining: AbortSignal;
+  /**
+   * Accepts nothing new, tells long polls to return, lets requests finish for at most `graceMs`,
+   * then cuts what is left.
+   */
+  stop(options: { graceMs: number }): Promise<void>;
+}
+
+export const DEFAULT_MAX_BODY_BYTES = 1_048_576;
+
+/** Longer than the idle time of usual reverse proxies, so that the proxy closes first. */
+const KEEP_ALIVE_MS = 75_000;
+
+/** What is not even HTTP has no response object: the answer is written to the socket. */
+const answerBadRequest = (error: Error & { code?: string }, socket: Socket): void => {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? '431 Request Header Fields Too Large'
+      : '400 Bad Request';
+  const body = '{"errcode":"M_UNKNOWN","error":"The request is not valid HTTP"}';
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+  );
+};
+
+const listen = (server: Server, { port, bind }: Listener): Promise<void> =>
+  new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, bind, () => {
+      server.removeListener('error', reject);
+      resolve();
+    });
+  });
+
+/** One at a time between other work, so that the first requests do not wait for all of them. */
+const prepareInBackground = (sets: Iterable<RouteSet>, stopped: AbortSignal): void => {
+  const waiting = [...sets].flatMap((set) => set.routes);
+  const step = () => {
+    const next = stopped.aborted ? undefined : waiting.pop();
+    if (next === undefined) return;
+    next.prepare();
+    setImmediate(step).unref();
+  };
+  setImmediate(step).unref();
+};
+
+export const createHttpServer = (options: HttpServerOptions): HttpServer => {
+  const drain = new AbortController();
+  const metrics = options.metrics && httpMetrics(options.metrics);
+  const address = clientAddress(options.trustedProxies ?? []);
+  const checkResponses = options.checkResponses ?? false;
+
+  const servers = options.listeners.map((listener) => {
+    const routeSets = listener.resources.map((name) => {
+      const set = options.resources[name];
+      if (set === undefined) throw new Error(`a listener names an unknown resource: ${name}`);
+      return set;
+    });
+    const app = koaApp({
+      routeSets,
+      environment: {
+        limits: options.rateLimits,
+        maxBodyBytes: options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES,
+        checkResponses,
+      },
+      logger: options.logger,
+      accessLog: options.accessLog ?? true,
+      metrics,
+      clientAddress: address,
+      draining: drain.signal,
+    });
+    const server: Server =
+      listener.tls === undefined
+        ? createServer(app.callback())
+        : createTlsServer({ ...listener.tls }, app.callback());
+    server.keepAliveTimeout = KEEP_ALIVE_MS;
+    server.headersTimeout = KEEP_ALIVE_MS + 1_000;
+    server.on('clientError', answerBadRequest);
+    return { listener, server };
+  });
+
+  const close = (server: Server, graceMs: number): Promise<void> =>
+    new Promise((resolve) => {
+      if (!server.listening) {
+        resolve();
+        return;
+      }
+      const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+      server.close(() => {
+        clearTimeout(cut);
+        resolve();
+      });
+      server.closeIdleConnections();
+    });
+
+  return {
+    start: async () => {
+      for (const { listener, server } of servers) await listen(server, listener);
+      // Checked responses mean a test or development, where most routes are never called.
+      if (!checkResponses) prepareInBackground(Object.values(options.resources), drain.signal);
+    },
+    addresses: () => servers.map(({ server }) => server.address() as AddressInfo),
+    draining: drain.signal,
+    stop: async ({ graceMs }) => {
+      drain.abort();
+      await Promise.all(servers.map(({ server }) => close(server, graceMs)));
+    },
+  };
+};
