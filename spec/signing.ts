@@ -1,0 +1,261 @@
+/**
+ * Ed25519 signatures on JSON and on events.
+ *
+ * Specification: https://spec.matrix.org/v1.19/appendices/#signing-json and
+ * https://spec.matrix.org/v1.19/server-server-api/#signing-events
+ */
+import {
+  createPrivateKey,
+  createPublicKey,
+  sign as edSign,
+  verify as edVerify,
+  type KeyObject,
+} from 'node:crypto';
+import nacl from 'tweetnacl';
+import { decodeBase64, encodeBase64, encodeUrlSafeBase64 } from './base64.ts';
+import { CanonicalJsonError, lenientCanonicalJson } from './canonical-json.ts';
+import type { JsonObject, MatrixEvent, Pdu, Signatures } from './event.ts';
+import { signedJson } from './hashes.ts';
+import { isUserId, type ServerName, serverNameOf } from './identifiers.ts';
+import type { RoomVersionRules } from './room-versions.ts';
+
+const ALGORITHM_PREFIX = 'ed25519:';
+const SEED_BYTES = 32;
+const PUBLIC_KEY_BYTES = 32;
+const SIGNATURE_BYTES = 64;
+
+export interface SigningKey {
+  /** With its algorithm: `ed25519:a_1`. */
+  readonly keyId: string;
+  /** 32 secret bytes. */
+  readonly seed: Uint8Array;
+  /** Unpadded base64. */
+  readonly publicKey: string;
+}
+
+/** The key made of 32 bytes; `version` is the part of the key id after `ed25519:`. */
+export const signingKeyFromSeed = (version: string, seed: Uint8Array): SigningKey => {
+  if (seed.length !== SEED_BYTES) throw new RangeError(`a seed has ${SEED_BYTES} bytes`);
+  const { publicKey } = nacl.sign.keyPair.fromSeed(Uint8Array.from(seed));
+  return { keyId: ALGORITHM_PREFIX + version, seed, publicKey: encodeBase64(publicKey) };
+};
+
+// Making a KeyObject costs about as much as a signature, so both kinds are kept.
+const privateKeys = new WeakMap<SigningKey, KeyObject>();
+const publicKeys = new Map<string, KeyObject | undefined>();
+const MAX_CACHED_PUBLIC_KEYS = 4_096;
+
+const privateKeyOf = (key: SigningKey): KeyObject => {
+  let keyObject = privateKeys.get(key);
+  if (keyObject === undefined) {
+    keyObject = createPrivateKey({
+      format: 'jwk',
+      key: {
+        kty: 'OKP',
+        crv: 'Ed25519',
+        d: encodeUrlSafeBase64(key.seed),
+        x: encodeUrlSafeBase64(decodeBase64(key.publicKey) as Buffer),
+      },
+    });
+    privateKeys.set(key, keyObject);
+  }
+  return keyObject;
+};
+
+const publicKeyOf = (publicKey: string): KeyObject | undefined => {
+  if (publicKeys.has(publicKey)) return publicKeys.get(publicKey);
+  const bytes = decodeBase64(publicKey);
+  const keyObject =
+    bytes?.length === PUBLIC_KEY_BYTES
+      ? createPublicKey({
+          format: 'jwk',
+          key: { kty: 'OKP', crv: 'Ed25519', x: encodeUrlSafeBase64(bytes) },
+        })
+      : undefined;
+  if (publicKeys.size >= MAX_CACHED_PUBLIC_KEYS) publicKeys.clear();
+  publicKeys.set(publicKey, keyObject);
+  return keyObject;
+};
+
+/** Whether `text` is 32 bytes in base64, as an Ed25519 public key is. */
+export const isPublicKey = (text: string): boolean =>
+  decodeBase64(text)?.length === PUBLIC_KEY_BYTES;
+
+/** The signature of a text's UTF-8 bytes, in unpadded base64. */
+export const signText = (text: string, key: SigningKey): string =>
+  encodeBase64(edSign(null, Buffer.from(text, 'utf8'), privateKeyOf(key)));
+
+/** Whether `signature` is that of `text`; false too for a malformed key or signature. */
+export const verifyText = (text: string, signature: string, publicKey: string): boolean => {
+  const signatureBytes = decodeBase64(signature);
+  if (signatureBytes?.length !== SIGNATURE_BYTES) return false;
+  const key = publicKeyOf(publicKey);
+  return key !== undefined && edVerify(null, Buffer.from(text, 'utf8'), key, signatureBytes);
+};
+
+/** What a signature on a JSON object covers. */
+const signedPart = (object: JsonObject): string => {
+  const { signatures: _signatures, unsigned: _unsigned, ...signed } = object;
+  return lenientCanonicalJson(signed);
+};
+
+/** A copy of `object` with the signature of `entity` (a server name or user id) added. */
+export const signJson = <T extends JsonObject>(
+  object: T,
+  entity: string,
+  key: SigningKey,
+): T & { signatures: Signatures } => ({
+  ...object,
+  signatures: withSignature(
+    object['signatures'] as Signatures | undefined,
+    entity,
+    key.keyId,
+    signText(signedPart(object), key),
+  ),
+});
+
+/** A copy of `signatures` with one more. */
+export const withSignature = (
+  signatures: Readonly<Signatures> | undefined,
+  entity: string,
+  keyId: string,
+  signature: string,
+): Signatures => ({
+  ...signatures,
+  [entity]: { ...signatures?.[entity], [keyId]: signature },
+});
+
+/**
+ * The signature of an entity on an object that may come from anyone; `undefined` if there is none.
+ */
+export const signatureOf = (
+  object: { readonly [key: string]: unknown },
+  entity: string,
+  keyId: string,
+): string | undefined => {
+  const ofEntity = ownProperty(object['signatures'], entity);
+  const signature = ownProperty(ofEntity, keyId);
+  return typeof signature === 'string' ? signature : undefined;
+};
+
+/** The ids of the Ed25519 keys with which an entity claims to have signed. */
+export const signingKeyIdsOf = (
+  object: { readonly [key: string]: unknown },
+  entity: string,
+): string[] => {
+  const ofEntity = ownProperty(object['signatures'], entity);
+  if (typeof ofEntity !== 'object' || ofEntity === null) return [];
+  return Object.keys(ofEntity).filter((keyId) => keyId.startsWith(ALGORITHM_PREFIX));
+};
+
+const ownProperty = (value: unknown, key: string): unknown =>
+  typeof value === 'object' && value !== null && Object.hasOwn(value, key)
+    ? (value as Record<string, unknown>)[key]
+    : undefined;
+
+/**
+ * Steps 1 to 7 of https://spec.matrix.org/v1.19/appendices/#checking-for-a-signature for one key,
+ * which the caller has looked up.
+ */
+export const verifySignedJson = (
+  object: JsonObject,
+  entity: string,
+  keyId: string,
+  publicKey: string,
+): boolean => verifySigned(object, entity, keyId, publicKey, () => signedPart(object));
+
+const verifySigned = (
+  object: { readonly [key: string]: unknown },
+  entity: string,
+  keyId: string,
+  publicKey: string,
+  signed: () => string,
+): boolean => {
+  const signature = signatureOf(object, entity, keyId);
+  if (signature === undefined || !keyId.startsWith(ALGORITHM_PREFIX)) return false;
+  try {
+    return verifyText(signed(), signature, publicKey);
+  } catch (error) {
+    // What has no canonical form cannot have been signed.
+    if (error instanceof CanonicalJsonError) return false;
+    throw error;
+  }
+};
+
+/**
+ * A copy of an event, whose `hashes` are already in place, signed by a server.
+ *
+ * @throws CanonicalJsonError
+ */
+export const signEvent = <P extends Partial<Pdu>>(
+  pdu: P,
+  rules: RoomVersionRules,
+  serverName: string,
+  key: SigningKey,
+): P & { signatures: Signatures } => ({
+  ...pdu,
+  signatures: withSignature(
+    pdu.signatures,
+    serverName,
+    key.keyId,
+    signText(signedJson(pdu, rules), key),
+  ),
+});
+
+/**
+ * Whether a server's signature with one key is there and right. Whether that key may be used for an
+ * event of this age (`rules.enforceKeyValidity`) is the caller's to check.
+ */
+export const verifyEventSignature = (
+  event: Pick<MatrixEvent, 'pdu'>,
+  rules: RoomVersionRules,
+  serverName: string,
+  keyId: string,
+  publicKey: string,
+): boolean => {
+  const pdu = event.pdu as Pdu & JsonObject;
+  return verifySigned(pdu, serverName, keyId, publicKey, () => signedJson(pdu, rules));
+};
+
+/**
+ * The servers whose signatures an event needs before it is looked at further:
+ * https://spec.matrix.org/v1.19/server-server-api/#validating-hashes-and-signatures-on-received-events
+ *
+ * They are the sender's server (except for third-party invites, which another server may send), in
+ * room versions 1 and 2 the server in the event id, and for membership events with
+ * `join_authorised_via_users_server` the server of that user.
+ */
+export const requiredSigners = (
+  event: Pick<MatrixEvent, 'eventId' | 'type' | 'sender' | 'content'>,
+  rules: RoomVersionRules,
+): ServerName[] => {
+  const signers = new Set<ServerName>();
+  if (!isThirdPartyInvite(event)) signers.add(serverNameOf(event.sender));
+  if (rules.eventIdServerSigns) {
+    signers.add(event.eventId.slice(event.eventId.indexOf(':') + 1) as ServerName);
+  }
+  const authorisingUser = authorisingUserOf(event, rules);
+  if (authorisingUser !== undefined && isUserId(authorisingUser)) {
+    signers.add(serverNameOf(authorisingUser));
+  }
+  return [...signers];
+};
+
+const isThirdPartyInvite = (event: Pick<MatrixEvent, 'type' | 'content'>): boolean =>
+  event.type === 'm.room.member' &&
+  event.content['membership'] === 'invite' &&
+  event.content['third_party_invite'] !== undefined;
+
+/**
+ * The value of `join_authorised_via_users_server`, where the room version gives it meaning; an
+ * empty string for one that is not a string, so that it names nobody.
+ */
+export const authorisingUserOf = (
+  event: Pick<MatrixEvent, 'type' | 'content'>,
+  rules: RoomVersionRules,
+): string | undefined => {
+  if (!rules.restrictedJoins || event.type !== 'm.room.member') return undefined;
+  const user = event.content['join_authorised_via_users_server'];
+  if (user === undefined) return undefined;
+  return typeof user === 'string' ? user : '';
+};
