@@ -1,0 +1,69 @@
+/**
+ * The same load on the ceiling and on the server, in turns: what else the machine does at the time
+ * then weighs on both, and the ratio stays steady where the two figures do not.
+ */
+import { HttpConnection } from './http-connection.ts';
+import { closedLoop, type LoopResult, mergeRounds } from './measure.ts';
+import { expectOk } from './person.ts';
+import { cpuSecondsOf } from './processes.ts';
+import type { World } from './scenario.ts';
+
+const ROUNDS = 2;
+
+export interface Comparison {
+  readonly server: LoopResult;
+  readonly ceiling: LoopResult;
+  /** Processor time of the server's process as a share of one core, where known. */
+  readonly serverCpuShare: number | undefined;
+}
+
+/** A message as people send them; `text` makes it findable. */
+export const messageContent = (text: string): string =>
+  JSON.stringify({
+    msgtype: 'm.text',
+    body: `${text} Shall we meet at the bridge at half past six?`,
+  });
+
+/** `send` makes one worker's next send and resolves when it was acknowledged. */
+export const compareWithCeiling = async (
+  world: World,
+  workers: number,
+  send: (worker: number) => Promise<void>,
+): Promise<Comparison> => {
+  const { seconds, warmUpSeconds, pid } = world;
+  const connections = Array.from({ length: workers }, () => new HttpConnection(world.ceiling.url));
+  const sendToCeiling = async (worker: number): Promise<void> => {
+    await expectOk(connections[worker]!, {
+      method: 'PUT',
+      path: `/_matrix/client/v3/rooms/!room${worker}:ceiling/send/m.room.message/txn`,
+      token: 'a-token-as-long-as-those-of-servers',
+      body: messageContent(`${worker}`),
+    });
+  };
+  const loop = { workers, warmUpSeconds, seconds: seconds / ROUNDS };
+  const ceiling: LoopResult[] = [];
+  const server: LoopResult[] = [];
+  const cpuShares: number[] = [];
+  try {
+    for (let round = 0; round < ROUNDS; round++) {
+      ceiling.push(await closedLoop({ ...loop, work: sendToCeiling }));
+      const startedMs = performance.now();
+      const cpuBefore = pid === undefined ? undefined : await cpuSecondsOf(pid);
+      server.push(await closedLoop({ ...loop, work: send }));
+      const cpuAfter = pid === undefined ? undefined : await cpuSecondsOf(pid);
+      if (cpuBefore !== undefined && cpuAfter !== undefined) {
+        cpuShares.push(((cpuAfter - cpuBefore) * 1000) / (performance.now() - startedMs));
+      }
+    }
+  } finally {
+    for (const connection of connections) connection.close();
+  }
+  return {
+    ceiling: mergeRounds(ceiling),
+    server: mergeRounds(server),
+    serverCpuShare:
+      cpuShares.length === ROUNDS
+        ? cpuShares.reduce((sum, share) => sum + share, 0) / ROUNDS
+        : undefined,
+  };
+};

@@ -1,0 +1,23 @@
+/** All scenarios, in the order in which they run: memory is what the others leave behind. */
+import type { Scenario } from '../scenario.ts';
+import { delivery20, delivery200 } from './delivery.ts';
+import { generator } from './generator.ts';
+import { memory } from './memory.ts';
+import { createRooms, joins } from './rooms.ts';
+import { oneRoom, sends } from './sends.ts';
+import { sequential } from './sequential.ts';
+import { emptySync, firstSync } from './sync.ts';
+
+export const scenarios: readonly Scenario[] = [
+  generator,
+  sends,
+  oneRoom,
+  sequential,
+  createRooms,
+  joins,
+  delivery20,
+  delivery200,
+  firstSync,
+  emptySync,
+  memory,
+];

@@ -1,0 +1,95 @@
+/** Acknowledged sends per second, beside the ceiling under the same load. */
+import { compareWithCeiling, messageContent } from '../against-ceiling.ts';
+import { ms, number, percent, perSecond } from '../format.ts';
+import { ratePerSecond, summarise } from '../measure.ts';
+import type { Person } from '../person.ts';
+import type { Outcome, Scenario, World } from '../scenario.ts';
+
+/** One worker: who sends, and where. */
+interface Seat {
+  readonly person: Person;
+  readonly roomId: string;
+}
+
+const compareSends = async (world: World, seats: readonly Seat[]): Promise<Outcome> => {
+  const lastTexts = new Map<Seat, string>();
+  let sends = 0;
+  const { server, ceiling, serverCpuShare } = await compareWithCeiling(
+    world,
+    seats.length,
+    async (worker) => {
+      const seat = seats[worker]!;
+      const content = messageContent(`${++sends}`);
+      await seat.person.send(seat.roomId, content);
+      lastTexts.set(seat, content);
+    },
+  );
+  await checkStored(lastTexts);
+
+  const rate = ratePerSecond(server);
+  const ceilingRate = ratePerSecond(ceiling);
+  const ratio = rate / ceilingRate;
+  const summary = summarise(server.latenciesMs);
+  const ceilingSummary = summarise(ceiling.latenciesMs);
+  const cpu = serverCpuShare === undefined ? '' : `, server ${percent(serverCpuShare)} of a core`;
+  return {
+    figure:
+      `${perSecond(rate)}, p50 ${ms(summary.p50)}, p95 ${ms(summary.p95)}; ` +
+      `ceiling ${perSecond(ceilingRate)}, p50 ${ms(ceilingSummary.p50)}; ratio ${number(ratio)}` +
+      `${cpu}, load ${percent(server.loadCpuShare)}`,
+    judged: ratio,
+    details: {
+      perSecond: rate,
+      p50Ms: summary.p50,
+      p95Ms: summary.p95,
+      p99Ms: summary.p99,
+      ceilingPerSecond: ceilingRate,
+      ceilingP50Ms: ceilingSummary.p50,
+      ceilingP95Ms: ceilingSummary.p95,
+      ratio,
+      loadCpuShare: server.loadCpuShare,
+      ceilingLoadCpuShare: ceiling.loadCpuShare,
+      ...(serverCpuShare === undefined ? {} : { serverCpuShare }),
+    },
+  };
+};
+
+/** The newest message of every room is the last that someone there had acknowledged. */
+const checkStored = async (lastTexts: ReadonlyMap<Seat, string>): Promise<void> => {
+  const readers = new Map([...lastTexts.keys()].map(({ roomId, person }) => [roomId, person]));
+  const expected = new Set([...lastTexts.values()]);
+  for (const [roomId, person] of readers) {
+    const [newest] = await person.newestMessages(roomId, 1);
+    if (!expected.has(JSON.stringify({ msgtype: 'm.text', body: newest }))) {
+      throw new Error(`the newest message of ${roomId} is not one acknowledged last: ${newest}`);
+    }
+  }
+};
+
+export const sends: Scenario = {
+  name: 'sends',
+  measures: '50 people in 50 rooms, each with one send in flight',
+  bar: { of: 'ratio to the ceiling', atLeast: 0.6, unit: '' },
+  run: async (world) => {
+    const people = await world.people(50);
+    const seats: Seat[] = [];
+    for (const person of people) {
+      seats.push({ person, roomId: await person.createRoom({ preset: 'private_chat' }) });
+    }
+    return compareSends(world, seats);
+  },
+};
+
+export const oneRoom: Scenario = {
+  name: 'one-room',
+  measures: '10 people in one room, each with one send in flight',
+  run: async (world) => {
+    const people = await world.people(10);
+    const roomId = await people[0]!.createRoom({ preset: 'public_chat' });
+    for (const person of people.slice(1)) await person.join(roomId);
+    return compareSends(
+      world,
+      people.map((person) => ({ person, roomId })),
+    );
+  },
+};
