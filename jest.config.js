@@ -12,7 +12,7 @@ export default {
     ],
   },
   testMatch: ['**/*.test.ts'],
-  testPathIgnorePatterns: ['/node_modules/', '/dist/', '/data/'],
+  testPathIgnorePatterns: ['/node_modules/', '/dist/', '/data/', '<rootDir>/sytest/suite/'],
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/data/'],
   globalSetup: '<rootDir>/homeserver/testing/global-setup.ts',
   globalTeardown: '<rootDir>/homeserver/testing/global-teardown.ts',
