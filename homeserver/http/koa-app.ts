@@ -14,7 +14,7 @@ import { stringifyWithRaw } from './raw-json.ts';
 import { Reply } from './reply.ts';
 import { HttpRequest } from './request.ts';
 import type { Route, RouteEnvironment } from './route.ts';
-import { RoutingTree } from './routing-tree.ts';
+import { decodeParameters, RoutingTree } from './routing-tree.ts';
 
 /** A named set of routes that a listener may serve. */
 export interface RouteSet {
@@ -44,17 +44,17 @@ interface State {
   operation: string;
   /** What the answer was refused with, for the access line. */
   errcode: string | undefined;
-  /** Until a route says otherwise, whatever any route of this listener would want. */
-  cors: boolean;
+  /** Names and values by turns, until they are sent. */
+  readonly headers: string[];
 }
 
 // https://spec.matrix.org/v1.19/client-server-api/#web-browser-clients, with the methods we add.
-const CORS_HEADERS = {
+const CORS_HEADERS = Object.entries({
   'Access-Control-Allow-Origin': '*',
   'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS',
   'Access-Control-Allow-Headers': 'X-Requested-With, Content-Type, Authorization',
   'Access-Control-Expose-Headers': 'Retry-After, X-Request-Id',
-} as const;
+}).flat();
 const PREFLIGHT_MAX_AGE_SECONDS = '86400';
 
 const SANE_REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
@@ -70,43 +70,57 @@ const requestIdOf = (header: string | string[] | undefined): string =>
     ? header
     : `${processPrefix}-${(++requestCount).toString(36)}`;
 
-const setHeaders = (ctx: Koa.Context, headers: Readonly<Record<string, string>>): void => {
-  for (const name in headers) ctx.res.setHeader(name, headers[name] as string);
+/**
+ * Sends a JSON answer in one piece. Koa's own response path sets headers one by one, which costs a
+ * tenth of a small request; node takes the flat list as it is.
+ */
+const sendJson = (ctx: Koa.Context, status: number, value: unknown): void => {
+  const text = stringifyWithRaw(value);
+  const { headers } = ctx.state as State;
+  headers.push('Content-Type', JSON_TYPE, 'Content-Length', String(Buffer.byteLength(text)));
+  ctx.respond = false;
+  if (ctx.res.headersSent || !ctx.writable) return;
+  ctx.res.writeHead(status, headers);
+  ctx.res.end(text);
 };
 
-const answerJson = (ctx: Koa.Context, status: number, value: unknown): void => {
+/** Bytes, streams and empty answers go through Koa. */
+const sendRaw = (ctx: Koa.Context, status: number, body: unknown): void => {
+  const { headers } = ctx.state as State;
+  for (let i = 0; i < headers.length; i += 2)
+    ctx.set(headers[i] as string, headers[i + 1] as string);
   ctx.status = status;
-  ctx.res.setHeader('Content-Type', JSON_TYPE);
-  ctx.body = stringifyWithRaw(value);
+  ctx.body = body;
 };
 
 const answer = (ctx: Koa.Context, value: unknown): void => {
   if (!(value instanceof Reply)) {
-    answerJson(ctx, 200, value);
-  } else if (value.raw) {
-    ctx.status = value.status;
-    setHeaders(ctx, value.headers);
-    ctx.body = value.body;
-  } else {
-    setHeaders(ctx, value.headers);
-    answerJson(ctx, value.status, value.body);
+    sendJson(ctx, 200, value);
+    return;
   }
+  const { headers } = ctx.state as State;
+  for (const [name, text] of Object.entries(value.headers)) headers.push(name, text);
+  if (value.raw) sendRaw(ctx, value.status, value.body);
+  else sendJson(ctx, value.status, value.body);
 };
 
 const answerError = (ctx: Koa.Context, error: MatrixError): void => {
   const retryAfterMs = error.fields['retry_after_ms'];
   if (typeof retryAfterMs === 'number') {
-    ctx.res.setHeader('Retry-After', String(Math.ceil(retryAfterMs / 1_000)));
+    const { headers } = ctx.state as State;
+    headers.push('Retry-After', String(Math.ceil(retryAfterMs / 1_000)));
   }
-  answerJson(ctx, error.status, error.toJSON());
+  sendJson(ctx, error.status, error.toJSON());
 };
 
 const answerFailure = (ctx: Koa.Context, state: State, error: unknown): void => {
   if (error instanceof MatrixError) {
     state.errcode = error.errcode;
     answerError(ctx, error);
-  } else if (error instanceof ClientGone || (ctx.res.destroyed && ctx.req.destroyed)) {
-    ctx.status = CLIENT_CLOSED_REQUEST;
+  } else if (error instanceof ClientGone || (error as Error)?.name === 'AbortError') {
+    // Work cut short because its client left: nobody reads an answer, and nothing is wrong.
+    ctx.respond = false;
+    ctx.res.destroy();
   } else {
     state.errcode = 'M_UNKNOWN';
     state.request.log.error({ err: error, operation: state.operation }, 'request failed');
@@ -134,14 +148,16 @@ export const koaApp = (options: AppOptions): Koa => {
     const requestId = requestIdOf(ctx.req.headers['x-request-id']);
     const ip = options.clientAddress(ctx.req);
     const request = new HttpRequest({ incoming: ctx.req, ip, requestId, logger, draining });
-    const state: State = { request, operation: 'unknown', errcode: undefined, cors: anyCors };
+    const headers = ['X-Request-Id', requestId];
+    const state: State = { request, operation: 'unknown', errcode: undefined, headers };
     ctx.state = state;
-    ctx.res.setHeader('X-Request-Id', requestId);
+    // A kept-alive connection would otherwise hold up the stop.
+    if (draining.aborted) headers.push('Connection', 'close');
     metrics?.started();
     ctx.res.once('close', () => {
       const sent = ctx.res.writableFinished;
       if (!sent) request.clientLeft();
-      const status = sent ? ctx.status : CLIENT_CLOSED_REQUEST;
+      const status = sent ? ctx.res.statusCode : CLIENT_CLOSED_REQUEST;
       const durationMs = performance.now() - startedMs;
       metrics?.finished(state.operation, status, durationMs);
       if (accessLog) {
@@ -166,40 +182,38 @@ export const koaApp = (options: AppOptions): Koa => {
     } catch (error) {
       answerFailure(ctx, state, error);
     }
-    if (state.cors) setHeaders(ctx, CORS_HEADERS);
-    // A kept-alive connection would otherwise hold up the stop.
-    if (draining.aborted) ctx.res.setHeader('Connection', 'close');
   });
 
   app.use(async (ctx) => {
     const state = ctx.state as State;
     const { request } = state;
-    environment.limits?.takeForIp('ip', request.ip);
     const match = tree.find(request.method, request.path);
-    if (match.kind === 'found') state.cors = match.value.cors;
-    else if (match.kind === 'wrong-method') state.cors = match.any.cors;
+    const cors = match.kind === 'unknown' ? anyCors : match.value.cors;
+    if (cors) state.headers.push(...CORS_HEADERS);
+    environment.limits?.takeForIp('ip', request.ip);
     if (match.kind === 'found') {
-      state.operation = match.value.route.operationId;
-      answer(ctx, await match.value.route.run(request, match.params, environment));
+      const { route } = match.value;
+      state.operation = route.operationId;
+      const params = decodeParameters(match.names, match.values);
+      answer(ctx, await route.run(request, params, environment));
       return;
     }
-    if (request.method === 'OPTIONS' && state.cors) {
-      ctx.res.setHeader('Access-Control-Max-Age', PREFLIGHT_MAX_AGE_SECONDS);
-      ctx.status = 204;
+    if (match.kind === 'wrong-method') {
+      state.headers.push('Allow', [...match.allowed, 'OPTIONS'].join(', '));
+    }
+    if (request.method === 'OPTIONS' && (cors || match.kind === 'wrong-method')) {
+      if (cors) state.headers.push('Access-Control-Max-Age', PREFLIGHT_MAX_AGE_SECONDS);
+      sendRaw(ctx, 204, null);
       return;
     }
-    if (match.kind === 'unknown') throw matrixError('M_UNRECOGNIZED', 'Unrecognized request');
-    ctx.res.setHeader('Allow', [...match.allowed, 'OPTIONS'].join(', '));
-    if (request.method === 'OPTIONS') {
-      ctx.status = 204;
-      return;
-    }
-    throw matrixError(
-      'M_UNRECOGNIZED',
-      `${request.method} is not a method of this endpoint`,
-      {},
-      { status: 405 },
-    );
+    throw match.kind === 'unknown'
+      ? matrixError('M_UNRECOGNIZED', 'Unrecognized request')
+      : matrixError(
+          'M_UNRECOGNIZED',
+          `${request.method} is not a method of this endpoint`,
+          {},
+          { status: 405 },
+        );
   });
   return app;
 };

@@ -18,8 +18,15 @@ class Node<T> {
 }
 
 export type RouteMatch<T> =
-  | { readonly kind: 'found'; readonly value: T; readonly params: Record<string, string> }
-  | { readonly kind: 'wrong-method'; readonly allowed: readonly string[]; readonly any: T }
+  | {
+      readonly kind: 'found';
+      readonly value: T;
+      readonly names: readonly string[];
+      /** Of the parameters, in order, still percent-encoded. */
+      readonly values: readonly string[];
+    }
+  /** `value` is of any one of the path's methods. */
+  | { readonly kind: 'wrong-method'; readonly allowed: readonly string[]; readonly value: T }
   | { readonly kind: 'unknown' };
 
 const UNKNOWN = { kind: 'unknown' } as const;
@@ -51,31 +58,33 @@ export class RoutingTree<T> {
     node.methods.set(method, { value, names: parameterNames(path) });
   }
 
-  /**
-   * `path` is as received, still percent-encoded; parameters are decoded exactly once. A route for
-   * GET answers HEAD too. Throws `M_INVALID_PARAM` for a malformed escape in a parameter.
-   */
+  /** `path` is as received, still percent-encoded. A route for GET answers HEAD too. */
   find(method: string, path: string): RouteMatch<T> {
-    const segments = path.split('/');
     const values: string[] = [];
-    const node = descend(this.#root, segments, 1, values);
+    const node = descend(this.#root, path.split('/'), 1, values);
     if (node === undefined) return UNKNOWN;
     const leaf =
       node.methods.get(method) ?? (method === 'HEAD' ? node.methods.get('GET') : undefined);
-    if (leaf === undefined) {
-      const allowed = [...node.methods.keys()];
-      if (node.methods.has('GET')) allowed.push('HEAD');
-      const [any] = node.methods.values();
-      return { kind: 'wrong-method', allowed, any: (any as Leaf<T>).value };
-    }
-    const params: Record<string, string> = {};
-    for (let i = 0; i < values.length; i++) {
-      const name = leaf.names[i] as string;
-      params[name] = decodeComponent(values[i] as string, `'${name}' in the path`);
-    }
-    return { kind: 'found', value: leaf.value, params };
+    if (leaf !== undefined) return { kind: 'found', value: leaf.value, names: leaf.names, values };
+    const allowed = [...node.methods.keys()];
+    if (node.methods.has('GET')) allowed.push('HEAD');
+    const [any] = node.methods.values();
+    return { kind: 'wrong-method', allowed, value: (any as Leaf<T>).value };
   }
 }
+
+/** Decodes each value exactly once. Throws `M_INVALID_PARAM` for a malformed escape. */
+export const decodeParameters = (
+  names: readonly string[],
+  values: readonly string[],
+): Record<string, string> => {
+  const params: Record<string, string> = {};
+  for (let i = 0; i < values.length; i++) {
+    const name = names[i] as string;
+    params[name] = decodeComponent(values[i] as string, `'${name}' in the path`);
+  }
+  return params;
+};
 
 /** Goes back to the parameter where the literal led nowhere; as deep as the longest known path. */
 const descend = <T>(
