@@ -4,19 +4,21 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { Pdu } from '../../spec/event.ts';
+import { trustedEvent } from '../../spec/event-format.ts';
 import type { EventId } from '../../spec/identifiers.ts';
 import type { Db } from '../storage/database.ts';
 import { type EventRecord, eventsById, eventsByNid } from '../storage/events.ts';
-import { eventFromStorage, type StoredEvent } from './stored-event.ts';
+import type { StoredEvent } from './stored-event.ts';
 
 export const storedEventFrom = (record: EventRecord): StoredEvent => ({
   nid: record.event_nid,
   roomNid: record.room_nid,
-  event: eventFromStorage(record.event_id, record.room_id, JSON.parse(record.json) as Pdu),
+  event: trustedEvent(JSON.parse(record.json) as Pdu, record.event_id),
   streamPos: record.stream_pos ?? undefined,
   backfillPos: record.backfill_pos,
   snapshotBefore: record.snapshot_before ?? undefined,
   snapshotAfter: record.snapshot_after ?? undefined,
+  currentSnapshot: record.current_snapshot ?? undefined,
   replacesNid: record.replaces_nid ?? undefined,
   rejectedReason: record.rejected_reason ?? undefined,
   softFailed: record.soft_failed,

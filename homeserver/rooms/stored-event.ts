@@ -1,6 +1,5 @@
 /** An event as the log holds it: the event itself and what this server knows about it. */
-import type { MatrixEvent, Pdu } from '../../spec/event.ts';
-import type { EventId, RoomId, UserId } from '../../spec/identifiers.ts';
+import type { MatrixEvent } from '../../spec/event.ts';
 
 export interface StoredEvent {
   readonly nid: number;
@@ -12,6 +11,8 @@ export interface StoredEvent {
   readonly backfillPos: number;
   readonly snapshotBefore: number | undefined;
   readonly snapshotAfter: number | undefined;
+  /** The room's current state once this event had been received; only of live events. */
+  readonly currentSnapshot: number | undefined;
   readonly replacesNid: number | undefined;
   readonly rejectedReason: string | undefined;
   readonly softFailed: boolean;
@@ -26,21 +27,3 @@ export const membershipOf = (event: MatrixEvent): string | undefined => {
   const { membership } = event.content;
   return typeof membership === 'string' ? membership : undefined;
 };
-
-const referencedId = (reference: string | [string, unknown]): EventId =>
-  (typeof reference === 'string' ? reference : reference[0]) as EventId;
-
-/** Wraps a PDU that was checked when it came in: nothing is verified or hashed again. */
-export const eventFromStorage = (eventId: EventId, roomId: RoomId, pdu: Pdu): MatrixEvent => ({
-  eventId,
-  roomId,
-  type: pdu.type,
-  stateKey: pdu.state_key,
-  sender: pdu.sender as UserId,
-  content: pdu.content,
-  originServerTs: pdu.origin_server_ts,
-  depth: pdu.depth,
-  prevEventIds: pdu.prev_events.map(referencedId),
-  authEventIds: pdu.auth_events.map(referencedId),
-  pdu,
-});

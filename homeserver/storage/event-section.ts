@@ -25,6 +25,7 @@ export interface EventRow {
   backfillPos: number;
   snapshotBefore: number | null;
   snapshotAfter: number | null;
+  currentSnapshot: number | null;
   replacesNid: number | null;
   rejectedReason: string | null;
   softFailed: boolean;
@@ -53,8 +54,6 @@ export interface UserRoomRow {
   userId: string;
   membership: string;
   eventNid: number;
-  /** The membership is another than before, so `membership_pos` moves too. */
-  changed: boolean;
   strippedState: string | null;
 }
 
@@ -74,6 +73,8 @@ export interface RoomWrite {
   readonly foundPrevEvents: string[];
   readonly chainPlaces: { eventNid: number; chainNid: number; seq: number }[];
   readonly chainLinks: { fromChain: number; fromSeq: number; toChain: number; toSeq: number }[];
+  /** Redactions whose target is not here yet. */
+  readonly unappliedRedactions: { eventId: string; redactionNid: number }[];
   /** Redactions to apply to stored events: the redacted JSON and the redaction's nid. */
   readonly redactions: { eventNid: number; redactedByNid: number; json: string }[];
 }
@@ -84,24 +85,25 @@ const eventsCte = `
       ELSE e.given_pos END AS stream_pos
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
         $7::text[], $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bigint[],
-        $13::bigint[], $14::bigint[], $15::bigint[], $16::text[], $17::boolean[], $18::text[],
-        $19::text[], $20::text[])
+        $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::text[], $18::boolean[],
+        $19::text[], $20::text[], $21::text[])
       AS e (room_nid, event_nid, event_id, type, state_key, membership, sender, depth,
         origin_server_ts, place, given_pos, backfill_pos, snapshot_before, snapshot_after,
-        replaces_nid, rejected_reason, soft_failed, sender_device, txn_id, json)
+        current_snapshot, replaces_nid, rejected_reason, soft_failed, sender_device, txn_id, json)
   ),
   written AS (
     INSERT INTO events AS stored (room_nid, event_nid, event_id, type, state_key, membership,
       sender, depth, origin_server_ts, stream_pos, backfill_pos, snapshot_before, snapshot_after,
-      replaces_nid, rejected_reason, soft_failed, sender_device, txn_id, json)
+      current_snapshot, replaces_nid, rejected_reason, soft_failed, sender_device, txn_id, json)
     SELECT room_nid, event_nid, event_id, type, state_key, membership, sender, depth,
-      origin_server_ts, CASE WHEN place <> 'announced' THEN stream_pos END, backfill_pos, snapshot_before, snapshot_after, replaces_nid,
-      rejected_reason, soft_failed, sender_device, txn_id, json
+      origin_server_ts, CASE WHEN place <> 'announced' THEN stream_pos END, backfill_pos,
+      snapshot_before, snapshot_after, current_snapshot, replaces_nid, rejected_reason, soft_failed, sender_device, txn_id, json
     FROM input
     -- An outlier that takes its place in the timeline keeps its row.
     ON CONFLICT (event_id, room_nid) DO UPDATE SET stream_pos = EXCLUDED.stream_pos,
       backfill_pos = EXCLUDED.backfill_pos, snapshot_before = EXCLUDED.snapshot_before,
-      snapshot_after = EXCLUDED.snapshot_after, replaces_nid = EXCLUDED.replaces_nid,
+      snapshot_after = EXCLUDED.snapshot_after, current_snapshot = EXCLUDED.current_snapshot,
+      replaces_nid = EXCLUDED.replaces_nid,
       rejected_reason = EXCLUDED.rejected_reason, soft_failed = EXCLUDED.soft_failed
     WHERE stored.stream_pos IS NULL AND stored.event_nid = EXCLUDED.event_nid
     RETURNING event_nid
@@ -109,7 +111,7 @@ const eventsCte = `
   heads AS (
     INSERT INTO room_heads (room_nid, extremities, snapshot_nid)
     SELECT h.room_nid, h.extremities::bigint[], h.snapshot_nid
-    FROM unnest($21::bigint[], $22::text[], $23::bigint[])
+    FROM unnest($22::bigint[], $23::text[], $24::bigint[])
       AS h (room_nid, extremities, snapshot_nid)
     ON CONFLICT (room_nid) DO UPDATE
       SET extremities = EXCLUDED.extremities, snapshot_nid = EXCLUDED.snapshot_nid
@@ -119,12 +121,12 @@ const stateCte = `
   snapshots AS (
     INSERT INTO state_snapshots (room_nid, snapshot_nid, height, chain, event_nids)
     SELECT s.room_nid, s.snapshot_nid, s.height, s.chain::bigint[], s.event_nids::bigint[]
-    FROM unnest($24::bigint[], $25::bigint[], $26::int[], $27::text[], $28::text[])
+    FROM unnest($25::bigint[], $26::bigint[], $27::int[], $28::text[], $29::text[])
       AS s (room_nid, snapshot_nid, height, chain, event_nids)
   ),
   changes AS MATERIALIZED (
     SELECT c.room_nid, c.type, c.state_key, c.event_nid, c.membership, c.ord, input.stream_pos
-    FROM unnest($29::bigint[], $30::bigint[], $31::text[], $32::text[], $33::bigint[], $34::text[])
+    FROM unnest($30::bigint[], $31::bigint[], $32::text[], $33::text[], $34::bigint[], $35::text[])
       WITH ORDINALITY AS c (room_nid, caused_by, type, state_key, event_nid, membership, ord)
     JOIN input ON input.event_nid = c.caused_by
   ),
@@ -147,23 +149,16 @@ const stateCte = `
     WHERE l.event_nid = 0 AND c.room_nid = l.room_nid AND c.type = l.type
       AND c.state_key = l.state_key
   ),
-  users AS MATERIALIZED (
-    SELECT u.user_id, u.room_nid, u.membership, u.event_nid, u.changed, u.stripped_state,
-      input.stream_pos, u.ord,
-      max(input.stream_pos) FILTER (WHERE u.changed) OVER (PARTITION BY u.user_id, u.room_nid)
-        AS changed_pos
-    FROM unnest($35::text[], $36::bigint[], $37::bigint[], $38::text[], $39::bigint[],
-        $40::boolean[], $41::text[])
-      WITH ORDINALITY
-      AS u (user_id, room_nid, caused_by, membership, event_nid, changed, stripped_state, ord)
-    JOIN input ON input.event_nid = u.caused_by
-  ),
   users_set AS (
     INSERT INTO user_rooms AS kept (user_id, room_nid, membership, event_nid, stream_pos,
       membership_pos, stripped_state)
-    SELECT DISTINCT ON (user_id, room_nid) user_id, room_nid, membership, event_nid, stream_pos,
-      coalesce(changed_pos, stream_pos), stripped_state
-    FROM users ORDER BY user_id, room_nid, ord DESC
+    SELECT DISTINCT ON (u.user_id, u.room_nid) u.user_id, u.room_nid, u.membership, u.event_nid,
+      input.stream_pos, input.stream_pos, u.stripped_state
+    FROM unnest($36::text[], $37::bigint[], $38::bigint[], $39::text[], $40::bigint[], $41::text[])
+      WITH ORDINALITY
+      AS u (user_id, room_nid, caused_by, membership, event_nid, stripped_state, ord)
+    JOIN input ON input.event_nid = u.caused_by
+    ORDER BY u.user_id, u.room_nid, u.ord DESC
     ON CONFLICT (user_id, room_nid) DO UPDATE SET membership = EXCLUDED.membership,
       event_nid = EXCLUDED.event_nid, stream_pos = EXCLUDED.stream_pos,
       membership_pos = CASE WHEN kept.membership = EXCLUDED.membership
@@ -193,6 +188,7 @@ const eventColumns = (events: readonly EventRow[]): unknown[] => [
   events.map((e) => e.backfillPos),
   events.map((e) => e.snapshotBefore),
   events.map((e) => e.snapshotAfter),
+  events.map((e) => e.currentSnapshot),
   events.map((e) => e.replacesNid),
   events.map((e) => e.rejectedReason),
   events.map((e) => e.softFailed),
@@ -239,7 +235,6 @@ const stateColumns = (writes: readonly RoomWrite[]): unknown[] => {
     users.map((u) => u.causedByNid),
     users.map((u) => u.row.membership),
     users.map((u) => u.row.eventNid),
-    users.map((u) => u.row.changed),
     users.map((u) => u.row.strippedState),
   ];
 };
@@ -298,6 +293,16 @@ const writeRare = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> =>
   }
 };
 
+const writeUnappliedRedactions = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> => {
+  const rows = writes.flatMap((w) => w.unappliedRedactions.map((r) => ({ ...r, nid: w.roomNid })));
+  if (rows.length === 0) return;
+  await tx.query({
+    text: `INSERT INTO unapplied_redactions (room_nid, event_id, redaction_nid)
+      SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[]) ON CONFLICT DO NOTHING`,
+    values: [rows.map((r) => r.nid), rows.map((r) => r.eventId), rows.map((r) => r.redactionNid)],
+  });
+};
+
 const writeChains = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> => {
   const places = writes.flatMap((w) => w.chainPlaces.map((p) => ({ ...p, nid: w.roomNid })));
   if (places.length > 0) {
@@ -340,6 +345,7 @@ const needsMore = (write: RoomWrite): boolean =>
   write.missingPrevEvents.length > 0 ||
   write.foundPrevEvents.length > 0 ||
   write.redactions.length > 0 ||
+  write.unappliedRedactions.length > 0 ||
   write.chainPlaces.length > 0;
 
 /** Fills in `streamPos` of live rows. */
@@ -365,6 +371,7 @@ export const roomEvents: LogSection<RoomWrite> = {
       if (position > highest) highest = position;
     }
     await writeRare(tx, writes);
+    await writeUnappliedRedactions(tx, writes);
     await writeChains(tx, writes);
     return highest;
   },

@@ -12,6 +12,7 @@ export interface EventRecord {
   backfill_pos: number;
   snapshot_before: number | null;
   snapshot_after: number | null;
+  current_snapshot: number | null;
   replaces_nid: number | null;
   rejected_reason: string | null;
   soft_failed: boolean;
@@ -22,8 +23,8 @@ export interface EventRecord {
 }
 
 const columns = `e.event_nid, e.room_nid, r.room_id, e.event_id, e.stream_pos, e.backfill_pos,
-  e.snapshot_before, e.snapshot_after, e.replaces_nid, e.rejected_reason, e.soft_failed,
-  e.redacted_by_nid, e.sender_device, e.txn_id, e.json`;
+  e.snapshot_before, e.snapshot_after, e.current_snapshot, e.replaces_nid, e.rejected_reason,
+  e.soft_failed, e.redacted_by_nid, e.sender_device, e.txn_id, e.json`;
 
 /** In no particular order; absent ones are left out. */
 export const eventsByNid = async (
@@ -41,10 +42,7 @@ export const eventsByNid = async (
 };
 
 /** In no particular order; absent ones are left out. Uses index events_event_id. */
-export const eventsById = async (
-  db: Db,
-  eventIds: readonly EventId[],
-): Promise<EventRecord[]> => {
+export const eventsById = async (db: Db, eventIds: readonly EventId[]): Promise<EventRecord[]> => {
   const { rows } = await db.query<EventRecord>({
     name: 'events-by-id',
     text: `SELECT ${columns} FROM events e JOIN rooms r USING (room_nid)

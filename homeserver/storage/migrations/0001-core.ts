@@ -45,6 +45,9 @@ export const up = async (knex: Knex): Promise<void> => {
       -- The room state before and after the event; null while unknown (outliers).
       snapshot_before bigint,
       snapshot_after bigint,
+      -- The room's current state once the event had been received: another than snapshot_after
+      -- where the room has forked or the event was refused. Null unless live.
+      current_snapshot bigint,
       -- The state event whose place this one took.
       replaces_nid bigint,
       rejected_reason text,
@@ -115,6 +118,14 @@ export const up = async (knex: Knex): Promise<void> => {
       PRIMARY KEY (room_nid, event_id, referenced_by_nid)
     );
 
+    -- Redactions received before the event they redact.
+    CREATE TABLE unapplied_redactions (
+      room_nid bigint NOT NULL,
+      event_id text NOT NULL,
+      redaction_nid bigint NOT NULL,
+      PRIMARY KEY (room_nid, event_id, redaction_nid)
+    );
+
     -- Chain cover of the auth graph; see rooms/auth-chains.ts.
     CREATE TABLE auth_chain_places (
       room_nid bigint NOT NULL,
@@ -172,7 +183,7 @@ export const up = async (knex: Knex): Promise<void> => {
 export const down = async (knex: Knex): Promise<void> => {
   await knex.raw(`
     DROP TABLE published_rooms, room_aliases, account_data, receipts, auth_chain_links,
-      auth_chain_places, missing_prev_events, user_rooms, state_changes, current_state,
+      auth_chain_places, unapplied_redactions, missing_prev_events, user_rooms, state_changes, current_state,
       state_snapshots, events, room_heads, rooms;
     DROP SEQUENCE internal_ids;
     DROP SEQUENCE stream_positions;

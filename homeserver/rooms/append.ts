@@ -1,0 +1,385 @@
+/**
+ * Appending events to a room: the one way in, for events of this server and of others alike.
+ *
+ * The caller holds `room.exclusive`, has authorised the events and knows the state before each. What
+ * happens here: ids, snapshots, forward extremities, the current state (by state resolution where
+ * the room has forked), redactions, and one write to the log. Memory runs ahead at once, so the next
+ * event need not wait for the commit; callers wait for `committed` before they answer anyone.
+ */
+import { mayApplyRedaction } from '../../spec/auth/redaction.ts';
+import type { MatrixEvent, StateKey } from '../../spec/event.ts';
+import { stateKeyOf } from '../../spec/event.ts';
+import type { EventId } from '../../spec/identifiers.ts';
+import { redactEvent, redactsOf } from '../../spec/redaction.ts';
+import { type EventRow, type RoomWrite, roomEvents } from '../storage/event-section.ts';
+import type { IdAllocator } from '../storage/id-allocator.ts';
+import { type Log, LogWriteFailed, rowsOf } from '../streams/log.ts';
+import type { AuthChains } from './auth-chains.ts';
+import type { EventStore } from './event-store.ts';
+import { isAccepted, type LiveRoom } from './live-room.ts';
+import type { MembershipEffects } from './membership-effects.ts';
+import type { RoomObserver } from './room-observer.ts';
+import type { RoomRegistry } from './room-registry.ts';
+import type { SnapshotStore } from './snapshot-store.ts';
+import type { StateMerger } from './state-merger.ts';
+import type { Removed, StateRef, StateSnapshot } from './state-snapshot.ts';
+import { membershipOf, type StoredEvent } from './stored-event.ts';
+
+/** A live event on its way into the room. */
+export interface Arrival {
+  readonly event: MatrixEvent;
+  /** The PDU as JSON, where the caller has it at hand. */
+  readonly json?: string;
+  readonly stateBefore: StateSnapshot;
+  /** Set when the event failed authorisation: it is kept, but has no effect. */
+  readonly rejectedReason?: string;
+  /** Set when the event is authorised, but not by the current state of the room. */
+  readonly softFailed?: boolean;
+  readonly senderDevice?: string;
+  readonly txnId?: string;
+  /** The nid under which the event is already stored as an outlier. */
+  readonly nid?: number;
+}
+
+export interface AppendExtras {
+  readonly create?: RoomWrite['create'];
+  /** Events to store without a place in the timeline, with the reason where rejected. */
+  readonly outliers?: readonly { stored: StoredEvent; json: string }[];
+  /** Backward extremities that these events leave open. */
+  readonly missingPrevEvents?: readonly { eventId: EventId; referencedBy: EventId }[];
+  readonly foundPrevEvents?: readonly EventId[];
+  /** A snapshot that was made for a `stateBefore` and is not stored yet. */
+  readonly snapshots?: readonly StateSnapshot[];
+}
+
+export interface Appended {
+  /** As stored, but for `streamPos`, which the log decides. */
+  readonly events: readonly StoredEvent[];
+  /** Resolves when everything is durable. @throws {LogWriteFailed} */
+  readonly committed: Promise<void>;
+}
+
+export interface AppenderDeps {
+  readonly log: Log;
+  readonly ids: IdAllocator;
+  readonly events: EventStore;
+  readonly snapshots: SnapshotStore;
+  readonly registry: RoomRegistry;
+  readonly merger: StateMerger;
+  readonly chains: AuthChains;
+  readonly membershipEffects: MembershipEffects;
+  readonly observer: RoomObserver;
+}
+
+type Changes = ReadonlyMap<StateKey, StateRef | Removed>;
+
+/** What one append gathers before it is written. */
+interface Draft {
+  readonly room: LiveRoom;
+  readonly write: RoomWrite & { head?: RoomWrite['head'] };
+  readonly stored: StoredEvent[];
+  readonly rows: EventRow[];
+  readonly changes: Changes[];
+  readonly snapshots: StateSnapshot[];
+  readonly redacted: StoredEvent[];
+}
+
+const noChanges: Changes = new Map();
+
+export const outlierRow = (stored: StoredEvent, json: string): EventRow => ({
+  ...rowOf(stored, json),
+  place: 'outlier',
+});
+
+export const rowOf = (stored: StoredEvent, json: string): EventRow => ({
+  roomNid: stored.roomNid,
+  eventNid: stored.nid,
+  eventId: stored.event.eventId,
+  type: stored.event.type,
+  stateKey: stored.event.stateKey ?? null,
+  membership: membershipOf(stored.event) ?? null,
+  sender: stored.event.sender,
+  depth: stored.event.depth,
+  originServerTs: stored.event.originServerTs,
+  place: 'live',
+  streamPos: stored.streamPos ?? null,
+  backfillPos: stored.backfillPos,
+  snapshotBefore: stored.snapshotBefore ?? null,
+  snapshotAfter: stored.snapshotAfter ?? null,
+  currentSnapshot: stored.currentSnapshot ?? null,
+  replacesNid: stored.replacesNid ?? null,
+  rejectedReason: stored.rejectedReason ?? null,
+  softFailed: stored.softFailed,
+  senderDevice: stored.senderDevice ?? null,
+  txnId: stored.txnId ?? null,
+  json,
+});
+
+export const emptyWrite = (roomNid: number): RoomWrite => ({
+  roomNid,
+  events: [],
+  snapshots: [],
+  changes: [],
+  missingPrevEvents: [],
+  foundPrevEvents: [],
+  chainPlaces: [],
+  chainLinks: [],
+  redactions: [],
+  unappliedRedactions: [],
+});
+
+export class Appender {
+  readonly #deps: AppenderDeps;
+
+  constructor(deps: AppenderDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Appends events in the order given, which must be one where prev events come first.
+   * @throws {LogWriteFailed} when the room's memory was dropped meanwhile; the caller may try again
+   */
+  async append(
+    room: LiveRoom,
+    arrivals: readonly Arrival[],
+    extras: AppendExtras = {},
+  ): Promise<Appended> {
+    if (room.dead) throw new LogWriteFailed('The room must be loaded anew');
+    await this.#deps.ids.reserve(4 * arrivals.length + 16);
+    const draft: Draft = {
+      room,
+      write: { ...emptyWrite(room.nid), ...(extras.create && { create: extras.create }) },
+      stored: [],
+      rows: [],
+      changes: [],
+      snapshots: [...(extras.snapshots ?? [])],
+      redacted: [],
+    };
+    this.#addExtras(draft, extras);
+    for (const arrival of arrivals) await this.#add(draft, arrival);
+    await this.#addChains(draft, extras);
+    return { events: draft.stored, committed: this.#commit(draft) };
+  }
+
+  #addExtras({ write }: Draft, extras: AppendExtras): void {
+    for (const { stored, json } of extras.outliers ?? []) {
+      write.events.push(outlierRow(stored, json));
+      this.#deps.events.remember(stored);
+    }
+    const nidOf = (eventId: EventId): number | undefined =>
+      this.#deps.events.cachedById(eventId)?.nid;
+    for (const { eventId, referencedBy } of extras.missingPrevEvents ?? []) {
+      const referencedByNid = nidOf(referencedBy);
+      if (referencedByNid !== undefined) write.missingPrevEvents.push({ eventId, referencedByNid });
+    }
+    write.foundPrevEvents.push(...(extras.foundPrevEvents ?? []));
+  }
+
+  async #add(draft: Draft, arrival: Arrival): Promise<void> {
+    const { room } = draft;
+    const { event, stateBefore } = arrival;
+    const nid = arrival.nid ?? this.#deps.ids.next();
+    const rejected = arrival.rejectedReason !== undefined;
+    let stateAfter = stateBefore;
+    let replacesNid: number | undefined;
+    if (event.stateKey !== undefined && !rejected) {
+      const key = stateKeyOf(event.type, event.stateKey);
+      const ref = { nid, eventId: event.eventId, membership: membershipOf(event) };
+      replacesNid = stateBefore.get(key)?.nid;
+      stateAfter = stateBefore.with(this.#deps.ids.next(), new Map([[key, ref]]));
+      draft.snapshots.push(stateAfter);
+    }
+    const base: StoredEvent = {
+      nid,
+      roomNid: room.nid,
+      event,
+      streamPos: undefined,
+      backfillPos: 0,
+      snapshotBefore: stateBefore.nid,
+      snapshotAfter: stateAfter.nid,
+      currentSnapshot: undefined,
+      replacesNid,
+      rejectedReason: arrival.rejectedReason,
+      softFailed: arrival.softFailed ?? false,
+      redactedByNid: undefined,
+      senderDevice: arrival.senderDevice,
+      txnId: arrival.txnId,
+    };
+    this.#deps.snapshots.remember(stateAfter);
+    const changes = isAccepted(base)
+      ? await this.#advance(draft, base, stateBefore, stateAfter)
+      : noChanges;
+    const stored: StoredEvent = { ...base, currentSnapshot: room.state.nid };
+    // Findable by the events that follow it, before it is committed.
+    this.#deps.events.remember(stored);
+    room.extremities = room.extremities.map((held) => (held.nid === nid ? stored : held));
+    draft.stored.push(stored);
+    draft.changes.push(changes);
+    draft.rows.push(rowOf(stored, arrival.json ?? JSON.stringify(event.pdu)));
+    if (changes.size > 0) {
+      draft.write.changes.push(
+        await this.#deps.membershipEffects.rowsFor(room, stored, changes),
+      );
+    }
+    if (isAccepted(stored)) await this.#redact(draft, stored);
+  }
+
+  /** Moves the forward extremities and with them the current state. Returns what changed. */
+  async #advance(
+    draft: Draft,
+    stored: StoredEvent,
+    stateBefore: StateSnapshot,
+    stateAfter: StateSnapshot,
+  ): Promise<Changes> {
+    const { room } = draft;
+    const { event } = stored;
+    const before = room.state;
+    const referenced = new Set(event.prevEventIds);
+    const kept = room.extremities.filter((held) => !referenced.has(held.event.eventId));
+    room.extremities = [...kept, stored];
+    let after = stateAfter;
+    if (kept.length > 0) {
+      const states = await Promise.all(
+        room.extremities.map((held) =>
+          held === stored
+            ? stateAfter
+            : this.#deps.snapshots.load(room.nid, held.snapshotAfter as number),
+        ),
+      );
+      const merged = await this.#deps.merger.merge(room, states, before);
+      after = merged.state;
+      if (merged.isNew) draft.snapshots.push(after);
+    }
+    if (after.nid === before.nid) return noChanges;
+    const linear = after === stateAfter && stateBefore.nid === before.nid;
+    const key = stateKeyOf(event.type, event.stateKey ?? '');
+    const changes: Changes = linear
+      ? new Map([[key, after.get(key) as StateRef]])
+      : before.changesTo(after);
+    room.moveTo(after, changes);
+    return changes;
+  }
+
+  /** Applies a redaction to its target, or a waiting redaction to the event that has just come. */
+  async #redact(draft: Draft, stored: StoredEvent): Promise<void> {
+    const { room, write } = draft;
+    const targetId = redactsOf(stored.event, room.rules);
+    if (targetId !== undefined) {
+      const target = await this.#deps.events.byId(targetId);
+      if (target === undefined) {
+        write.unappliedRedactions.push({ eventId: targetId, redactionNid: stored.nid });
+        const waiting = room.unappliedRedactions.get(targetId) ?? [];
+        room.unappliedRedactions.set(targetId, [...waiting, stored.nid]);
+      } else {
+        await this.#applyRedaction(draft, stored, target);
+      }
+    }
+    for (const nid of room.unappliedRedactions.get(stored.event.eventId) ?? []) {
+      const redaction = await this.#deps.events.byNid(room.nid, nid);
+      if (redaction !== undefined) await this.#applyRedaction(draft, redaction, stored);
+    }
+  }
+
+  async #applyRedaction(
+    { room, write, redacted }: Draft,
+    redaction: StoredEvent,
+    target: StoredEvent,
+  ): Promise<void> {
+    if (target.roomNid !== room.nid || target.redactedByNid !== undefined) return;
+    const powerRef = room.stateRef('m.room.power_levels', '');
+    const createRef = room.stateRef('m.room.create', '');
+    const found = await this.#deps.events.manyByNid(
+      room.nid,
+      [powerRef, createRef].flatMap((ref) => (ref === undefined ? [] : [ref.nid])),
+    );
+    const eventOf = (ref: StateRef | undefined): MatrixEvent | undefined =>
+      ref === undefined ? undefined : found.get(ref.nid)?.event;
+    const input = {
+      createEvent: eventOf(createRef),
+      state: (type: string) => (type === 'm.room.power_levels' ? eventOf(powerRef) : undefined),
+    };
+    if (!mayApplyRedaction(redaction.event, target.event, input, room.rules)) return;
+    const event = redactEvent(target.event, room.rules);
+    write.redactions.push({
+      eventNid: target.nid,
+      redactedByNid: redaction.nid,
+      json: JSON.stringify(event.pdu),
+    });
+    redacted.push({ ...target, event, redactedByNid: redaction.nid });
+  }
+
+  async #addChains({ room, stored, write }: Draft, extras: AppendExtras): Promise<void> {
+    const stateEvents = [
+      ...(extras.outliers ?? []).map((outlier) => outlier.stored),
+      ...stored,
+    ].filter(({ event }) => event.stateKey !== undefined);
+    if (stateEvents.length === 0) return;
+    const { places, links } = await this.#deps.chains.place(room.nid, stateEvents);
+    write.chainPlaces.push(...places);
+    write.chainLinks.push(...links);
+  }
+
+  #commit(draft: Draft): Promise<void> {
+    const { room, rows } = draft;
+    const write: RoomWrite = {
+      ...draft.write,
+      events: [...draft.write.events, ...rows],
+      snapshots: draft.snapshots.map((snapshot) => ({
+        roomNid: room.nid,
+        snapshotNid: snapshot.nid,
+        height: snapshot.height,
+        chain: snapshot.chain(),
+        eventNids: snapshot.storedEventNids(),
+      })),
+      head: {
+        extremities: room.extremities.map(({ nid }) => nid),
+        snapshotNid: room.state.nid,
+      },
+    };
+    room.pendingWrites += 1;
+    const committed = this.#deps.log.append({
+      parts: [rowsOf(roomEvents, [write])],
+      stillValid: () => !room.dead,
+      committed: () => {
+        room.pendingWrites -= 1;
+        this.#follow(draft, write);
+      },
+      failed: () => {
+        room.pendingWrites -= 1;
+        for (const { nid } of draft.stored) this.#deps.events.forget(nid);
+        this.#deps.chains.drop(room.nid);
+        this.#deps.registry.drop(room);
+      },
+    });
+    // Whoever awaits `committed` sees a failure; nobody else needs to.
+    committed.catch(() => undefined);
+    return committed;
+  }
+
+  /** Brings memory in line with what has just been committed. */
+  #follow(draft: Draft, write: RoomWrite): void {
+    const { room, rows, changes } = draft;
+    const redactedNow = new Map(draft.redacted.map((event) => [event.nid, event]));
+    const placed = draft.stored.map((stored, index) => {
+      const position = (rows[index] as EventRow).streamPos as number;
+      const event = { ...(redactedNow.get(stored.nid) ?? stored), streamPos: position };
+      redactedNow.delete(stored.nid);
+      this.#deps.events.remember(event);
+      room.extremities = room.extremities.map((held) => (held.nid === event.nid ? event : held));
+      room.recent.add({
+        position,
+        stored: isAccepted(event) ? event : undefined,
+        changes: changes[index] as Changes,
+      });
+      return event;
+    });
+    for (const { nid, event: pruned, redactedByNid } of redactedNow.values()) {
+      const known = this.#deps.events.cached(nid);
+      if (known === undefined) continue;
+      const event = { ...known, event: pruned, redactedByNid };
+      this.#deps.events.remember(event);
+      room.recent.replace(event);
+    }
+    this.#deps.observer.appended(room, placed, write);
+  }
+}

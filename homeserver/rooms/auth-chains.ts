@@ -1,0 +1,157 @@
+/** The chain covers of the rooms being written or resolved: loaded when needed, and kept in step. */
+import { LRUCache } from 'lru-cache';
+import type { EventId } from '../../spec/identifiers.ts';
+import { chainLinks, chainPlaces } from '../storage/auth-chains.ts';
+import type { Db } from '../storage/database.ts';
+import type { RoomWrite } from '../storage/event-section.ts';
+import type { IdAllocator } from '../storage/id-allocator.ts';
+import { ChainGraph, type ChainPlace } from './chain-graph.ts';
+import type { EventStore } from './event-store.ts';
+import type { StoredEvent } from './stored-event.ts';
+
+export interface NewPlaces {
+  readonly places: RoomWrite['chainPlaces'];
+  readonly links: RoomWrite['chainLinks'];
+}
+
+export class AuthChains {
+  readonly #db: Db;
+  readonly #ids: IdAllocator;
+  readonly #events: EventStore;
+  readonly #graphs: LRUCache<number, ChainGraph>;
+
+  constructor(db: Db, ids: IdAllocator, events: EventStore, maxEntries = 1_000_000) {
+    this.#db = db;
+    this.#ids = ids;
+    this.#events = events;
+    this.#graphs = new LRUCache({
+      maxSize: maxEntries,
+      sizeCalculation: (graph) => 1 + graph.size,
+    });
+  }
+
+  /** A room that is being made has no graph to load. */
+  begin(roomNid: number): void {
+    this.#graphs.set(roomNid, new ChainGraph());
+  }
+
+  async graphOf(roomNid: number): Promise<ChainGraph> {
+    const cached = this.#graphs.get(roomNid);
+    if (cached !== undefined) return cached;
+    const graph = new ChainGraph();
+    for (const { event_nid: nid, chain_nid: chain, seq } of await chainPlaces(this.#db, roomNid)) {
+      graph.addPlace(nid, { chain, seq });
+    }
+    for (const link of await chainLinks(this.#db, roomNid)) {
+      graph.addLink(link.from_chain_nid, {
+        fromSeq: link.from_seq,
+        toChain: link.to_chain_nid,
+        toSeq: link.to_seq,
+      });
+    }
+    this.#graphs.set(roomNid, graph);
+    return graph;
+  }
+
+  /** The room's memory may be ahead of the database: it is loaded anew when next needed. */
+  drop(roomNid: number): void {
+    this.#graphs.delete(roomNid);
+  }
+
+  clear(): void {
+    this.#graphs.clear();
+  }
+
+  /**
+   * Gives places to state events, in any order. An event whose auth events have no places gets none
+   * itself; whoever compares chains then has to walk. The caller writes the rows.
+   */
+  async place(roomNid: number, events: readonly StoredEvent[]): Promise<NewPlaces> {
+    const graph = await this.graphOf(roomNid);
+    const wanted = events.filter(({ nid }) => graph.placeOf(nid) === undefined);
+    await this.#ids.reserve(wanted.length + 1);
+    const nidById = await this.#nids(wanted);
+    const result: NewPlaces = { places: [], links: [] };
+    for (const stored of inAuthOrder(wanted)) {
+      const authPlaces: ChainPlace[] = [];
+      for (const id of stored.event.authEventIds) {
+        const place = graph.placeOf(nidById.get(id) ?? 0);
+        if (place !== undefined) authPlaces.push(place);
+      }
+      if (authPlaces.length === stored.event.authEventIds.length) {
+        this.#placeOne(graph, stored.nid, authPlaces, result);
+      }
+    }
+    return result;
+  }
+
+  #placeOne(
+    graph: ChainGraph,
+    nid: number,
+    authPlaces: readonly ChainPlace[],
+    result: NewPlaces,
+  ): void {
+    // Extending the longest chain keeps chains few.
+    let tip: ChainPlace | undefined;
+    for (const place of authPlaces) {
+      if (graph.isTip(place) && place.seq > (tip?.seq ?? 0)) tip = place;
+    }
+    const place = { chain: tip?.chain ?? this.#ids.next(), seq: (tip?.seq ?? 0) + 1 };
+    graph.addPlace(nid, place);
+    result.places.push({ eventNid: nid, chainNid: place.chain, seq: place.seq });
+    const reached = graph.reachFrom([place]);
+    // Highest first: a link to a later place of a chain makes one to an earlier place needless.
+    for (const auth of [...authPlaces].sort((a, b) => b.seq - a.seq)) {
+      if ((reached.get(auth.chain) ?? 0) >= auth.seq) continue;
+      graph.addLink(place.chain, {
+        fromSeq: place.seq,
+        toChain: auth.chain,
+        toSeq: auth.seq,
+      });
+      for (const [chain, seq] of graph.reachFrom([auth])) {
+        reached.set(chain, Math.max(seq, reached.get(chain) ?? 0));
+      }
+      result.links.push({
+        fromChain: place.chain,
+        fromSeq: place.seq,
+        toChain: auth.chain,
+        toSeq: auth.seq,
+      });
+    }
+  }
+
+  async #nids(events: readonly StoredEvent[]): Promise<Map<EventId, number>> {
+    const nids = new Map(events.map(({ event, nid }) => [event.eventId, nid]));
+    const others = new Set(events.flatMap(({ event }) => event.authEventIds));
+    for (const id of nids.keys()) others.delete(id);
+    for (const [id, { nid }] of await this.#events.manyById(others)) nids.set(id, nid);
+    return nids;
+  }
+}
+
+/** Auth events before those that name them. A cycle, which no honest event is in, is cut. */
+const inAuthOrder = (events: readonly StoredEvent[]): StoredEvent[] => {
+  const byId = new Map(events.map((stored) => [stored.event.eventId, stored]));
+  const ordered = new Set<StoredEvent>();
+  const entered = new Set<StoredEvent>();
+  for (const first of events) {
+    const stack = [first];
+    for (let stored = stack.at(-1); stored !== undefined; stored = stack.at(-1)) {
+      const again = entered.has(stored);
+      entered.add(stored);
+      const before = again
+        ? []
+        : stored.event.authEventIds.flatMap((id) => {
+            const auth = byId.get(id);
+            return auth === undefined || entered.has(auth) ? [] : [auth];
+          });
+      if (before.length > 0) {
+        stack.push(...before);
+      } else {
+        ordered.add(stored);
+        stack.pop();
+      }
+    }
+  }
+  return [...ordered];
+};

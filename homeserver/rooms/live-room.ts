@@ -1,0 +1,160 @@
+/**
+ * A room in memory: what its one writer needs to accept the next event without reading the
+ * database, and the newest part of its timeline for readers.
+ *
+ * `extremities`, `state` and `depth` run ahead of the log: they include events that are being
+ * committed. What readers see (`recent`) follows the log.
+ */
+import type { MatrixEvent, StateKey } from '../../spec/event.ts';
+import { stateKeyOf } from '../../spec/event.ts';
+import { type RoomId, type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
+import type { RoomVersionRules } from '../../spec/room-versions.ts';
+import { RecentTimeline } from './recent-timeline.ts';
+import type { Removed, StateRef, StateSnapshot } from './state-snapshot.ts';
+import type { StoredEvent } from './stored-event.ts';
+
+export interface LiveRoomInit {
+  readonly nid: number;
+  readonly id: RoomId;
+  readonly rules: RoomVersionRules;
+  /** Undefined only while the room's first events are being made. */
+  readonly extremities: readonly StoredEvent[];
+  readonly state: StateSnapshot;
+  readonly localServer: ServerName;
+  /** The log position at which this was loaded. */
+  readonly position: number;
+  /** Redactions that wait for their target: target event id to redactions. */
+  readonly unappliedRedactions: ReadonlyMap<string, readonly number[]>;
+}
+
+const memberPrefix = stateKeyOf('m.room.member', '');
+
+/** The user id of a member entry's key, or undefined for other keys. */
+export const memberOfKey = (key: StateKey): UserId | undefined =>
+  key.startsWith(memberPrefix) ? (key.slice(memberPrefix.length) as UserId) : undefined;
+
+export class LiveRoom {
+  readonly nid: number;
+  readonly id: RoomId;
+  readonly rules: RoomVersionRules;
+  readonly localServer: ServerName;
+  readonly recent: RecentTimeline;
+  readonly unappliedRedactions: Map<string, number[]>;
+  extremities: readonly StoredEvent[];
+  state: StateSnapshot;
+  /** A write failed: memory may be wrong, and whoever holds this must load the room anew. */
+  dead = false;
+  /** Writes on their way to the log; a room with any is not dropped from memory. */
+  pendingWrites = 0;
+
+  readonly #joinedLocal = new Set<UserId>();
+  readonly #joinedByServer = new Map<ServerName, number>();
+  #joined = 0;
+  #invited = 0;
+  #tail: Promise<unknown> = Promise.resolve();
+  #queued = 0;
+
+  constructor(init: LiveRoomInit) {
+    this.nid = init.nid;
+    this.id = init.id;
+    this.rules = init.rules;
+    this.localServer = init.localServer;
+    this.extremities = init.extremities;
+    this.state = init.state;
+    this.recent = new RecentTimeline(init.position);
+    this.unappliedRedactions = new Map(
+      [...init.unappliedRedactions].map(([id, nids]) => [id, [...nids]]),
+    );
+    for (const [key, ref] of init.state.entries()) {
+      const user = memberOfKey(key);
+      if (user !== undefined) this.#count(user, undefined, ref.membership);
+    }
+  }
+
+  /** One writer at a time, in the order asked. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    this.#queued += 1;
+    const turn = this.#tail.then(work);
+    this.#tail = turn.then(
+      () => void (this.#queued -= 1),
+      () => void (this.#queued -= 1),
+    );
+    return turn;
+  }
+
+  get busy(): boolean {
+    return this.pendingWrites > 0 || this.#queued > 0;
+  }
+
+  /** The depth of the next event. */
+  get nextDepth(): number {
+    let depth = 0;
+    for (const { event } of this.extremities) depth = Math.max(depth, event.depth);
+    return Math.min(depth + 1, Number.MAX_SAFE_INTEGER);
+  }
+
+  stateRef(type: string, stateKey: string): StateRef | undefined {
+    return this.state.get(stateKeyOf(type, stateKey));
+  }
+
+  membership(user: UserId): string | undefined {
+    return this.stateRef('m.room.member', user)?.membership;
+  }
+
+  get joinedLocalUsers(): ReadonlySet<UserId> {
+    return this.#joinedLocal;
+  }
+
+  get joinedCount(): number {
+    return this.#joined;
+  }
+
+  get invitedCount(): number {
+    return this.#invited;
+  }
+
+  /** Servers with a joined member, this one included when it has one. */
+  get joinedServers(): ReadonlySet<ServerName> {
+    return new Set(this.#joinedByServer.keys());
+  }
+
+  hasJoinedServer(server: ServerName): boolean {
+    return this.#joinedByServer.has(server);
+  }
+
+  /** Moves the current state; membership counts follow. */
+  moveTo(state: StateSnapshot, changes: ReadonlyMap<StateKey, StateRef | Removed>): void {
+    for (const [key, after] of changes) {
+      const user = memberOfKey(key);
+      if (user === undefined) continue;
+      const before = this.state.get(key)?.membership;
+      this.#count(user, before, 'removedNid' in after ? undefined : after.membership);
+    }
+    this.state = state;
+  }
+
+  #count(user: UserId, before: string | undefined, after: string | undefined): void {
+    if (before === after) return;
+    if (before === 'invite') this.#invited -= 1;
+    if (after === 'invite') this.#invited += 1;
+    if (before === 'join') this.#countJoined(user, -1);
+    if (after === 'join') this.#countJoined(user, 1);
+  }
+
+  #countJoined(user: UserId, by: 1 | -1): void {
+    const server = serverNameOf(user);
+    const count = (this.#joinedByServer.get(server) ?? 0) + by;
+    if (count > 0) this.#joinedByServer.set(server, count);
+    else this.#joinedByServer.delete(server);
+    this.#joined += by;
+    if (server !== this.localServer) return;
+    if (by > 0) this.#joinedLocal.add(user);
+    else this.#joinedLocal.delete(user);
+  }
+}
+
+/** Whether an event counts in the timeline and for the forward extremities. */
+export const isAccepted = (stored: Pick<StoredEvent, 'rejectedReason' | 'softFailed'>): boolean =>
+  stored.rejectedReason === undefined && !stored.softFailed;
+
+export const isStateEvent = (event: MatrixEvent): boolean => event.stateKey !== undefined;

@@ -1,0 +1,295 @@
+/**
+ * Events of this server's own users: built on the room's current state, authorised by it, hashed,
+ * signed and appended. https://spec.matrix.org/v1.19/server-server-api/#pdus
+ */
+import { selectAuthKeys } from '../../spec/auth/auth-events.ts';
+import { authoriseEvent } from '../../spec/auth/authorise-event.ts';
+import { EventRejected } from '../../spec/auth/event-rejected.ts';
+import { buildEvent } from '../../spec/build-event.ts';
+import { matrixError } from '../../spec/errors.ts';
+import {
+  type JsonObject,
+  type MatrixEvent,
+  type StateKey,
+  stateKeyOf,
+} from '../../spec/event.ts';
+import { InvalidEventError } from '../../spec/event-format.ts';
+import { referenceHash } from '../../spec/hashes.ts';
+import type { DeviceId, EventId, RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
+import { type PowerLevels, powerLevelsOf } from '../../spec/power-levels.ts';
+import type { RoomVersionRules } from '../../spec/room-versions.ts';
+import type { SigningKey } from '../../spec/signing.ts';
+import type { Clock } from '../clock.ts';
+import type { Random } from '../random.ts';
+import { LogWriteFailed } from '../streams/log.ts';
+import type { Appender, AppendExtras, Appended } from './append.ts';
+import type { EventStore } from './event-store.ts';
+import type { LiveRoom } from './live-room.ts';
+import type { RoomRegistry } from './room-registry.ts';
+import type { StateSnapshot } from './state-snapshot.ts';
+import type { StoredEvent } from './stored-event.ts';
+
+export interface EventDraft {
+  readonly type: string;
+  readonly sender: UserId;
+  readonly content: JsonObject;
+  readonly stateKey?: string | undefined;
+  readonly redacts?: EventId | undefined;
+  /** Given by application services; the present otherwise. */
+  readonly originServerTs?: number | undefined;
+  readonly senderDevice?: DeviceId | undefined;
+  readonly txnId?: string | undefined;
+}
+
+/** What authorises an event: the events by key, as selected from a state. */
+export interface AuthEvents {
+  readonly createEvent: MatrixEvent | undefined;
+  readonly byKey: ReadonlyMap<StateKey, MatrixEvent>;
+}
+
+export interface LocalEventsDeps {
+  readonly registry: RoomRegistry;
+  readonly appender: Appender;
+  readonly events: EventStore;
+  readonly serverName: ServerName;
+  readonly signingKey: () => SigningKey;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** Prev events an event of ours lists; the rest of a badly forked room stays for the next one. */
+const maxPrevEvents = 20;
+const attempts = 3;
+
+export class LocalEvents {
+  readonly #deps: LocalEventsDeps;
+
+  constructor(deps: LocalEventsDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Runs `work` as the room's one writer. Where the room's memory was dropped under way the room is
+   * loaded anew and `work` runs again.
+   * @throws MatrixError M_NOT_FOUND when this server does not have the room
+   */
+  async inRoom<T>(roomId: RoomId, work: (room: LiveRoom) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      const room = await this.#deps.registry.find(roomId);
+      if (room === undefined) throw matrixError('M_NOT_FOUND', 'Room not found');
+      try {
+        return await room.exclusive(async () => {
+          if (room.dead) throw new LogWriteFailed('The room must be loaded anew');
+          return work(room);
+        });
+      } catch (error) {
+        if (!(error instanceof LogWriteFailed) || attempt === attempts) throw error;
+      }
+    }
+  }
+
+  /**
+   * Sends one event. A state event that changes nothing is not sent again.
+   * @returns the event's id, once it is durable
+   */
+  async send(roomId: RoomId, draft: EventDraft): Promise<EventId> {
+    const { eventId, committed } = await this.inRoom(roomId, (room) => this.stage(room, draft));
+    await committed;
+    return eventId;
+  }
+
+  /** Like `send`, for a caller that already is the room's writer. */
+  async stage(
+    room: LiveRoom,
+    draft: EventDraft,
+    extras?: AppendExtras,
+  ): Promise<{ eventId: EventId; committed: Promise<void> }> {
+    const unchanged = await this.#unchangedState(room, draft);
+    if (unchanged !== undefined) {
+      return { eventId: unchanged, committed: Promise.resolve() };
+    }
+    const built = await this.build(room, draft);
+    const { committed }: Appended = await this.#deps.appender.append(
+      room,
+      [
+        {
+          ...built,
+          stateBefore: room.state,
+          ...(draft.senderDevice !== undefined && { senderDevice: draft.senderDevice }),
+          ...(draft.txnId !== undefined && { txnId: draft.txnId }),
+        },
+      ],
+      extras,
+    );
+    return { eventId: built.event.eventId, committed };
+  }
+
+  /**
+   * Builds and authorises an event on top of the room's current state.
+   * @throws MatrixError M_FORBIDDEN, M_TOO_LARGE or M_BAD_JSON
+   */
+  async build(room: LiveRoom, draft: EventDraft): Promise<{ event: MatrixEvent; json: string }> {
+    const auth = await this.authEvents(room, room.state, draft);
+    const built = this.#sign(room, draft, auth);
+    try {
+      authoriseEvent(built.event, room.rules, {
+        createEvent: auth.createEvent,
+        state: (type, stateKey) => auth.byKey.get(stateKeyOf(type, stateKey)),
+      });
+    } catch (error) {
+      if (error instanceof EventRejected) throw matrixError('M_FORBIDDEN', sentence(error.message));
+      throw error;
+    }
+    return built;
+  }
+
+  /** The events of a state that authorise a draft. */
+  async authEvents(
+    room: LiveRoom,
+    state: StateSnapshot,
+    draft: Pick<EventDraft, 'type' | 'sender' | 'content' | 'stateKey'>,
+  ): Promise<AuthEvents> {
+    const selected = selectAuthKeys({ ...draft, stateKey: draft.stateKey }, room.rules);
+    const createKey = stateKeyOf('m.room.create', '');
+    const keys = new Set<StateKey>([createKey, ...selected]);
+    const refs = [...keys].flatMap((key) => {
+      const ref = state.get(key);
+      return ref === undefined ? [] : [{ key, nid: ref.nid }];
+    });
+    const byKey = new Map<StateKey, MatrixEvent>();
+    let missing = false;
+    for (const { key, nid } of refs) {
+      const stored = this.#deps.events.cached(nid);
+      if (stored === undefined) missing = true;
+      else byKey.set(key, stored.event);
+    }
+    if (missing) {
+      const found = await this.#deps.events.manyByNid(
+        room.nid,
+        refs.map(({ nid }) => nid),
+      );
+      for (const { key, nid } of refs) {
+        const stored = found.get(nid);
+        if (stored !== undefined) byKey.set(key, stored.event);
+      }
+    }
+    const createEvent = byKey.get(createKey);
+    if (!selected.includes(createKey)) byKey.delete(createKey);
+    return { createEvent, byKey };
+  }
+
+  async powerLevels(room: LiveRoom): Promise<PowerLevels> {
+    const create = room.stateRef('m.room.create', '');
+    const levels = room.stateRef('m.room.power_levels', '');
+    const nids = [create, levels].flatMap((ref) => (ref === undefined ? [] : [ref.nid]));
+    const found = await this.#deps.events.manyByNid(room.nid, nids);
+    return powerLevelsOf(
+      found.get(levels?.nid ?? 0)?.event,
+      found.get(create?.nid ?? 0)?.event,
+      room.rules,
+    );
+  }
+
+  /** The first event of a room, before the room is there. */
+  buildCreate(
+    rules: RoomVersionRules,
+    draft: Pick<EventDraft, 'sender' | 'content' | 'originServerTs'>,
+    roomId: RoomId | undefined,
+  ): { event: MatrixEvent; json: string } {
+    return this.#build(rules, {
+      type: 'm.room.create',
+      stateKey: '',
+      sender: draft.sender,
+      content: draft.content,
+      roomId,
+      prev: [],
+      auth: [],
+      depth: 1,
+      ts: draft.originServerTs ?? this.#deps.clock.nowMs(),
+    });
+  }
+
+  #sign(
+    room: LiveRoom,
+    draft: EventDraft,
+    auth: AuthEvents,
+  ): { event: MatrixEvent; json: string } {
+    const { rules } = room;
+    const prev = newest(room.extremities, maxPrevEvents);
+    const content =
+      draft.redacts !== undefined && rules.redaction.redactsInContent
+        ? { ...draft.content, redacts: draft.redacts }
+        : draft.content;
+    const authEvents = [...auth.byKey.values()];
+    const known = new Map(
+      [...authEvents, ...prev.map(({ event }) => event)].map((event) => [event.eventId, event]),
+    );
+    return this.#build(rules, {
+      type: draft.type,
+      stateKey: draft.stateKey,
+      sender: draft.sender,
+      content,
+      roomId: room.id,
+      prev: prev.map(({ event }) => event.eventId),
+      auth: authEvents.map(({ eventId }) => eventId),
+      depth: room.nextDepth,
+      ts: draft.originServerTs ?? this.#deps.clock.nowMs(),
+      redacts: draft.redacts,
+      referenceHash: (eventId) => {
+        const event = known.get(eventId);
+        if (event === undefined) throw new Error(`No event ${eventId} to refer to`);
+        return referenceHash(event.pdu, rules);
+      },
+    });
+  }
+
+  #build(
+    rules: RoomVersionRules,
+    template: Parameters<typeof buildEvent>[0],
+  ): { event: MatrixEvent; json: string } {
+    const { serverName, signingKey, random } = this.#deps;
+    const eventId =
+      rules.eventIdFormat === 'domain'
+        ? (`$${random.bytes(18).toString('base64url')}:${serverName}` as EventId)
+        : undefined;
+    try {
+      return buildEvent({ ...template, eventId }, rules, serverName, signingKey());
+    } catch (error) {
+      if (!(error instanceof InvalidEventError)) throw error;
+      throw error.reason === 'too_large'
+        ? matrixError('M_TOO_LARGE', sentence(error.message))
+        : matrixError('M_BAD_JSON', sentence(error.message));
+    }
+  }
+
+  async #unchangedState(room: LiveRoom, draft: EventDraft): Promise<EventId | undefined> {
+    if (draft.stateKey === undefined) return undefined;
+    const ref = room.stateRef(draft.type, draft.stateKey);
+    if (ref === undefined) return undefined;
+    const stored: StoredEvent | undefined = await this.#deps.events.byNid(room.nid, ref.nid);
+    const same =
+      stored !== undefined &&
+      stored.event.sender === draft.sender &&
+      stored.redactedByNid === undefined &&
+      isSameJson(stored.event.content, draft.content);
+    return same ? stored.event.eventId : undefined;
+  }
+}
+
+const newest = (extremities: readonly StoredEvent[], limit: number): readonly StoredEvent[] =>
+  extremities.length <= limit
+    ? extremities
+    : [...extremities].sort((a, b) => b.event.depth - a.event.depth).slice(0, limit);
+
+const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
+const isSameJson = (a: unknown, b: unknown): boolean => {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const left = Object.entries(a);
+  return (
+    left.length === Object.keys(b).length &&
+    left.every(([key, value]) => Object.hasOwn(b, key) && isSameJson(value, b[key as keyof typeof b]))
+  );
+};

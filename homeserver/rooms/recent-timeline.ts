@@ -1,0 +1,58 @@
+/**
+ * The newest events of one room, kept in memory as they are committed, so that a client that keeps
+ * up is answered without the database.
+ */
+import type { StateKey } from '../../spec/event.ts';
+import type { Removed, StateRef } from './state-snapshot.ts';
+import type { StoredEvent } from './stored-event.ts';
+
+export interface TimelineEntry {
+  readonly position: number;
+  /** Undefined for an event that is kept from clients (rejected or soft-failed). */
+  readonly stored: StoredEvent | undefined;
+  /** What the event changed in the room's current state. */
+  readonly changes: ReadonlyMap<StateKey, StateRef | Removed>;
+}
+
+const maxEntries = 64;
+
+export class RecentTimeline {
+  #entries: TimelineEntry[] = [];
+  /** Every entry after this position is here. */
+  #completeAfter: number;
+
+  constructor(position: number) {
+    this.#completeAfter = position;
+  }
+
+  /** Entries are added in log order, as they are committed. */
+  add(entry: TimelineEntry): void {
+    this.#entries.push(entry);
+    if (this.#entries.length < 2 * maxEntries) return;
+    const dropped = this.#entries.length - maxEntries;
+    this.#completeAfter = this.#entries[dropped - 1]?.position ?? this.#completeAfter;
+    this.#entries = this.#entries.slice(dropped);
+  }
+
+  /** An event changed after it was written: it was redacted. */
+  replace(stored: StoredEvent): void {
+    this.#entries = this.#entries.map((entry) =>
+      entry.stored?.nid === stored.nid ? { ...entry, stored } : entry,
+    );
+  }
+
+  get lastPosition(): number {
+    return this.#entries.at(-1)?.position ?? this.#completeAfter;
+  }
+
+  /** Entries with `after < position <= upTo`, or undefined when some of them are no longer here. */
+  between(after: number, upTo: number): readonly TimelineEntry[] | undefined {
+    if (after < this.#completeAfter) return undefined;
+    const entries = this.#entries;
+    let end = entries.length;
+    while (end > 0 && (entries[end - 1] as TimelineEntry).position > upTo) end -= 1;
+    let start = end;
+    while (start > 0 && (entries[start - 1] as TimelineEntry).position > after) start -= 1;
+    return entries.slice(start, end);
+  }
+}

@@ -1,0 +1,127 @@
+/** The rooms in memory: loaded on demand, bounded, and never dropped while being written. */
+import type { RoomId, ServerName } from '../../spec/identifiers.ts';
+import { rulesOf } from '../../spec/room-versions.ts';
+import type { Db } from '../storage/database.ts';
+import { roomByNid, roomsById } from '../storage/events.ts';
+import { unappliedRedactions } from '../storage/redactions.ts';
+import type { Log } from '../streams/log.ts';
+import type { EventStore } from './event-store.ts';
+import { LiveRoom } from './live-room.ts';
+import type { SnapshotStore } from './snapshot-store.ts';
+
+export interface RoomRegistryDeps {
+  readonly db: Db;
+  readonly log: Log;
+  readonly events: EventStore;
+  readonly snapshots: SnapshotStore;
+  readonly localServer: ServerName;
+  readonly maxRooms?: number;
+}
+
+export class RoomRegistry {
+  readonly #deps: RoomRegistryDeps;
+  readonly #maxRooms: number;
+  /** In order of last use. */
+  readonly #rooms = new Map<number, LiveRoom>();
+  readonly #loading = new Map<number, Promise<LiveRoom | undefined>>();
+  readonly #nidById = new Map<RoomId, number>();
+
+  constructor(deps: RoomRegistryDeps) {
+    this.#deps = deps;
+    this.#maxRooms = deps.maxRooms ?? 5000;
+  }
+
+  /** The room, if this server has its state: not for a room known only from an invite. */
+  async find(roomId: RoomId): Promise<LiveRoom | undefined> {
+    const known = this.#nidById.get(roomId);
+    if (known !== undefined) return this.findByNid(known);
+    const [record] = await roomsById(this.#deps.db, [roomId]);
+    if (record === undefined) return undefined;
+    this.#rememberNid(roomId, record.room_nid);
+    return this.findByNid(record.room_nid);
+  }
+
+  /** A room in memory, without looking further. */
+  cached(roomNid: number): LiveRoom | undefined {
+    const room = this.#rooms.get(roomNid);
+    return room?.dead === false ? room : undefined;
+  }
+
+  async findByNid(roomNid: number): Promise<LiveRoom | undefined> {
+    const room = this.cached(roomNid);
+    if (room !== undefined) {
+      this.#rooms.delete(roomNid);
+      this.#rooms.set(roomNid, room);
+      return room;
+    }
+    let loading = this.#loading.get(roomNid);
+    if (loading === undefined) {
+      loading = this.#load(roomNid).finally(() => this.#loading.delete(roomNid));
+      this.#loading.set(roomNid, loading);
+    }
+    return loading;
+  }
+
+  /** Adds a room that is being made. */
+  add(room: LiveRoom): void {
+    this.#rooms.set(room.nid, room);
+    this.#rememberNid(room.id, room.nid);
+    this.#evict();
+  }
+
+  /** Memory may be wrong: the room is loaded anew when next asked for. */
+  drop(room: LiveRoom): void {
+    room.dead = true;
+    if (this.#rooms.get(room.nid) === room) this.#rooms.delete(room.nid);
+    this.#nidById.delete(room.id);
+  }
+
+  clear(): void {
+    for (const room of [...this.#rooms.values()]) this.drop(room);
+  }
+
+  async #load(roomNid: number): Promise<LiveRoom | undefined> {
+    const { db, log, events, snapshots, localServer } = this.#deps;
+    // Read before the row: a commit in between is then read twice, never missed.
+    const position = log.position;
+    const row = await roomByNid(db, roomNid);
+    if (row?.extremities == null || row.snapshot_nid === null) return undefined;
+    const rules = rulesOf(row.version);
+    if (rules === undefined) throw new Error(`Room ${row.room_id} has version ${row.version}`);
+    const [state, extremities, redactions] = await Promise.all([
+      snapshots.load(roomNid, row.snapshot_nid),
+      events.manyByNid(roomNid, row.extremities),
+      unappliedRedactions(db, roomNid),
+    ]);
+    const room = new LiveRoom({
+      nid: roomNid,
+      id: row.room_id,
+      rules,
+      extremities: [...extremities.values()],
+      state,
+      localServer,
+      position,
+      unappliedRedactions: redactions,
+    });
+    this.add(room);
+    return room;
+  }
+
+  #rememberNid(roomId: RoomId, nid: number): void {
+    if (this.#nidById.size > 20 * this.#maxRooms) this.#nidById.clear();
+    this.#nidById.set(roomId, nid);
+  }
+
+  #evict(): void {
+    let excess = this.#rooms.size - this.#maxRooms;
+    if (excess <= 0) return;
+    for (const [nid, room] of this.#rooms) {
+      if (excess <= 0) return;
+      if (room.busy) continue;
+      // A holder that writes later finds it dead and asks again.
+      room.dead = true;
+      this.#rooms.delete(nid);
+      excess -= 1;
+    }
+  }
+}

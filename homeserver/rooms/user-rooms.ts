@@ -1,0 +1,97 @@
+/**
+ * Which rooms a user is in, from memory. A user's rooms are read once and then follow the log; every
+ * row is immutable, so that a copy of the list is a snapshot.
+ */
+import { LRUCache } from 'lru-cache';
+import type { RoomId, UserId } from '../../spec/identifiers.ts';
+import type { Db } from '../storage/database.ts';
+import { roomsOfUser, type UserRoomRecord } from '../storage/snapshots.ts';
+
+export interface UserRoom {
+  readonly roomNid: number;
+  readonly roomId: RoomId;
+  readonly membership: string;
+  readonly eventNid: number;
+  /** Position of the latest member event. */
+  readonly streamPos: number;
+  /** Position of the member event that brought this membership. */
+  readonly membershipPos: number;
+  readonly forgotten: boolean;
+  /** JSON of stripped state events, for an invite or a knock. */
+  readonly strippedState: string | undefined;
+}
+
+const fromRecord = (record: UserRoomRecord): UserRoom => ({
+  roomNid: record.room_nid,
+  roomId: record.room_id as RoomId,
+  membership: record.membership,
+  eventNid: record.event_nid,
+  streamPos: record.stream_pos,
+  membershipPos: record.membership_pos,
+  forgotten: record.forgotten,
+  strippedState: record.stripped_state ?? undefined,
+});
+
+type Rooms = ReadonlyMap<number, UserRoom>;
+
+export class UserRooms {
+  readonly #db: Db;
+  readonly #cache: LRUCache<UserId, Map<number, UserRoom>>;
+  #generation = 0;
+  readonly #loading = new Map<UserId, { rooms: Promise<Rooms>; missed: UserRoom[] }>();
+
+  constructor(db: Db, maxUsers = 20_000) {
+    this.#db = db;
+    this.#cache = new LRUCache({ max: maxUsers });
+  }
+
+  /** By room nid. The map is live: take what is needed before the next await. */
+  of(userId: UserId): Rooms | Promise<Rooms> {
+    const cached = this.#cache.get(userId);
+    if (cached !== undefined) return cached;
+    let loading = this.#loading.get(userId);
+    if (loading === undefined) {
+      const missed: UserRoom[] = [];
+      loading = { missed, rooms: this.#load(userId, missed) };
+      this.#loading.set(userId, loading);
+    }
+    return loading.rooms;
+  }
+
+  async get(userId: UserId, roomNid: number): Promise<UserRoom | undefined> {
+    return (await this.of(userId)).get(roomNid);
+  }
+
+  cached(userId: UserId): Rooms | undefined {
+    return this.#cache.get(userId);
+  }
+
+  /** A committed change. Users who are not in memory learn of it when they are read. */
+  apply(userId: UserId, room: UserRoom): void {
+    this.#loading.get(userId)?.missed.push(room);
+    this.#cache.peek(userId)?.set(room.roomNid, room);
+  }
+
+  clear(): void {
+    this.#generation += 1;
+    this.#cache.clear();
+    this.#loading.clear();
+  }
+
+  async #load(userId: UserId, missed: readonly UserRoom[]): Promise<Rooms> {
+    const generation = this.#generation;
+    try {
+      const records = await roomsOfUser(this.#db, userId);
+      const rooms = new Map(records.map((record) => [record.room_nid, fromRecord(record)]));
+      // Commits while the query ran may or may not be in its answer.
+      for (const room of missed) {
+        const known = rooms.get(room.roomNid);
+        if (known === undefined || known.streamPos <= room.streamPos) rooms.set(room.roomNid, room);
+      }
+      if (generation === this.#generation) this.#cache.set(userId, rooms);
+      return rooms;
+    } finally {
+      if (generation === this.#generation) this.#loading.delete(userId);
+    }
+  }
+}
