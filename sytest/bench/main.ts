@@ -4,7 +4,7 @@
  */
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, cpus, release, tmpdir, totalmem } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Ceiling, startCeiling } from './ceiling-process.ts';
 import { type Options, parseOptions, USAGE, UsageError } from './options.ts';
 import { allWell, failed, judge, line, type Result, table, toJson } from './report.ts';
@@ -63,7 +63,9 @@ const bench = async (options: Options): Promise<number> => {
     (options.json ? process.stderr : process.stdout).write(`${text}\n`);
   };
   const chosen = chooseScenarios(options);
-  const folder = await mkdtemp(join(options.workDir ?? tmpdir(), 'parley-bench-'));
+  // Every temporary folder of this run, those of the server included, is made there.
+  if (options.workDir !== undefined) process.env['TMPDIR'] = resolve(options.workDir);
+  const folder = await mkdtemp(join(tmpdir(), 'parley-bench-'));
   // The databases do not run as root even where this program does, and must reach their folders.
   await chmod(folder, 0o755);
   const profileDir = options.profile
@@ -78,7 +80,7 @@ const bench = async (options: Options): Promise<number> => {
     const profiles = await server?.stop();
     await ceiling?.stop();
     for (const profile of profiles ?? []) say(`processor profile: ${profile}`);
-    if (options.keep) say(`kept: ${folder}`);
+    if (options.keep) say(`kept: ${[folder, ...(server ? [server.folder] : [])].join(' ')}`);
     else await rm(folder, { recursive: true, force: true });
   };
   const interrupted = (): void => {
@@ -89,7 +91,8 @@ const bench = async (options: Options): Promise<number> => {
 
   try {
     ceiling = await startCeiling(join(folder, 'ceiling'));
-    if (options.target === undefined) server = await startServer({ folder, profileDir });
+    if (options.target === undefined)
+      server = await startServer({ profileDir, keep: options.keep });
     const url = server?.url ?? options.target!;
     const conditions = describeConditions(ceiling, url, options.seconds);
     say(Object.values(conditions).join(' · '));

@@ -89,6 +89,11 @@ export class Server implements ServerAddress {
     });
   }
 
+  /** Of the process that was started last. */
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
   /** Resolves when the server says it is ready. */
   async start(): Promise<this> {
     const { program, args, env } = this.#recipe.prepare(this.site);
