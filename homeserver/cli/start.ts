@@ -1,0 +1,97 @@
+/** `parley start`: runs the server until a signal, and tells a person how to reach it. */
+import type { Config } from '../config/schema.ts';
+import { startServer } from '../main.ts';
+import type { Logger } from '../ops/logger.ts';
+import type { RunningServer } from '../ops/running-server.ts';
+import { type Command, configFile, configFor, loggerFor, print } from './command.ts';
+import { version } from './version.ts';
+
+const whereDataLies = ({ database, data_dir }: Config): string =>
+  database.url === null ? data_dir : `${data_dir}, and the database at database.url`;
+
+/** For a person at a terminal. `fresh` until the first account is made. */
+export const welcome = (
+  config: Config,
+  server: Pick<RunningServer, 'baseUrl' | 'registrationToken'>,
+  file: string | undefined,
+): string => {
+  const facts: [string, string][] = [
+    ['address', server.baseUrl],
+    ['server name', config.server_name],
+    ['data', whereDataLies(config)],
+    ['configuration', file ?? 'the defaults (config.sample.yaml lists every key)'],
+  ];
+  const { registrationToken: token } = server;
+  if (token !== undefined) facts.push(['registration token', `${token} (for one account)`]);
+  const lines = facts.map(([name, value]) => `  ${name.padEnd(18)}  ${value}`);
+  const next =
+    token === undefined
+      ? []
+      : [
+          '',
+          `Next: in a Matrix client, choose the homeserver ${server.baseUrl} and register with this`,
+          'token. The first account is an administrator. "parley registration-token" makes more tokens.',
+        ];
+  return ['', `Parley ${version()} is running. Ctrl-C stops it.`, '', ...lines, ...next, ''].join(
+    '\n',
+  );
+};
+
+const announce = (
+  config: Config,
+  server: RunningServer,
+  file: string | undefined,
+  logger: Logger,
+): void => {
+  const { baseUrl, registrationToken } = server;
+  const shownToPerson = config.log.format === 'pretty' || process.stdout.isTTY;
+  if (shownToPerson || registrationToken !== undefined) print(welcome(config, server, file));
+  logger.info({ address: baseUrl, serverName: config.server_name }, 'the server is running');
+};
+
+const stopSignals = ['SIGINT', 'SIGTERM'] as const;
+
+/** Resolves at the first signal. From then on a second one ends the process at once. */
+const firstSignal = (logger: Logger): Promise<void> =>
+  new Promise((resolve) => {
+    let stopping = false;
+    const onSignal = (name: NodeJS.Signals) => {
+      if (stopping) {
+        logger.warn({ signal: name }, 'stopping at once; unfinished requests are lost');
+        // The database's watchdog sees us go and stops it in order.
+        process.exit(130);
+      }
+      stopping = true;
+      logger.info({ signal: name }, 'stopping; a second signal stops at once');
+      resolve();
+    };
+    for (const name of stopSignals) process.on(name, onSignal);
+  });
+
+/** A failure nobody caught: after it, no invariant can be relied upon. */
+const bugReporter = (logger: Logger): Promise<void> =>
+  new Promise((resolve) => {
+    const onBug = (error: unknown) => {
+      logger.fatal({ err: error }, 'a bug: nobody expected this failure; stopping');
+      resolve();
+    };
+    process.once('uncaughtException', onBug);
+    process.once('unhandledRejection', onBug);
+  });
+
+export const startCommand: Command = {
+  name: 'start',
+  summary: 'runs the server',
+  async run(options) {
+    const file = configFile(options);
+    const config = configFor(options);
+    const logger = loggerFor(config);
+    const signalled = firstSignal(logger).then(() => 0);
+    const server = await startServer(config, logger);
+    announce(config, server, file, logger);
+    const code = await Promise.race([signalled, bugReporter(logger).then(() => 1)]);
+    await server.stop();
+    logger.info('stopped');
+    return code;
+  },
+};

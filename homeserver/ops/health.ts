@@ -1,0 +1,43 @@
+/**
+ * Whether this process is alive, and whether it should be sent requests. A live process that is not
+ * ready (its database is away, or it is stopping) wants patience, not a restart.
+ */
+import type { Database } from '../storage/database.ts';
+
+export interface HealthSources {
+  readonly database: Database;
+  /** Aborted when the server begins to stop. */
+  readonly draining: AbortSignal;
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** `ok`, or what is wrong, by part. */
+  readonly parts: { readonly database: string; readonly server: string };
+}
+
+/** A probe that hangs is as bad as one that fails. */
+const databaseTimeoutMs = 2_000;
+
+const databaseState = async (database: Database): Promise<string> => {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<string>((resolve) => {
+    timer = setTimeout(() => resolve('does not answer'), databaseTimeoutMs);
+  });
+  const answer = database.query({ text: 'SELECT 1' }).then(
+    () => 'ok',
+    () => 'away',
+  );
+  try {
+    return await Promise.race([answer, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+};
+
+/** The schema needs no look: a server whose migrations failed does not start. */
+export const checkReadiness = async (sources: HealthSources): Promise<Readiness> => {
+  const server = sources.draining.aborted ? 'stopping' : 'ok';
+  const database = await databaseState(sources.database);
+  return { ready: server === 'ok' && database === 'ok', parts: { database, server } };
+};

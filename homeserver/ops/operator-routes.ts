@@ -1,0 +1,36 @@
+/** The routes for those who run the server: `/health/live`, `/health/ready`, `/metrics`. */
+import type { Registry } from 'prom-client';
+import { rawReply, reply } from '../http/reply.ts';
+import { type Route, route } from '../http/route.ts';
+import { checkReadiness, type HealthSources } from './health.ts';
+
+/** 200 as long as the process answers at all; ready is 503 while it should get no requests. */
+export const healthRoutes = (sources: HealthSources): Route[] => [
+  route({
+    operationId: 'healthLive',
+    method: 'GET',
+    path: '/health/live',
+    handler: () => ({ status: 'ok' }),
+  }),
+  route({
+    operationId: 'healthReady',
+    method: 'GET',
+    path: '/health/ready',
+    handler: async () => {
+      const { ready, parts } = await checkReadiness(sources);
+      return reply({ status: ready ? 200 : 503, body: { status: ready ? 'ok' : 'no', ...parts } });
+    },
+  }),
+];
+
+export const metricsRoute = (registry: Registry): Route =>
+  route({
+    operationId: 'metrics',
+    method: 'GET',
+    path: '/metrics',
+    handler: async () =>
+      rawReply({
+        headers: { 'Content-Type': registry.contentType },
+        body: await registry.metrics(),
+      }),
+  });

@@ -1,0 +1,10 @@
+/** What starting a server gives to whoever started it. */
+
+export interface RunningServer {
+  /** Where clients reach it, without a slash at the end. */
+  readonly baseUrl: string;
+  /** Registers one account, as long as the server has none. */
+  readonly registrationToken?: string | undefined;
+  /** Drains: requests finish, long polls return, cursors are saved; then the database stops. */
+  stop(): Promise<void>;
+}
