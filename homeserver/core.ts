@@ -1,0 +1,153 @@
+/**
+ * The core of the server, built in order: the log, what is kept in memory of rooms and users, and
+ * the services that work on them. Tests and `main.ts` build it the same way.
+ */
+import type { Logger } from 'pino';
+import type { ServerName } from '../spec/identifiers.ts';
+import type { SigningKey } from '../spec/signing.ts';
+import type { Clock } from './clock.ts';
+import type { Random } from './random.ts';
+import { Appender } from './rooms/append.ts';
+import { AuthChains } from './rooms/auth-chains.ts';
+import { DeviceTransactions } from './rooms/device-transactions.ts';
+import { EventStore } from './rooms/event-store.ts';
+import { LocalEvents } from './rooms/local-events.ts';
+import { MembershipEffects } from './rooms/membership-effects.ts';
+import { RoomActivity } from './rooms/room-activity.ts';
+import { RoomObserver } from './rooms/room-observer.ts';
+import { RoomRegistry } from './rooms/room-registry.ts';
+import { SnapshotStore } from './rooms/snapshot-store.ts';
+import { StateMerger } from './rooms/state-merger.ts';
+import { UserRooms } from './rooms/user-rooms.ts';
+import type { Database } from './storage/database.ts';
+import { IdAllocator } from './storage/id-allocator.ts';
+import { Log } from './streams/log.ts';
+import { Notifier } from './streams/notifier.ts';
+
+export interface CoreOptions {
+  readonly database: Database;
+  readonly logger: Logger;
+  readonly serverName: ServerName;
+  /** The key that signs events now: asked for every event, so that it can be changed. */
+  readonly signingKey: () => SigningKey;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export interface Core {
+  readonly database: Database;
+  readonly logger: Logger;
+  readonly serverName: ServerName;
+  readonly signingKey: () => SigningKey;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly ids: IdAllocator;
+  readonly log: Log;
+  readonly notifier: Notifier;
+  readonly events: EventStore;
+  readonly snapshots: SnapshotStore;
+  readonly chains: AuthChains;
+  readonly merger: StateMerger;
+  readonly userRooms: UserRooms;
+  readonly activity: RoomActivity;
+  readonly observer: RoomObserver;
+  readonly registry: RoomRegistry;
+  readonly appender: Appender;
+  readonly localEvents: LocalEvents;
+  readonly transactions: DeviceTransactions;
+  /** Waits until everything appended is durable. The database stays open: its owner closes it. */
+  close(): Promise<void>;
+}
+
+export const createCore = async (options: CoreOptions): Promise<Core> => {
+  const { database, logger, serverName, signingKey, clock, random } = options;
+  const ids = await IdAllocator.open(database);
+  const log = await Log.open(database, logger);
+  const notifier = new Notifier();
+  const events = new EventStore(database);
+  const snapshots = new SnapshotStore(database);
+  const chains = new AuthChains(database, ids, events);
+  const merger = new StateMerger({ events, snapshots, chains, ids });
+  const userRooms = new UserRooms(database);
+  const activity = new RoomActivity(log.position);
+  const observer = new RoomObserver({ userRooms, activity, notifier, localServer: serverName });
+  const registry = new RoomRegistry({
+    db: database,
+    log,
+    events,
+    snapshots,
+    localServer: serverName,
+  });
+  const membershipEffects = new MembershipEffects(events);
+  const appender = new Appender({
+    log,
+    ids,
+    events,
+    snapshots,
+    registry,
+    merger,
+    chains,
+    membershipEffects,
+    observer,
+  });
+  const localEvents = new LocalEvents({
+    registry,
+    appender,
+    events,
+    serverName,
+    signingKey,
+    clock,
+    random,
+  });
+  const transactions = new DeviceTransactions(database);
+
+  const forget = (): void => {
+    registry.clear();
+    events.clear();
+    snapshots.clear();
+    chains.clear();
+    userRooms.clear();
+    transactions.forget();
+  };
+  let memoryLost = false;
+  log.onReset(() => {
+    memoryLost = true;
+    forget();
+    // Until the log knows its position again nothing can be said from memory.
+    activity.reset(Number.MAX_SAFE_INTEGER);
+  });
+  log.onAdvance((position) => {
+    if (memoryLost) {
+      memoryLost = false;
+      // What was loaded since may lie below commits whose answers were lost.
+      forget();
+      activity.reset(position);
+      notifier.wakeAll();
+    }
+    notifier.flush();
+  });
+
+  return {
+    database,
+    logger,
+    serverName,
+    signingKey,
+    clock,
+    random,
+    ids,
+    log,
+    notifier,
+    events,
+    snapshots,
+    chains,
+    merger,
+    userRooms,
+    activity,
+    observer,
+    registry,
+    appender,
+    localEvents,
+    transactions,
+    close: () => log.close(),
+  };
+};
