@@ -27,7 +27,10 @@ export const authoriseEvent = (
   const context = new AuthContext(event, rules, input);
   const { rule } = context.numbering;
   // 1. If type is m.room.create:
-  if (event.type === 'm.room.create') return authoriseCreate(context);
+  if (event.type === 'm.room.create') {
+    authoriseCreate(context);
+    return;
+  }
   const createEvent = checkCreateEvent(context);
   // 4. If the content of the m.room.create event in the room state has the property m.federate set
   //    to false, and the sender domain of the event does not match the sender domain of the create
@@ -40,10 +43,14 @@ export const authoriseEvent = (
   }
   // (Versions 1 to 5) 4. If type is m.room.aliases:
   if (rules.specialCaseAliases && event.type === 'm.room.aliases') {
-    return authoriseAliases(context);
+    authoriseAliases(context);
+    return;
   }
   // 5. If type is m.room.member:
-  if (event.type === 'm.room.member') return authoriseMember(context);
+  if (event.type === 'm.room.member') {
+    authoriseMember(context);
+    return;
+  }
   // 6. If the sender's current membership state is not join, reject.
   if (context.membershipOf(event.sender) !== 'join') {
     throw new EventRejected(`${rule.senderJoined}`, 'not joined to the room');
@@ -64,10 +71,13 @@ export const authoriseEvent = (
     throw new EventRejected(`${rule.stateKeyOfUser}`, 'the state key names another user');
   }
   // 10. If type is m.room.power_levels:
-  if (event.type === 'm.room.power_levels') return authorisePowerLevels(context);
+  if (event.type === 'm.room.power_levels') {
+    authorisePowerLevels(context);
+    return;
+  }
   // (Versions 1 and 2) 11. If type is m.room.redaction:
   if (rules.authoriseRedactions && event.type === 'm.room.redaction') {
-    return authoriseRedaction(context);
+    authoriseRedaction(context);
   }
   // 11. Otherwise, allow.
 };

@@ -49,20 +49,25 @@ export const authoriseMember = (context: AuthContext): void => {
   switch (membership) {
     // 5.3. If membership is join:
     case 'join':
-      return authoriseJoin(check('join'), authorisingUser);
+      authoriseJoin(check('join'), authorisingUser);
+      return;
     // 5.4. If membership is invite:
     case 'invite':
-      return authoriseInvite(check('invite'));
+      authoriseInvite(check('invite'));
+      return;
     // 5.5. If membership is leave:
     case 'leave':
-      return authoriseLeave(check('leave'));
+      authoriseLeave(check('leave'));
+      return;
     // 5.6. If membership is ban:
     case 'ban':
-      return authoriseBan(check('ban'));
+      authoriseBan(check('ban'));
+      return;
     // 5.7. If membership is knock:
     case 'knock':
-      if (context.rules.knocking) return authoriseKnock(check('knock'));
-      break;
+      if (!context.rules.knocking) break;
+      authoriseKnock(check('knock'));
+      return;
     default:
   }
   // 5.8. Otherwise, the membership is unknown. Reject.
@@ -130,7 +135,8 @@ const authoriseInvite = (check: MemberCheck): void => {
   const { context, sender, target, rule } = check;
   // 5.4.1. If content has a third_party_invite property:
   if (context.event.content['third_party_invite'] !== undefined) {
-    return authoriseThirdPartyInvitee(check);
+    authoriseThirdPartyInvitee(check);
+    return;
   }
   // 5.4.2. If the sender's current membership state is not join, reject.
   if (context.membershipOf(sender) !== 'join') {

@@ -66,7 +66,7 @@ const checkUsers = (content: JsonObject, { rules }: AuthContext, reject: Reject)
   //       values that are integers (or, before version 10, a string that is an integer), reject.
   const { users } = content;
   if (users === undefined) return;
-  if (!isObject(users)) return reject('users', 'users is not an object');
+  if (!isObject(users)) reject('users', 'users is not an object');
   for (const [user, value] of Object.entries(users)) {
     if (!isUserId(user)) reject('users', 'users has a key that is not a user id');
     if (readLevel(value, rules.powerLevels) === undefined) {
