@@ -11,8 +11,8 @@ const ps = async (pid: number, column: string): Promise<string | undefined> =>
     () => undefined,
   );
 
-/** True as well for processes of other users. */
-export const isAlive = (pid: number): boolean => {
+/** Whether the pid is taken: also by a process of another user, and by one ended but not reaped. */
+export const isTaken = (pid: number): boolean => {
   try {
     process.kill(pid, 0);
     return true;
@@ -26,7 +26,7 @@ export const isAlive = (pid: number): boolean => {
  * `undefined` when there is no such process.
  */
 export const startIdentity = async (pid: number): Promise<string | undefined> => {
-  if (!isAlive(pid)) return undefined;
+  if (!isTaken(pid)) return undefined;
   if (process.platform !== 'linux') return ps(pid, 'lstart');
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
@@ -40,9 +40,13 @@ export const startIdentity = async (pid: number): Promise<string | undefined> =>
   }
 };
 
+/** Unlike {@link isTaken}, false for a process that has ended and waits for its parent to notice. */
+export const isRunning = async (pid: number): Promise<boolean> =>
+  (await startIdentity(pid)) !== undefined;
+
 /** Whether `pid` is a PostgreSQL process working in `clusterFolder` (a real path). */
 export const isPostgresIn = async (pid: number, clusterFolder: string): Promise<boolean> => {
-  if (!isAlive(pid)) return false;
+  if (!isTaken(pid)) return false;
   if (process.platform === 'linux') {
     const program = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '');
     if (program.trim() !== 'postgres') return false;

@@ -171,7 +171,6 @@ export class EmbeddedPostgres {
   }
 
   async #launch(): Promise<void> {
-    if (this.#stopping) throw new Error('the database is being stopped');
     const { maxConnections, durable = true } = this.#options;
     const { command, args, ids } = this.#user.launch(this.#binaries.postgres, [
       '-D',
@@ -179,6 +178,11 @@ export class EmbeddedPostgres {
       ...postgresSettings({ socketFolder: this.address.host, maxConnections, durable }),
     ]);
     this.#lastLines.length = 0;
+    // Nobody listens there: the cluster is ours and its server has ended.
+    for (const suffix of ['', '.lock']) {
+      await rm(join(this.address.host, `.s.PGSQL.${socketPort}${suffix}`), { force: true });
+    }
+    if (this.#stopping) throw new Error('the database is being stopped');
     const child = spawn(command, args, {
       ...ids,
       cwd: '/',

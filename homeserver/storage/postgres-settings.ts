@@ -26,6 +26,7 @@ export const postgresSettings = (options: PostgresSettingsOptions): string[] => 
     // No replica ever reads this log, so only what recovery needs is written.
     wal_level: 'minimal',
     max_wal_senders: 0,
+    max_logical_replication_workers: 0,
     max_wal_size: '1GB',
     checkpoint_timeout: '15min',
     // Many short statements beside Node on few cores: helpers and compilation cost more than they bring.

@@ -5,7 +5,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isAlive, isPostgresIn } from '../ops/processes.ts';
+import { isPostgresIn, isRunning, isTaken } from '../ops/processes.ts';
 
 export interface RunningPostmaster {
   readonly pid: number;
@@ -55,7 +55,7 @@ const signal = (pid: number, name: NodeJS.Signals): void => {
 
 /** True when `pid` ended within `timeoutMs`. */
 export const waitForEnd = async (pid: number, timeoutMs: number): Promise<boolean> => {
-  for (let waitedMs = 0; isAlive(pid); waitedMs += 20) {
+  for (let waitedMs = 0; await isRunning(pid); waitedMs += 20) {
     if (waitedMs >= timeoutMs) return false;
     await sleep(20);
   }
@@ -89,7 +89,7 @@ export const stopLeftoverPostmaster = async (cluster: string): Promise<boolean> 
     await waitForEnd(pid, immediateShutdownMs);
   }
   // The pid of a stale file may by now be anybody's, and PostgreSQL would take it for a server.
-  if (isAlive(claim.pid) && !(await isPostgresIn(claim.pid, cluster))) {
+  if (isTaken(claim.pid) && !(await isPostgresIn(claim.pid, cluster))) {
     await rm(join(cluster, 'postmaster.pid'), { force: true });
   }
   return found;
