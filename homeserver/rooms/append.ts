@@ -217,9 +217,7 @@ export class Appender {
     draft.changes.push(changes);
     draft.rows.push(rowOf(stored, arrival.json ?? JSON.stringify(event.pdu)));
     if (changes.size > 0) {
-      draft.write.changes.push(
-        await this.#deps.membershipEffects.rowsFor(room, stored, changes),
-      );
+      draft.write.changes.push(await this.#deps.membershipEffects.rowsFor(room, stored, changes));
     }
     if (isAccepted(stored)) await this.#redact(draft, stored);
   }

@@ -74,11 +74,11 @@ export class LiveRoom {
   /** One writer at a time, in the order asked. */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
     this.#queued += 1;
+    const done = (): void => {
+      this.#queued -= 1;
+    };
     const turn = this.#tail.then(work);
-    this.#tail = turn.then(
-      () => void (this.#queued -= 1),
-      () => void (this.#queued -= 1),
-    );
+    this.#tail = turn.then(done, done);
     return turn;
   }
 

@@ -7,12 +7,7 @@ import { authoriseEvent } from '../../spec/auth/authorise-event.ts';
 import { EventRejected } from '../../spec/auth/event-rejected.ts';
 import { buildEvent } from '../../spec/build-event.ts';
 import { matrixError } from '../../spec/errors.ts';
-import {
-  type JsonObject,
-  type MatrixEvent,
-  type StateKey,
-  stateKeyOf,
-} from '../../spec/event.ts';
+import { type JsonObject, type MatrixEvent, type StateKey, stateKeyOf } from '../../spec/event.ts';
 import { InvalidEventError } from '../../spec/event-format.ts';
 import { referenceHash } from '../../spec/hashes.ts';
 import type { DeviceId, EventId, RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
@@ -22,7 +17,7 @@ import type { SigningKey } from '../../spec/signing.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import { LogWriteFailed } from '../streams/log.ts';
-import type { Appender, AppendExtras, Appended } from './append.ts';
+import type { AppendExtras, Appended, Appender } from './append.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
 import type { RoomRegistry } from './room-registry.ts';
@@ -209,11 +204,7 @@ export class LocalEvents {
     });
   }
 
-  #sign(
-    room: LiveRoom,
-    draft: EventDraft,
-    auth: AuthEvents,
-  ): { event: MatrixEvent; json: string } {
+  #sign(room: LiveRoom, draft: EventDraft, auth: AuthEvents): { event: MatrixEvent; json: string } {
     const { rules } = room;
     const prev = newest(room.extremities, maxPrevEvents);
     const content =
@@ -290,6 +281,8 @@ const isSameJson = (a: unknown, b: unknown): boolean => {
   const left = Object.entries(a);
   return (
     left.length === Object.keys(b).length &&
-    left.every(([key, value]) => Object.hasOwn(b, key) && isSameJson(value, b[key as keyof typeof b]))
+    left.every(
+      ([key, value]) => Object.hasOwn(b, key) && isSameJson(value, b[key as keyof typeof b]),
+    )
   );
 };

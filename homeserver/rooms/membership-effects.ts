@@ -52,12 +52,7 @@ export class MembershipEffects {
     if (serverNameOf(userId as never) !== room.localServer) return null;
     const stored = await this.#events.byNid(room.nid, after.nid);
     if (stored === undefined) return null;
-    const shown = await introducingEvents(
-      this.#events,
-      room.nid,
-      room.state,
-      stored.event.sender,
-    );
+    const shown = await introducingEvents(this.#events, room.nid, room.state, stored.event.sender);
     return strippedStateJson(shown, stored.event);
   }
 }

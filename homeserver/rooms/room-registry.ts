@@ -62,6 +62,12 @@ export class RoomRegistry {
     return loading;
   }
 
+  /** Many rooms at once, by nid; those this server does not have are left out. */
+  async findMany(roomNids: readonly number[]): Promise<Map<number, LiveRoom>> {
+    const rooms = await Promise.all(roomNids.map((nid) => this.cached(nid) ?? this.findByNid(nid)));
+    return new Map(rooms.flatMap((room) => (room === undefined ? [] : [[room.nid, room]])));
+  }
+
   /** Adds a room that is being made. */
   add(room: LiveRoom): void {
     this.#rooms.set(room.nid, room);

@@ -133,9 +133,7 @@ const refOf = (stored: StoredEvent): StateRef => ({
   membership: membershipOf(stored.event),
 });
 
-const refsById = (
-  maps: readonly ReadonlyMap<StateKey, StateRef>[],
-): Map<EventId, StateRef> => {
+const refsById = (maps: readonly ReadonlyMap<StateKey, StateRef>[]): Map<EventId, StateRef> => {
   const refs = new Map<EventId, StateRef>();
   for (const map of maps) for (const ref of map.values()) refs.set(ref.eventId, ref);
   return refs;

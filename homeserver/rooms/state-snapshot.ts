@@ -8,8 +8,9 @@
  *
  * Example, heights and the spans they hold: 1:(0,1] 2:(0,2] 3:(2,3] 4:(0,4] 5:(4,5] 6:(4,6] …
  */
-import type { EventId } from '../../spec/identifiers.ts';
+
 import type { StateKey } from '../../spec/event.ts';
+import type { EventId } from '../../spec/identifiers.ts';
 
 /** A state event as a snapshot knows it; `membership` only of member events. */
 export interface StateRef {

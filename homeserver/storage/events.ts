@@ -163,3 +163,38 @@ export const deviceTransactions = async (
   });
   return rows;
 };
+
+/** Which of these rooms have live events with `after < position <= upTo`. */
+export const roomsChangedBetween = async (
+  db: Db,
+  roomNids: readonly number[],
+  after: number,
+  upTo: number,
+): Promise<Set<number>> => {
+  const { rows } = await db.query<{ room_nid: number }>({
+    name: 'rooms-changed-between',
+    text: `SELECT wanted.room_nid FROM unnest($1::bigint[]) AS wanted (room_nid)
+      WHERE EXISTS (
+        SELECT 1 FROM events WHERE events.room_nid = wanted.room_nid
+          AND stream_pos > $2 AND stream_pos <= $3
+      )`,
+    values: [roomNids, after, upTo],
+  });
+  return new Set(rows.map((row) => row.room_nid));
+};
+
+/** The room's current state as of a position: the snapshot after its last live event up to there. */
+export const currentSnapshotAt = async (
+  db: Db,
+  roomNid: number,
+  upTo: number,
+): Promise<number | undefined> => {
+  const { rows } = await db.query<{ current_snapshot: number }>({
+    name: 'current-snapshot-at',
+    text: `SELECT current_snapshot FROM events
+      WHERE room_nid = $1 AND stream_pos <= $2 AND current_snapshot IS NOT NULL
+      ORDER BY stream_pos DESC, backfill_pos DESC LIMIT 1`,
+    values: [roomNid, upTo],
+  });
+  return rows[0]?.current_snapshot;
+};

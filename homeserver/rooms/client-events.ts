@@ -1,0 +1,142 @@
+/**
+ * Events as clients see them, as JSON text. The text of an event is written once and shared by all
+ * readers; only `unsigned`, which differs by reader and time, is put on at the end.
+ * https://spec.matrix.org/v1.19/client-server-api/#room-event-format
+ */
+import { toClientEvent } from '../../spec/client-event.ts';
+import type { JsonObject } from '../../spec/event.ts';
+import type { FieldSelection } from '../../spec/field-selection.ts';
+import type { DeviceId, UserId } from '../../spec/identifiers.ts';
+import type { RoomVersionRules } from '../../spec/room-versions.ts';
+import type { Clock } from '../clock.ts';
+import type { EventStore } from './event-store.ts';
+import type { StoredEvent } from './stored-event.ts';
+
+export interface Viewer {
+  readonly userId: UserId;
+  readonly deviceId: DeviceId | undefined;
+}
+
+export interface EventView {
+  readonly stored: StoredEvent;
+  /** The viewer's membership at the event, where it is known. */
+  readonly membership: string | undefined;
+}
+
+export interface ClientFormat {
+  /** `false` where the response implies the room, as in `/sync`. */
+  readonly withRoomId: boolean;
+  readonly fields?: FieldSelection | undefined;
+  /** `federation` gives the PDU itself. */
+  readonly format?: 'client' | 'federation';
+}
+
+export class ClientEvents {
+  readonly #events: EventStore;
+  readonly #clock: Clock;
+  /** Texts without `unsigned` and the closing brace. */
+  readonly #openTexts = new WeakMap<StoredEvent, string>();
+
+  constructor(events: EventStore, clock: Clock) {
+    this.#events = events;
+    this.#clock = clock;
+  }
+
+  /** Loads what `write` refers to: the states replaced, and redactions. Undefined: all is there. */
+  prepare(events: readonly StoredEvent[]): Promise<void> | undefined {
+    const missing: { roomNid: number; nid: number }[] = [];
+    for (const { roomNid, replacesNid, redactedByNid } of events) {
+      for (const nid of [replacesNid, redactedByNid]) {
+        if (nid !== undefined && this.#events.cached(nid) === undefined) {
+          missing.push({ roomNid, nid });
+        }
+      }
+    }
+    return missing.length === 0 ? undefined : this.#load(missing);
+  }
+
+  /** JSON text of one event; `prepare` has been awaited. */
+  write(
+    { stored, membership }: EventView,
+    rules: RoomVersionRules,
+    viewer: Viewer,
+    format: ClientFormat,
+  ): string {
+    if (format.fields !== undefined || format.format === 'federation') {
+      return this.#writeSpecially(stored, membership, rules, viewer, format);
+    }
+    const unsigned = this.#unsigned(stored, membership, rules, viewer);
+    const room = format.withRoomId ? `,"room_id":${JSON.stringify(stored.event.roomId)}` : '';
+    return `${this.#openText(stored, rules)}${room},"unsigned":${unsigned}}`;
+  }
+
+  #openText(stored: StoredEvent, rules: RoomVersionRules): string {
+    let text = this.#openTexts.get(stored);
+    if (text === undefined) {
+      text = JSON.stringify(toClientEvent(stored.event, rules, { withRoomId: false })).slice(0, -1);
+      this.#openTexts.set(stored, text);
+    }
+    return text;
+  }
+
+  #unsigned(
+    stored: StoredEvent,
+    membership: string | undefined,
+    rules: RoomVersionRules,
+    viewer: Viewer,
+  ): string {
+    let text = `{"age":${Math.max(0, this.#clock.nowMs() - stored.event.originServerTs)}`;
+    if (membership !== undefined) text += `,"membership":${JSON.stringify(membership)}`;
+    if (
+      stored.txnId !== undefined &&
+      stored.event.sender === viewer.userId &&
+      stored.senderDevice === viewer.deviceId
+    ) {
+      text += `,"transaction_id":${JSON.stringify(stored.txnId)}`;
+    }
+    text += this.#history(stored, rules);
+    return `${text}}`;
+  }
+
+  /** The parts of `unsigned` that are the same for every reader. */
+  #history({ replacesNid, redactedByNid }: StoredEvent, rules: RoomVersionRules): string {
+    let text = '';
+    const replaced = replacesNid === undefined ? undefined : this.#events.cached(replacesNid);
+    if (replaced !== undefined) {
+      text += `,"prev_content":${JSON.stringify(replaced.event.content)}`;
+      text += `,"prev_sender":${JSON.stringify(replaced.event.sender)}`;
+      text += `,"replaces_state":${JSON.stringify(replaced.event.eventId)}`;
+    }
+    const redaction = redactedByNid === undefined ? undefined : this.#events.cached(redactedByNid);
+    if (redaction !== undefined) {
+      const room = JSON.stringify(redaction.event.roomId);
+      text += `,"redacted_because":${this.#openText(redaction, rules)},"room_id":${room}}`;
+    }
+    return text;
+  }
+
+  #writeSpecially(
+    stored: StoredEvent,
+    membership: string | undefined,
+    rules: RoomVersionRules,
+    viewer: Viewer,
+    { fields, format, withRoomId }: ClientFormat,
+  ): string {
+    const unsigned = JSON.parse(this.#unsigned(stored, membership, rules, viewer)) as JsonObject;
+    const event: JsonObject =
+      format === 'federation'
+        ? { ...(stored.event.pdu as unknown as JsonObject), unsigned }
+        : toClientEvent(stored.event, rules, { withRoomId, unsigned });
+    return JSON.stringify(fields === undefined ? event : fields(event));
+  }
+
+  async #load(missing: readonly { roomNid: number; nid: number }[]): Promise<void> {
+    const byRoom = new Map<number, number[]>();
+    for (const { roomNid, nid } of missing) {
+      const nids = byRoom.get(roomNid);
+      if (nids === undefined) byRoom.set(roomNid, [nid]);
+      else nids.push(nid);
+    }
+    await Promise.all([...byRoom].map(([room, nids]) => this.#events.manyByNid(room, nids)));
+  }
+}

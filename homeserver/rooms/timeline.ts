@@ -1,0 +1,124 @@
+/** Reading stretches of a room's timeline, from memory where it reaches and the database beyond. */
+import type { Db } from '../storage/database.ts';
+import { latestByRoom, type TimelinePlace, timelineBetween } from '../storage/events.ts';
+import type { EventStore } from './event-store.ts';
+import type { RoomRegistry } from './room-registry.ts';
+import type { StoredEvent } from './stored-event.ts';
+
+/** Chooses events by a filter; what it refuses does not count against the limit. */
+export type Accept = (stored: StoredEvent) => boolean;
+
+export interface Stretch {
+  /** In timeline order. */
+  readonly events: readonly StoredEvent[];
+  /** Accepted events within the bounds were left out. */
+  readonly limited: boolean;
+}
+
+const pageSize = 100;
+/** Pages read for one answer whose filter refuses nearly everything. */
+const maxPages = 20;
+
+export const startOfRoom: TimelinePlace = { streamPos: 0, backfillPos: 0 };
+
+export class Timeline {
+  readonly #db: Db;
+  readonly #events: EventStore;
+  readonly #registry: RoomRegistry;
+
+  constructor(db: Db, events: EventStore, registry: RoomRegistry) {
+    this.#db = db;
+    this.#events = events;
+    this.#registry = registry;
+  }
+
+  /** The newest events with `after < position <= upTo`, from memory alone; undefined if it cannot. */
+  fromMemory(
+    roomNid: number,
+    after: number,
+    upTo: number,
+    limit: number,
+    accept: Accept,
+  ): Stretch | undefined {
+    const entries = this.#registry.cached(roomNid)?.recent.between(after, upTo);
+    if (entries === undefined) return undefined;
+    const events = entries.flatMap(({ stored }) =>
+      stored !== undefined && accept(stored) ? [stored] : [],
+    );
+    return events.length > limit
+      ? { events: limit === 0 ? [] : events.slice(-limit), limited: true }
+      : { events, limited: false };
+  }
+
+  /** The newest events with `after < place <= upTo`. */
+  async newest(
+    roomNid: number,
+    after: TimelinePlace,
+    upTo: TimelinePlace,
+    limit: number,
+    accept: Accept,
+  ): Promise<Stretch> {
+    const { events, more } = await this.page(roomNid, after, upTo, 'backwards', limit, accept);
+    return { events: [...events].reverse(), limited: more };
+  }
+
+  /**
+   * Up to `limit` events, in the direction read, and whether there are more in the bounds. `last` is
+   * where reading stopped: a page that the filter empties still moves on.
+   */
+  async page(
+    roomNid: number,
+    after: TimelinePlace,
+    upTo: TimelinePlace,
+    direction: 'backwards' | 'forwards',
+    limit: number,
+    accept: Accept,
+  ): Promise<{ events: StoredEvent[]; more: boolean; last: TimelinePlace | undefined }> {
+    const events: StoredEvent[] = [];
+    let [low, high] = [after, upTo];
+    let last: TimelinePlace | undefined;
+    for (let pages = 0; pages < maxPages; pages += 1) {
+      const want = Math.min(pageSize, Math.max(limit - events.length, 10) + 1);
+      const records = await timelineBetween(this.#db, roomNid, low, high, direction, want);
+      for (const stored of this.#events.adopt(records)) {
+        const accepted = accept(stored);
+        if (accepted && events.length === limit) return { events, more: true, last };
+        if (accepted) events.push(stored);
+        last = { streamPos: stored.streamPos as number, backfillPos: stored.backfillPos };
+      }
+      if (records.length < want) return { events, more: false, last };
+      if (last !== undefined && direction === 'backwards') {
+        high = { streamPos: last.streamPos, backfillPos: last.backfillPos - 1 };
+      } else if (last !== undefined) {
+        low = last;
+      }
+    }
+    return { events, more: true, last };
+  }
+
+  /** The newest events of many rooms at or below a position, with one query. */
+  async newestOfRooms(
+    roomNids: readonly number[],
+    upTo: number,
+    limit: number,
+    accept: Accept,
+  ): Promise<Map<number, Stretch>> {
+    const records = await latestByRoom(this.#db, roomNids, upTo, limit + 1);
+    const byRoom = new Map<number, StoredEvent[]>(roomNids.map((nid) => [nid, []]));
+    for (const stored of this.#events.adopt(records)) byRoom.get(stored.roomNid)?.push(stored);
+    const stretches = new Map<number, Stretch>();
+    for (const [roomNid, events] of byRoom) {
+      const accepted = events.filter(accept);
+      const complete = accepted.length === events.length || events.length <= limit;
+      if (complete) {
+        const limited = accepted.length > limit;
+        const shown = limited ? accepted.slice(accepted.length - limit) : accepted;
+        stretches.set(roomNid, { events: shown, limited });
+      } else {
+        const end = { streamPos: upTo, backfillPos: 0 };
+        stretches.set(roomNid, await this.newest(roomNid, startOfRoom, end, limit, accept));
+      }
+    }
+    return stretches;
+  }
+}

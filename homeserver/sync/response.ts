@@ -1,0 +1,128 @@
+/**
+ * A sync response as it is put together: every stream adds its part, and events are JSON texts from
+ * the start, so that the whole is written by joining strings.
+ */
+import type { RoomId } from '../../spec/identifiers.ts';
+
+export interface RoomTimeline {
+  readonly events: readonly string[];
+  readonly limited: boolean;
+  readonly prevBatch: string;
+}
+
+export class RoomPart {
+  timeline: RoomTimeline | undefined;
+  state: readonly string[] | undefined;
+  stateAfter: readonly string[] | undefined;
+  /** JSON. */
+  summary: string | undefined;
+  unreadNotifications: string | undefined;
+  readonly ephemeral: string[] = [];
+  readonly accountData: string[] = [];
+
+  toJson(): string {
+    const parts: string[] = [];
+    if (this.summary !== undefined) parts.push(`"summary":${this.summary}`);
+    if (this.state !== undefined) parts.push(`"state":${eventList(this.state)}`);
+    if (this.stateAfter !== undefined) parts.push(`"state_after":${eventList(this.stateAfter)}`);
+    if (this.timeline !== undefined) {
+      const { events, limited, prevBatch } = this.timeline;
+      parts.push(
+        `"timeline":{"events":[${events.join(',')}],"limited":${limited},"prev_batch":"${prevBatch}"}`,
+      );
+    }
+    if (this.unreadNotifications !== undefined) {
+      parts.push(`"unread_notifications":${this.unreadNotifications}`);
+    }
+    if (this.ephemeral.length > 0) parts.push(`"ephemeral":${eventList(this.ephemeral)}`);
+    if (this.accountData.length > 0) parts.push(`"account_data":${eventList(this.accountData)}`);
+    return `{${parts.join(',')}}`;
+  }
+}
+
+const eventList = (events: readonly string[]): string => `{"events":[${events.join(',')}]}`;
+
+const roomMap = (rooms: ReadonlyMap<RoomId, string>): string =>
+  `{${[...rooms].map(([roomId, json]) => `${JSON.stringify(roomId)}:${json}`).join(',')}}`;
+
+const partMap = (rooms: ReadonlyMap<RoomId, RoomPart>): string =>
+  roomMap(new Map([...rooms].map(([roomId, part]) => [roomId, part.toJson()])));
+
+export class SyncResponse {
+  readonly #join = new Map<RoomId, RoomPart>();
+  readonly #leave = new Map<RoomId, RoomPart>();
+  readonly #invite = new Map<RoomId, string>();
+  readonly #knock = new Map<RoomId, string>();
+  /** Top-level properties that hold a list of events: `account_data`, `presence`, `to_device`. */
+  readonly #eventLists = new Map<string, string[]>();
+  readonly #properties = new Map<string, string>();
+  #hasNews = false;
+
+  /** The part of a joined room, begun when first asked for. */
+  joined(roomId: RoomId): RoomPart {
+    return partOf(this.#join, roomId);
+  }
+
+  left(roomId: RoomId): RoomPart {
+    return partOf(this.#leave, roomId);
+  }
+
+  /** `strippedState` is a JSON array. */
+  invited(roomId: RoomId, strippedState: string): void {
+    this.#invite.set(roomId, `{"invite_state":{"events":${strippedState}}}`);
+  }
+
+  knocked(roomId: RoomId, strippedState: string): void {
+    this.#knock.set(roomId, `{"knock_state":{"events":${strippedState}}}`);
+  }
+
+  addEvent(list: 'account_data' | 'presence' | 'to_device', event: string): void {
+    const events = this.#eventLists.get(list);
+    if (events === undefined) this.#eventLists.set(list, [event]);
+    else events.push(event);
+  }
+
+  /** A top-level property that every response has, news or not. */
+  setProperty(name: string, json: string): void {
+    this.#properties.set(name, json);
+  }
+
+  /** A property that a waiting client is to be told of at once. */
+  setNews(name: string, json: string): void {
+    this.#properties.set(name, json);
+    this.#hasNews = true;
+  }
+
+  get isEmpty(): boolean {
+    return (
+      !this.#hasNews &&
+      this.#join.size === 0 &&
+      this.#leave.size === 0 &&
+      this.#invite.size === 0 &&
+      this.#knock.size === 0 &&
+      this.#eventLists.size === 0
+    );
+  }
+
+  toJson(nextBatch: string): string {
+    const parts = [`"next_batch":"${nextBatch}"`];
+    for (const [name, events] of this.#eventLists) parts.push(`"${name}":${eventList(events)}`);
+    for (const [name, json] of this.#properties) parts.push(`"${name}":${json}`);
+    const rooms: string[] = [];
+    if (this.#join.size > 0) rooms.push(`"join":${partMap(this.#join)}`);
+    if (this.#invite.size > 0) rooms.push(`"invite":${roomMap(this.#invite)}`);
+    if (this.#leave.size > 0) rooms.push(`"leave":${partMap(this.#leave)}`);
+    if (this.#knock.size > 0) rooms.push(`"knock":${roomMap(this.#knock)}`);
+    if (rooms.length > 0) parts.push(`"rooms":{${rooms.join(',')}}`);
+    return `{${parts.join(',')}}`;
+  }
+}
+
+const partOf = (parts: Map<RoomId, RoomPart>, roomId: RoomId): RoomPart => {
+  let part = parts.get(roomId);
+  if (part === undefined) {
+    part = new RoomPart();
+    parts.set(roomId, part);
+  }
+  return part;
+};

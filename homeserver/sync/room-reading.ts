@@ -1,0 +1,16 @@
+import type { EventView } from '../rooms/client-events.ts';
+import type { LiveRoom } from '../rooms/live-room.ts';
+import type { Stretch } from '../rooms/timeline.ts';
+import type { UserRoom } from '../rooms/user-rooms.ts';
+
+/** What one room's part is made of. */
+export interface RoomReading {
+  readonly room: UserRoom;
+  readonly live: LiveRoom;
+  readonly stretch: Stretch;
+  readonly views: readonly EventView[];
+  /** The reader has seen nothing of this room's present stay: state comes in full. */
+  readonly fromStart: boolean;
+  /** Only events at or below this are read. */
+  readonly upTo: number;
+}

@@ -1,0 +1,196 @@
+/**
+ * The state part of a room in a sync response: in full for a room new to the reader, otherwise what
+ * changed; as of the start of the timeline, or of its end where the reader asks for `state_after`.
+ * https://spec.matrix.org/v1.19/client-server-api/#syncing
+ */
+import { LRUCache } from 'lru-cache';
+import { type StateKey, stateKeyOf } from '../../spec/event.ts';
+import type { UserId } from '../../spec/identifiers.ts';
+import type { EventStore } from '../rooms/event-store.ts';
+import { memberOfKey } from '../rooms/live-room.ts';
+import type { SnapshotStore } from '../rooms/snapshot-store.ts';
+import type { StateSnapshot } from '../rooms/state-snapshot.ts';
+import type { StoredEvent } from '../rooms/stored-event.ts';
+import type { Db } from '../storage/database.ts';
+import { currentSnapshotAt } from '../storage/events.ts';
+import { stateChangesBetween } from '../storage/snapshots.ts';
+import type { RoomReading } from './room-reading.ts';
+import type { SyncContext } from './sync-stream.ts';
+
+/** One change of the current state; 0 removes the entry. */
+interface Change {
+  readonly key: StateKey;
+  readonly nid: number;
+}
+
+/** Members sent to a device: nid of the member event to the position of that response. */
+type SentMembers = LRUCache<number, number>;
+
+const maxMembersPerDevice = 5000;
+
+export class RoomStateReader {
+  readonly #db: Db;
+  readonly #events: EventStore;
+  readonly #snapshots: SnapshotStore;
+  readonly #sentMembers = new LRUCache<string, SentMembers>({ max: 5000 });
+
+  constructor(db: Db, events: EventStore, snapshots: SnapshotStore) {
+    this.#db = db;
+    this.#events = events;
+    this.#snapshots = snapshots;
+  }
+
+  read(context: SyncContext, reading: RoomReading): StoredEvent[] | Promise<StoredEvent[]> {
+    const { state: filter } = context.filter.room;
+    if (filter.matchesNothing || !filter.matchesRoom(reading.room.roomId)) return [];
+    if (reading.fromStart) return this.#full(context, reading);
+    const changes = this.#changes(context, reading);
+    return Array.isArray(changes)
+      ? this.#changed(context, reading, changes)
+      : changes.then((found) => this.#changed(context, reading, found));
+  }
+
+  /** The room's current state as it was at a position. */
+  async stateAt(reading: Pick<RoomReading, 'room' | 'live' | 'upTo'>): Promise<StateSnapshot> {
+    const { room, live, upTo } = reading;
+    if (live.pendingWrites === 0 && !live.dead && live.recent.lastPosition <= upTo) {
+      return live.state;
+    }
+    const nid = await currentSnapshotAt(this.#db, room.roomNid, upTo);
+    return this.#snapshots.load(room.roomNid, nid ?? 0);
+  }
+
+  async #full(context: SyncContext, reading: RoomReading): Promise<StoredEvent[]> {
+    const state = await this.stateAt(reading);
+    const shown = shownByKey(reading);
+    const lazy = context.filter.room.state.lazyLoadMembers;
+    const wanted = lazy ? this.#neededMembers(context, reading) : undefined;
+    const nids: number[] = [];
+    for (const [key, ref] of state.entries()) {
+      const member = wanted === undefined ? undefined : memberOfKey(key);
+      if (member !== undefined && !wanted?.has(member)) continue;
+      const nid = context.useStateAfter ? ref.nid : (beforeTimeline(shown.get(key)) ?? ref.nid);
+      if (nid !== 0) nids.push(nid);
+    }
+    if (lazy) this.#remember(context, reading, state);
+    return this.#load(context, reading, nids);
+  }
+
+  /** Memory first: a reader who keeps up costs no query. */
+  #changes(context: SyncContext, { room, live, upTo }: RoomReading): Change[] | Promise<Change[]> {
+    const after = context.from?.position ?? 0;
+    const entries = live.recent.between(after, upTo);
+    if (entries !== undefined) {
+      const changes: Change[] = [];
+      for (const entry of entries) {
+        for (const [key, ref] of entry.changes) {
+          changes.push({ key, nid: 'removedNid' in ref ? 0 : ref.nid });
+        }
+      }
+      return changes;
+    }
+    return stateChangesBetween(this.#db, room.roomNid, after, upTo).then((rows) =>
+      rows.map((row) => ({ key: stateKeyOf(row.type, row.state_key), nid: row.event_nid })),
+    );
+  }
+
+  #changed(
+    context: SyncContext,
+    reading: RoomReading,
+    changes: readonly Change[],
+  ): StoredEvent[] | Promise<StoredEvent[]> {
+    const shown = new Set(reading.views.map(({ stored }) => stored.nid));
+    const latest = new Map<StateKey, number>();
+    for (const { key, nid } of changes) {
+      // What the timeline shows, the reader learns from the timeline.
+      if (context.useStateAfter || !shown.has(nid)) latest.set(key, nid);
+    }
+    const nids = [...latest.values()].filter((nid) => nid !== 0);
+    if (context.filter.room.state.lazyLoadMembers) {
+      this.#addSenders(context, reading, latest, shown, nids);
+    }
+    return nids.length === 0 ? [] : this.#load(context, reading, nids);
+  }
+
+  /** The members who sent what the timeline shows, unless this device has them already. */
+  #addSenders(
+    context: SyncContext,
+    reading: RoomReading,
+    changed: ReadonlyMap<StateKey, number>,
+    shown: ReadonlySet<number>,
+    nids: number[],
+  ): void {
+    const sent = this.#sentTo(context);
+    const redundant = context.filter.room.state.includeRedundantMembers;
+    for (const userId of this.#neededMembers(context, reading)) {
+      const key = stateKeyOf('m.room.member', userId);
+      const ref = reading.live.state.get(key);
+      if (ref === undefined || changed.has(key) || shown.has(ref.nid)) continue;
+      const sentAt = sent?.get(ref.nid);
+      const known = sentAt !== undefined && sentAt <= (context.from?.position ?? -1);
+      if (known && !redundant) continue;
+      nids.push(ref.nid);
+      sent?.set(ref.nid, context.to.position);
+    }
+  }
+
+  /** Senders of the timeline, and the reader where their own membership is to be shown. */
+  #neededMembers(context: SyncContext, reading: RoomReading): Set<UserId> {
+    const users = new Set<UserId>();
+    for (const { stored } of reading.views) users.add(stored.event.sender);
+    if (reading.fromStart) users.add(context.userId);
+    return users;
+  }
+
+  #remember(context: SyncContext, reading: RoomReading, state: StateSnapshot): void {
+    const sent = this.#sentTo(context);
+    if (sent === undefined) return;
+    for (const userId of this.#neededMembers(context, reading)) {
+      const ref = state.get(stateKeyOf('m.room.member', userId));
+      if (ref !== undefined) sent.set(ref.nid, context.to.position);
+    }
+  }
+
+  #sentTo({ userId, deviceId }: SyncContext): SentMembers | undefined {
+    if (deviceId === undefined) return undefined;
+    const key = `${userId} ${deviceId}`;
+    let sent = this.#sentMembers.get(key);
+    if (sent === undefined) {
+      sent = new LRUCache({ max: maxMembersPerDevice });
+      this.#sentMembers.set(key, sent);
+    }
+    return sent;
+  }
+
+  #load(
+    context: SyncContext,
+    reading: RoomReading,
+    nids: readonly number[],
+  ): StoredEvent[] | Promise<StoredEvent[]> {
+    const { state: filter } = context.filter.room;
+    const select = (found: readonly (StoredEvent | undefined)[]): StoredEvent[] =>
+      found.filter(
+        (stored) => stored !== undefined && filter.matchesEvent(stored.event),
+      ) as StoredEvent[];
+    const cached = nids.map((nid) => this.#events.cached(nid));
+    if (!cached.includes(undefined)) return select(cached);
+    return this.#events
+      .manyByNid(reading.room.roomNid, nids)
+      .then((found) => select(nids.map((nid) => found.get(nid))));
+  }
+}
+
+/** The first event the timeline shows for each state key. */
+const shownByKey = ({ views }: RoomReading): Map<StateKey, StoredEvent> => {
+  const byKey = new Map<StateKey, StoredEvent>();
+  for (const { stored } of views) {
+    if (stored.event.stateKey === undefined) continue;
+    const key = stateKeyOf(stored.event.type, stored.event.stateKey);
+    if (!byKey.has(key)) byKey.set(key, stored);
+  }
+  return byKey;
+};
+
+/** What an entry was before the timeline first shows it: a nid, 0 for nothing. */
+const beforeTimeline = (shown: StoredEvent | undefined): number | undefined =>
+  shown === undefined ? undefined : (shown.replacesNid ?? 0);

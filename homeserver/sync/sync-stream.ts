@@ -1,0 +1,37 @@
+/**
+ * What a stream gives to sync: one interface, one file per stream, one list (sync-streams in
+ * core.ts). Sync loops over the list; so does the token, through `SyncToken`.
+ */
+import type { Filter } from '../../spec/filter.ts';
+import type { DeviceId, UserId } from '../../spec/identifiers.ts';
+import type { UserRoom } from '../rooms/user-rooms.ts';
+import type { SyncResponse } from './response.ts';
+import type { SyncToken } from './tokens.ts';
+
+export interface SyncContext {
+  readonly userId: UserId;
+  readonly deviceId: DeviceId | undefined;
+  readonly filter: Filter;
+  /** Undefined for a first sync. */
+  readonly from: SyncToken | undefined;
+  /** One response reads one snapshot: nothing above this is reported. */
+  readonly to: SyncToken;
+  readonly fullState: boolean;
+  readonly useStateAfter: boolean;
+  /** The user's rooms as of `to`, those the filter leaves out and forgotten ones excepted. */
+  readonly rooms: readonly UserRoom[];
+  readonly ignoredUsers: ReadonlySet<UserId>;
+}
+
+export interface SyncStream {
+  readonly name: string;
+  /**
+   * Adds what is new after `from`, up to `to`. Stays synchronous where memory suffices, so that a
+   * client that keeps up costs no more than what it is sent.
+   */
+  collect(context: SyncContext, response: SyncResponse): Promise<void> | undefined;
+}
+
+/** Whether the user joined the room after `from`, so that it is new to this sync. */
+export const isNewlyJoined = (context: SyncContext, room: UserRoom): boolean =>
+  context.from === undefined || room.membershipPos > context.from.position;
