@@ -167,11 +167,12 @@ const references = (
   rules: RoomVersionRules,
 ): PduReference[] => {
   if (rules.eventReferences === 'ids') return [...eventIds];
-  const { referenceHash } = template;
-  if (referenceHash === undefined) {
-    throw new TypeError('referenceHash is needed for events of this room version');
-  }
-  return eventIds.map((eventId) => [eventId, { sha256: referenceHash(eventId) }]);
+  return eventIds.map((eventId) => {
+    if (template.referenceHash === undefined) {
+      throw new TypeError('referenceHash is needed for events of this room version');
+    }
+    return [eventId, { sha256: template.referenceHash(eventId) }];
+  });
 };
 
 const requireEventId = ({ eventId }: EventTemplate): EventId => {
