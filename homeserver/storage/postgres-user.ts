@@ -63,7 +63,8 @@ export const canReach = async (user: UnprivilegedUser, folder: string): Promise<
 };
 
 const findOnPath = async (program: string): Promise<string | undefined> => {
-  for (const folder of (process.env['PATH'] ?? '').split(':')) {
+  const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/bin', '/bin'];
+  for (const folder of folders) {
     if (folder === '') continue;
     const path = join(folder, program);
     const usable = await access(path, constants.X_OK).then(
@@ -73,6 +74,19 @@ const findOnPath = async (program: string): Promise<string | undefined> => {
     if (usable) return path;
   }
   return undefined;
+};
+
+/**
+ * The least of our rights that lets a program pass every folder. Containers often come without the
+ * first. Both need CAP_SETPCAP (8) to be handed on.
+ */
+const searchCapability = async (): Promise<string | undefined> => {
+  const status = await readFile('/proc/self/status', 'utf8').catch(() => '');
+  const held = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  const has = (bit: bigint) => ((held >> bit) & 1n) === 1n;
+  if (!has(8n)) return undefined;
+  if (has(2n)) return 'dac_read_search';
+  return has(1n) ? 'dac_override' : undefined;
 };
 
 const chooseUser = async (clusterOwner: number | undefined): Promise<UnprivilegedUser> => {
@@ -124,7 +138,8 @@ export const choosePostgresUser = async (
     return { user, own, launch: (command, args) => ({ command, args, ids }) };
   }
   const setpriv = process.platform === 'linux' ? await findOnPath('setpriv') : undefined;
-  if (setpriv === undefined) {
+  const capability = await searchCapability();
+  if (setpriv === undefined || capability === undefined) {
     throw new StartFailure(
       'permission',
       `PostgreSQL refuses to run as root, so it runs as the user ${user.name}, who may not enter ` +
@@ -136,8 +151,10 @@ export const choosePostgresUser = async (
     `--reuid=${user.uid}`,
     `--regid=${user.gid}`,
     '--clear-groups',
-    '--inh-caps=-all,+dac_read_search',
-    '--ambient-caps=-all,+dac_read_search',
+    `--inh-caps=-all,+${capability}`,
+    `--ambient-caps=-all,+${capability}`,
+    // Without it, access(2) goes by the user alone, and PostgreSQL asks it about its own programs.
+    '--securebits=+no_setuid_fixup',
     '--',
   ];
   return {
