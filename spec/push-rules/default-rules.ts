@@ -32,8 +32,7 @@ const MASTER: PushRule = {
   actions: [],
 };
 
-// Rules that are the same for everybody are the same objects for everybody, so that they are
-// compiled once.
+// Rules that are the same for everybody are the same objects for everybody: see `isSharedRule`.
 const SUPPRESS_NOTICES = defaultRule(
   '.m.rule.suppress_notices',
   [eventMatch('content.msgtype', 'm.notice')],
@@ -124,3 +123,14 @@ export const defaultRuleset = (userId: UserId): PushRuleset => ({
   sender: [],
   underride: UNDERRIDES,
 });
+
+const SHARED_RULES: ReadonlySet<PushRule> = new Set([
+  MASTER,
+  SUPPRESS_NOTICES,
+  MEMBER_EVENT,
+  ...OVERRIDES_AFTER_MENTION,
+  ...UNDERRIDES,
+]);
+
+/** Whether it depends on the event alone, not on the person, if this very rule matches. */
+export const isSharedRule = (rule: PushRule): boolean => SHARED_RULES.has(rule);

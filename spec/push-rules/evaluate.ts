@@ -4,6 +4,7 @@
  * Specification: https://spec.matrix.org/v1.19/client-server-api/#push-rules
  */
 import { compileCondition, compileEventMatch, type Predicate } from './conditions.ts';
+import { isSharedRule } from './default-rules.ts';
 import type { PreparedEvent } from './prepared-event.ts';
 import {
   PUSH_RULE_KINDS,
@@ -61,10 +62,27 @@ const compiledRules = new WeakMap<PushRule, CompiledRule>();
 const compileRule = (kind: PushRuleKind, rule: PushRule): CompiledRule => {
   let compiled = compiledRules.get(rule);
   if (compiled === undefined) {
-    compiled = { matches: compileMatch(kind, rule), verdict: verdictOf(rule) };
+    const matches = compileMatch(kind, rule);
+    compiled = {
+      matches: isSharedRule(rule) ? rememberingLast(matches) : matches,
+      verdict: verdictOf(rule),
+    };
     compiledRules.set(rule, compiled);
   }
   return compiled;
+};
+
+/** Members are evaluated one after another on the same event, and here they all get one answer. */
+const rememberingLast = (matches: Predicate): Predicate => {
+  let lastEvent: PreparedEvent | undefined;
+  let lastAnswer = false;
+  return (event, displayName) => {
+    if (event !== lastEvent) {
+      lastAnswer = matches(event, displayName);
+      lastEvent = event;
+    }
+    return lastAnswer;
+  };
 };
 
 const compileMatch = (kind: PushRuleKind, rule: PushRule): Predicate => {
