@@ -3,7 +3,7 @@
  * the services that work on them. Tests and `main.ts` build it the same way.
  */
 import type { Logger } from 'pino';
-import type { ServerName } from '../spec/identifiers.ts';
+import type { ServerName, UserId } from '../spec/identifiers.ts';
 import type { SigningKey } from '../spec/signing.ts';
 import type { Clock } from './clock.ts';
 import type { Random } from './random.ts';
@@ -21,8 +21,11 @@ import { StateMerger } from './rooms/state-merger.ts';
 import { UserRooms } from './rooms/user-rooms.ts';
 import type { Database } from './storage/database.ts';
 import { IdAllocator } from './storage/id-allocator.ts';
+import { AccountData } from './streams/account-data.ts';
 import { Log } from './streams/log.ts';
 import { Notifier } from './streams/notifier.ts';
+import { Receipts } from './streams/receipts.ts';
+import { Typing } from './streams/typing.ts';
 
 export interface CoreOptions {
   readonly database: Database;
@@ -55,6 +58,9 @@ export interface Core {
   readonly appender: Appender;
   readonly localEvents: LocalEvents;
   readonly transactions: DeviceTransactions;
+  readonly accountData: AccountData;
+  readonly receipts: Receipts;
+  readonly typing: Typing;
   /** Waits until everything appended is durable. The database stays open: its owner closes it. */
   close(): Promise<void>;
 }
@@ -100,8 +106,30 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     random,
   });
   const transactions = new DeviceTransactions(database);
+  const accountData = new AccountData({ db: database, log, notifier });
+  const receipts = new Receipts({
+    db: database,
+    log,
+    notifier,
+    registry,
+    events,
+    accountData,
+    clock,
+  });
+  const typing = new Typing({ clock, notifier });
+  observer.onAppended((room, appended) => {
+    for (const { event } of appended) {
+      if (event.type !== 'm.room.member' || event.stateKey === undefined) continue;
+      const userId = event.stateKey as UserId;
+      if (room.membership(userId) !== 'join') typing.left(room, userId);
+    }
+  });
 
-  const forget = (): void => {
+  // Until `position` nothing can be said from memory.
+  const forget = (position: number): void => {
+    activity.reset(position);
+    accountData.reset(position);
+    receipts.reset(position);
     registry.clear();
     events.clear();
     snapshots.clear();
@@ -112,16 +140,14 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
   let memoryLost = false;
   log.onReset(() => {
     memoryLost = true;
-    forget();
-    // Until the log knows its position again nothing can be said from memory.
-    activity.reset(Number.MAX_SAFE_INTEGER);
+    // The log does not know its own position any more.
+    forget(Number.MAX_SAFE_INTEGER);
   });
   log.onAdvance((position) => {
     if (memoryLost) {
       memoryLost = false;
       // What was loaded since may lie below commits whose answers were lost.
-      forget();
-      activity.reset(position);
+      forget(position);
       notifier.wakeAll();
     }
     notifier.flush();
@@ -148,6 +174,12 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     appender,
     localEvents,
     transactions,
-    close: () => log.close(),
+    accountData,
+    receipts,
+    typing,
+    close: async () => {
+      typing.close();
+      await log.close();
+    },
   };
 };

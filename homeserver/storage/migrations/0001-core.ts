@@ -150,6 +150,8 @@ export const up = async (knex: Knex): Promise<void> => {
       receipt_type text NOT NULL,
       thread_id text NOT NULL DEFAULT '',
       event_id text NOT NULL,
+      -- Where the event is in the timeline; null while it is not here.
+      event_pos bigint,
       received_at_ms bigint NOT NULL,
       stream_pos bigint NOT NULL,
       PRIMARY KEY (room_nid, user_id, receipt_type, thread_id)

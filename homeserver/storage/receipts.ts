@@ -1,0 +1,144 @@
+/** Receipts: their log section, and reading them. */
+import type { EventId, UserId } from '../../spec/identifiers.ts';
+import type { LogSection } from '../streams/log.ts';
+import type { Db } from './database.ts';
+
+export interface ReceiptRow {
+  readonly roomNid: number;
+  readonly userId: UserId;
+  /** `m.read` or `m.read.private`; the latter is for its user's eyes only. */
+  readonly type: string;
+  /** '' for a receipt that is not about a thread. */
+  readonly threadId: string;
+  readonly eventId: EventId;
+  /** Place of the event in the timeline, or null when the event is not here. */
+  readonly eventPos: number | null;
+  readonly receivedAtMs: number;
+  /** Filled in by the log; stays 0 where the receipt in place is for a later event. */
+  streamPos: number;
+}
+
+const keyOf = ({ roomNid, userId, type, threadId }: ReceiptRow): string =>
+  JSON.stringify([roomNid, userId, type, threadId]);
+
+const isBehind = (row: ReceiptRow, other: ReceiptRow): boolean =>
+  row.eventPos !== null && other.eventPos !== null && row.eventPos < other.eventPos;
+
+/** A receipt only moves forward. */
+export const receiptsSection: LogSection<ReceiptRow> = {
+  name: 'receipts',
+  needsTransaction: () => false,
+  async write(tx, rows) {
+    const latest = new Map<string, ReceiptRow>();
+    for (const row of rows) {
+      const known = latest.get(keyOf(row));
+      if (known === undefined || !isBehind(row, known)) latest.set(keyOf(row), row);
+    }
+    const written = [...latest.values()];
+    const { rows: stored } = await tx.query<ReceiptRecord>({
+      name: 'log-receipts',
+      text: `INSERT INTO receipts AS kept (room_nid, user_id, receipt_type, thread_id, event_id,
+          event_pos, received_at_ms, stream_pos)
+        SELECT r.*, nextval('stream_positions')
+        FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[],
+          $7::bigint[]) AS r
+        ON CONFLICT (room_nid, user_id, receipt_type, thread_id) DO UPDATE
+          SET event_id = EXCLUDED.event_id, event_pos = EXCLUDED.event_pos,
+            received_at_ms = EXCLUDED.received_at_ms, stream_pos = EXCLUDED.stream_pos
+          WHERE EXCLUDED.event_id <> kept.event_id
+            AND (EXCLUDED.event_pos IS NULL OR kept.event_pos IS NULL
+              OR EXCLUDED.event_pos >= kept.event_pos)
+        RETURNING ${columns}`,
+      values: [
+        written.map((row) => row.roomNid),
+        written.map((row) => row.userId),
+        written.map((row) => row.type),
+        written.map((row) => row.threadId),
+        written.map((row) => row.eventId),
+        written.map((row) => row.eventPos),
+        written.map((row) => row.receivedAtMs),
+      ],
+    });
+    let highest = 0;
+    for (const record of stored) {
+      const { streamPos, ...row } = fromRecord(record);
+      (latest.get(keyOf({ ...row, streamPos })) as ReceiptRow).streamPos = streamPos;
+      highest = Math.max(highest, streamPos);
+    }
+    return highest;
+  },
+};
+
+interface ReceiptRecord {
+  room_nid: number;
+  user_id: UserId;
+  receipt_type: string;
+  thread_id: string;
+  event_id: EventId;
+  event_pos: number | null;
+  received_at_ms: number;
+  stream_pos: number;
+}
+
+const columns =
+  'room_nid, user_id, receipt_type, thread_id, event_id, event_pos, received_at_ms, stream_pos';
+
+const fromRecord = (record: ReceiptRecord): ReceiptRow => ({
+  roomNid: record.room_nid,
+  userId: record.user_id,
+  type: record.receipt_type,
+  threadId: record.thread_id,
+  eventId: record.event_id,
+  eventPos: record.event_pos,
+  receivedAtMs: record.received_at_ms,
+  streamPos: record.stream_pos,
+});
+
+/** Receipts of these rooms with `after < position <= upTo`, oldest first. Index receipts_stream. */
+export const receiptsBetween = async (
+  db: Db,
+  roomNids: readonly number[],
+  after: number,
+  upTo: number,
+): Promise<ReceiptRow[]> => {
+  const { rows } = await db.query<ReceiptRecord>({
+    name: 'receipts-between',
+    text: `SELECT ${columns} FROM receipts
+      WHERE room_nid = ANY($1::bigint[]) AND stream_pos > $2 AND stream_pos <= $3
+      ORDER BY stream_pos`,
+    values: [roomNids, after, upTo],
+  });
+  return rows.map(fromRecord);
+};
+
+/** The newest receipts of each room, at most `limitPerRoom`, oldest first. */
+export const newestReceipts = async (
+  db: Db,
+  roomNids: readonly number[],
+  limitPerRoom: number,
+): Promise<ReceiptRow[]> => {
+  const { rows } = await db.query<ReceiptRecord>({
+    name: 'newest-receipts',
+    text: `SELECT r.* FROM unnest($1::bigint[]) AS wanted (nid)
+      CROSS JOIN LATERAL (
+        SELECT ${columns} FROM receipts WHERE room_nid = wanted.nid
+        ORDER BY stream_pos DESC LIMIT $2
+      ) r ORDER BY r.stream_pos`,
+    values: [roomNids, limitPerRoom],
+  });
+  return rows.map(fromRecord);
+};
+
+/** One user's receipts in these rooms. */
+export const receiptsOfUser = async (
+  db: Db,
+  userId: UserId,
+  roomNids: readonly number[],
+): Promise<ReceiptRow[]> => {
+  const { rows } = await db.query<ReceiptRecord>({
+    name: 'receipts-of-user',
+    text: `SELECT ${columns} FROM receipts WHERE room_nid = ANY($1::bigint[]) AND user_id = $2`,
+    values: [roomNids, userId],
+  });
+  return rows.map(fromRecord);
+};

@@ -1,0 +1,176 @@
+/**
+ * What users keep about themselves and their rooms, followed by all of their devices.
+ * https://spec.matrix.org/v1.19/client-server-api/#client-config
+ */
+import { LRUCache } from 'lru-cache';
+import { matrixError } from '../../spec/errors.ts';
+import type { JsonObject } from '../../spec/event.ts';
+import { fitsInBytes, isUserId, type RoomId, type UserId } from '../../spec/identifiers.ts';
+import {
+  type AccountDataRow,
+  accountDataBetween,
+  accountDataEntry,
+  accountDataOf,
+  accountDataSection,
+} from '../storage/account-data.ts';
+import type { Db } from '../storage/database.ts';
+import { type Log, rowsOf } from './log.ts';
+import type { Notifier } from './notifier.ts';
+import { RecentRows } from './recent-rows.ts';
+
+export type { AccountDataRow } from '../storage/account-data.ts';
+
+const ignoredListType = 'm.ignored_user_list';
+/** Room for the content of the largest events, whose limit clients know. */
+const maxContentBytes = 65_536;
+const maxTypeBytes = 255;
+
+export interface AccountDataDeps {
+  readonly db: Db;
+  readonly log: Log;
+  readonly notifier: Notifier;
+}
+
+type Ignored = ReadonlySet<UserId>;
+
+export class AccountData {
+  readonly #deps: AccountDataDeps;
+  readonly #recent: RecentRows<UserId, AccountDataRow>;
+  readonly #ignored: LRUCache<UserId, Ignored | Promise<Ignored>>;
+  /** The last change to an entry, by user: read-change-write cycles take turns. */
+  readonly #turns = new Map<UserId, Promise<unknown>>();
+
+  constructor(deps: AccountDataDeps, maxUsers = 20_000) {
+    this.#deps = deps;
+    this.#recent = new RecentRows(deps.log.position);
+    this.#ignored = new LRUCache({ max: maxUsers });
+  }
+
+  /**
+   * Sets an entry of the account, or of one room with `roomId`. Empty content is how an entry is
+   * taken back: devices are told of it, and it is left out of a first sync.
+   * @throws MatrixError M_TOO_LARGE, M_INVALID_PARAM
+   */
+  async put(
+    userId: UserId,
+    roomId: RoomId | undefined,
+    type: string,
+    content: JsonObject,
+  ): Promise<void> {
+    const json = JSON.stringify(content);
+    if (!fitsInBytes(json, maxContentBytes)) {
+      throw matrixError('M_TOO_LARGE', `Account data may have ${maxContentBytes} bytes`);
+    }
+    if (!fitsInBytes(type, maxTypeBytes)) {
+      throw matrixError('M_INVALID_PARAM', `A type may have ${maxTypeBytes} bytes`);
+    }
+    const row: AccountDataRow = { userId, roomId: roomId ?? '', type, content: json, streamPos: 0 };
+    await this.#deps.log.append({
+      parts: [rowsOf(accountDataSection, [row])],
+      committed: () => this.#follow(row),
+    });
+  }
+
+  /** Changes an entry by what it is now; `change` returning undefined leaves it alone. */
+  update(
+    userId: UserId,
+    roomId: RoomId | undefined,
+    type: string,
+    change: (content: JsonObject | undefined) => JsonObject | undefined,
+  ): Promise<void> {
+    const before = this.#turns.get(userId) ?? Promise.resolve();
+    const turn = before
+      .catch(() => undefined)
+      .then(async () => {
+        const changed = change(await this.get(userId, roomId, type));
+        if (changed !== undefined) await this.put(userId, roomId, type, changed);
+      });
+    this.#turns.set(userId, turn);
+    const done = (): void => {
+      if (this.#turns.get(userId) === turn) this.#turns.delete(userId);
+    };
+    turn.then(done, done);
+    return turn;
+  }
+
+  async get(
+    userId: UserId,
+    roomId: RoomId | undefined,
+    type: string,
+  ): Promise<JsonObject | undefined> {
+    const row = await accountDataEntry(this.#deps.db, userId, roomId ?? '', type);
+    return row && (JSON.parse(row.content) as JsonObject);
+  }
+
+  /** Every entry that says something, of the account and of all rooms. */
+  async all(userId: UserId): Promise<AccountDataRow[]> {
+    const rows = await accountDataOf(this.#deps.db, userId);
+    return rows.filter(({ content }) => content !== '{}');
+  }
+
+  /** Entries with `from < position <= to`, each once, oldest change first. */
+  changesSince(
+    userId: UserId,
+    from: number,
+    to: number,
+  ): AccountDataRow[] | Promise<AccountDataRow[]> {
+    const recent = this.#recent.between(userId, from, to);
+    if (recent === undefined) return accountDataBetween(this.#deps.db, userId, from, to);
+    if (recent.length < 2) return recent;
+    const latest = new Map<string, AccountDataRow>();
+    for (const row of recent) {
+      const key = `${row.roomId} ${row.type}`;
+      latest.delete(key);
+      latest.set(key, row);
+    }
+    return [...latest.values()];
+  }
+
+  /** Position of the user's last change since this process started, if any. */
+  lastChange(userId: UserId): number | undefined {
+    return this.#recent.lastChange(userId);
+  }
+
+  /**
+   * Whom a user ignores: https://spec.matrix.org/v1.19/client-server-api/#ignoring-users. At once
+   * when it is in memory.
+   */
+  ignoredUsers(userId: UserId): Ignored | Promise<Ignored> {
+    const cached = this.#ignored.get(userId);
+    if (cached !== undefined) return cached;
+    const loading: Promise<Ignored> = this.get(userId, undefined, ignoredListType).then(
+      (content) => {
+        const ignored = ignoredIn(content);
+        // A change committed meanwhile has put itself in this place.
+        if (this.#ignored.peek(userId) === loading) this.#ignored.set(userId, ignored);
+        return ignored;
+      },
+      (error: unknown) => {
+        if (this.#ignored.peek(userId) === loading) this.#ignored.delete(userId);
+        throw error;
+      },
+    );
+    this.#ignored.set(userId, loading);
+    return loading;
+  }
+
+  /** Memory may be wrong: nothing up to this position is answered from it. */
+  reset(position: number): void {
+    this.#recent.reset(position);
+    this.#ignored.clear();
+  }
+
+  #follow(row: AccountDataRow): void {
+    this.#recent.add(row.userId, row.streamPos, row);
+    if (row.type === ignoredListType && row.roomId === '') {
+      this.#ignored.set(row.userId, ignoredIn(JSON.parse(row.content) as JsonObject));
+    }
+    this.#deps.notifier.mark([row.userId]);
+  }
+}
+
+const ignoredIn = (content: JsonObject | undefined): Ignored => {
+  const users = content?.['ignored_users'];
+  if (typeof users !== 'object' || users === null || Array.isArray(users)) return new Set();
+  return new Set(Object.keys(users).filter(isUserId));
+};

@@ -1,0 +1,260 @@
+/**
+ * How far people have read. https://spec.matrix.org/v1.19/client-server-api/#receipts
+ */
+import { matrixError } from '../../spec/errors.ts';
+import type { MatrixEvent } from '../../spec/event.ts';
+import { type EventId, isEventId, type RoomId, type UserId } from '../../spec/identifiers.ts';
+import type { Clock } from '../clock.ts';
+import type { EventStore } from '../rooms/event-store.ts';
+import type { LiveRoom } from '../rooms/live-room.ts';
+import type { RoomRegistry } from '../rooms/room-registry.ts';
+import type { StoredEvent } from '../rooms/stored-event.ts';
+import type { Db } from '../storage/database.ts';
+import {
+  newestReceipts,
+  type ReceiptRow,
+  receiptsBetween,
+  receiptsOfUser,
+  receiptsSection,
+} from '../storage/receipts.ts';
+import type { AccountData } from './account-data.ts';
+import { type Log, rowsOf } from './log.ts';
+import type { Notifier } from './notifier.ts';
+import { RecentRows } from './recent-rows.ts';
+
+export type { ReceiptRow } from '../storage/receipts.ts';
+
+export const receiptTypes = ['m.read', 'm.read.private', 'm.fully_read'] as const;
+export type ReceiptType = (typeof receiptTypes)[number];
+
+export interface ReceiptsDeps {
+  readonly db: Db;
+  readonly log: Log;
+  readonly notifier: Notifier;
+  readonly registry: RoomRegistry;
+  readonly events: EventStore;
+  readonly accountData: AccountData;
+  readonly clock: Clock;
+}
+
+/** A public receipt of one of this server's users has moved. */
+export type ReceiptListener = (room: LiveRoom, receipt: ReceiptRow) => void;
+
+/** What another server says its user has read. */
+export interface RemoteReceipt {
+  readonly userId: UserId;
+  readonly eventId: EventId;
+  readonly threadId: string | undefined;
+  readonly ts: number;
+}
+
+/** Relations followed to find the thread of an event, as the specification recommends. */
+const maxThreadHops = 3;
+/** A first sync shows this many of a room's receipts: the most recent ones. */
+const maxShownPerRoom = 1000;
+
+export class Receipts {
+  readonly #deps: ReceiptsDeps;
+  readonly #recent: RecentRows<number, ReceiptRow>;
+  readonly #listeners: ReceiptListener[] = [];
+
+  constructor(deps: ReceiptsDeps) {
+    this.#deps = deps;
+    this.#recent = new RecentRows(deps.log.position);
+  }
+
+  onLocalReceipt(listener: ReceiptListener): void {
+    this.#listeners.push(listener);
+  }
+
+  /**
+   * Moves a user's marker. Going backwards is quietly ignored; `m.fully_read` goes where it is told.
+   * @throws MatrixError M_FORBIDDEN, M_NOT_FOUND, M_INVALID_PARAM
+   */
+  async set(
+    userId: UserId,
+    roomId: RoomId,
+    type: ReceiptType,
+    eventId: EventId,
+    threadId?: string,
+  ): Promise<void> {
+    const room = await this.#roomOf(userId, roomId);
+    if (type === 'm.fully_read' && threadId !== undefined) {
+      throw matrixError('M_INVALID_PARAM', 'm.fully_read takes no thread_id');
+    }
+    const stored = await this.#deps.events.byId(eventId);
+    if (stored?.roomNid !== room.nid || stored.streamPos === undefined) {
+      throw matrixError('M_NOT_FOUND', 'No such event in this room');
+    }
+    if (type === 'm.fully_read') {
+      await this.#deps.accountData.put(userId, roomId, type, { event_id: eventId });
+      return;
+    }
+    if (threadId !== undefined) await this.#checkThread(stored, threadId);
+    const row = this.#row(room.nid, userId, type, eventId, threadId, stored);
+    await this.#append(room, [row]);
+    if (type === 'm.read' && row.streamPos > 0) {
+      for (const listener of this.#listeners) listener(room, row);
+    }
+  }
+
+  /** Receipts of a room that another server has sent, of users it has been checked to speak for. */
+  async receive(room: LiveRoom, receipts: readonly RemoteReceipt[]): Promise<void> {
+    const joined = receipts.filter(({ userId }) => room.membership(userId) === 'join');
+    if (joined.length === 0) return;
+    const known = await this.#deps.events.manyById(joined.map(({ eventId }) => eventId));
+    const rows = joined.map(({ userId, eventId, threadId, ts }) => {
+      const stored = known.get(eventId);
+      const here = stored?.roomNid === room.nid ? stored : undefined;
+      const row = this.#row(room.nid, userId, 'm.read', eventId, threadId, here);
+      return { ...row, receivedAtMs: ts };
+    });
+    await this.#append(room, rows);
+  }
+
+  /** Receipts of a room with `from < position <= to`, each once, oldest first. */
+  changesSince(roomNid: number, from: number, to: number): ReceiptRow[] | Promise<ReceiptRow[]> {
+    const recent = this.#recent.between(roomNid, from, to);
+    return recent === undefined
+      ? receiptsBetween(this.#deps.db, [roomNid], from, to)
+      : newestOfEach(recent);
+  }
+
+  /** Like `changesSince` for many rooms at once; rooms without changes are left out. */
+  changesIn(
+    roomNids: readonly number[],
+    from: number,
+    to: number,
+  ): Map<number, ReceiptRow[]> | Promise<Map<number, ReceiptRow[]>> {
+    if (!this.#recent.isCompleteAfter(from)) {
+      return receiptsBetween(this.#deps.db, roomNids, from, to).then(byRoom);
+    }
+    const changes = new Map<number, ReceiptRow[]>();
+    for (const roomNid of roomNids) {
+      const rows = newestOfEach(this.#recent.between(roomNid, from, to) ?? []);
+      if (rows.length > 0) changes.set(roomNid, rows);
+    }
+    return changes;
+  }
+
+  /** The receipts of these rooms, for a first sync. */
+  async of(roomNids: readonly number[]): Promise<Map<number, ReceiptRow[]>> {
+    return byRoom(await newestReceipts(this.#deps.db, roomNids, maxShownPerRoom));
+  }
+
+  /** One user's own receipts in these rooms: what counting unread events starts from. */
+  async ofUser(userId: UserId, roomNids: readonly number[]): Promise<Map<number, ReceiptRow[]>> {
+    return byRoom(await receiptsOfUser(this.#deps.db, userId, roomNids));
+  }
+
+  /** Position of the room's newest receipt since this process started, if any. */
+  lastChange(roomNid: number): number | undefined {
+    return this.#recent.lastChange(roomNid);
+  }
+
+  /** Whether `lastChange` and memory speak for everything after this position. */
+  knows(position: number): boolean {
+    return this.#recent.isCompleteAfter(position);
+  }
+
+  /** Memory may be wrong: nothing up to this position is answered from it. */
+  reset(position: number): void {
+    this.#recent.reset(position);
+  }
+
+  async #roomOf(userId: UserId, roomId: RoomId): Promise<LiveRoom> {
+    const room = await this.#deps.registry.find(roomId);
+    if (room?.membership(userId) !== 'join') {
+      throw matrixError('M_FORBIDDEN', 'You are not in this room');
+    }
+    return room;
+  }
+
+  #row(
+    roomNid: number,
+    userId: UserId,
+    type: string,
+    eventId: EventId,
+    threadId: string | undefined,
+    stored: StoredEvent | undefined,
+  ): ReceiptRow {
+    return {
+      roomNid,
+      userId,
+      type,
+      threadId: threadId ?? '',
+      eventId,
+      eventPos: stored?.streamPos ?? null,
+      receivedAtMs: this.#deps.clock.nowMs(),
+      streamPos: 0,
+    };
+  }
+
+  #append(room: LiveRoom, rows: readonly ReceiptRow[]): Promise<void> {
+    return this.#deps.log.append({
+      parts: [rowsOf(receiptsSection, rows)],
+      committed: () => {
+        for (const row of rows) {
+          if (row.streamPos === 0) continue;
+          this.#recent.add(room.nid, row.streamPos, row);
+          if (row.type === 'm.read.private') this.#deps.notifier.mark([row.userId]);
+          else this.#deps.notifier.markMembers(room.joinedLocalUsers);
+        }
+      },
+    });
+  }
+
+  /** https://spec.matrix.org/v1.19/client-server-api/#threaded-read-receipts */
+  async #checkThread(stored: StoredEvent, threadId: string): Promise<void> {
+    if (threadId !== 'main' && !isEventId(threadId)) {
+      throw matrixError('M_INVALID_PARAM', "thread_id is neither 'main' nor an event id");
+    }
+    // A thread's root belongs to the main timeline, but some clients mark it in its thread.
+    if (stored.event.eventId === threadId) return;
+    if ((await this.#threadOf(stored)) !== threadId) {
+      throw matrixError('M_INVALID_PARAM', 'The event is not in this thread');
+    }
+  }
+
+  async #threadOf(stored: StoredEvent): Promise<string> {
+    let { event } = stored;
+    for (let hop = 0; hop <= maxThreadHops; hop += 1) {
+      const relation = relationOf(event);
+      if (relation === undefined) return 'main';
+      if (relation.type === 'm.thread') return relation.eventId;
+      const parent = await this.#deps.events.byId(relation.eventId);
+      if (parent?.roomNid !== stored.roomNid) return 'main';
+      event = parent.event;
+    }
+    return 'main';
+  }
+}
+
+const relationOf = (event: MatrixEvent): { type: unknown; eventId: EventId } | undefined => {
+  const relation = event.content['m.relates_to'];
+  if (typeof relation !== 'object' || relation === null || Array.isArray(relation))
+    return undefined;
+  const { rel_type: type, event_id: eventId } = relation;
+  return typeof eventId === 'string' ? { type, eventId: eventId as EventId } : undefined;
+};
+
+const newestOfEach = (rows: ReceiptRow[]): ReceiptRow[] => {
+  if (rows.length < 2) return rows;
+  const newest = new Map<string, ReceiptRow>();
+  for (const row of rows) {
+    const key = `${row.userId} ${row.type} ${row.threadId}`;
+    newest.delete(key);
+    newest.set(key, row);
+  }
+  return [...newest.values()];
+};
+
+const byRoom = (rows: readonly ReceiptRow[]): Map<number, ReceiptRow[]> => {
+  const rooms = new Map<number, ReceiptRow[]>();
+  for (const row of rows) {
+    const known = rooms.get(row.roomNid);
+    if (known === undefined) rooms.set(row.roomNid, [row]);
+    else known.push(row);
+  }
+  return rooms;
+};
