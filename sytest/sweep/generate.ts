@@ -54,7 +54,7 @@ class Generator {
           method,
           path,
           id,
-          auth: auth === '-' ? 'none' : auth === 'signedRequest' ? 'server' : 'user',
+          auth: authOf(api as Api, auth),
           ...(status === 'deprecated' ? { deprecated: true as const } : {}),
           responses: this.#responsesOf(join(this.#root, 'api', api, file), id),
         }),
@@ -142,6 +142,13 @@ class Generator {
     }
     return name;
   }
+}
+
+/** Client operations that also take a signed request, and so a guest, need no token. */
+function authOf(api: Api, declared: string): Operation['auth'] {
+  if (declared === '-') return 'none';
+  if (api === 'server-server') return 'server';
+  return declared === 'signedRequest' ? 'none' : 'user';
 }
 
 /** One line per operation and per definition, so that a new specification shows as a readable diff. */
