@@ -1,0 +1,45 @@
+/** Gaps in a room's timeline: events named by prev_events that this server does not have. */
+import type { EventId } from '../../spec/identifiers.ts';
+import type { Db } from './database.ts';
+import type { TimelinePlace } from './events.ts';
+
+export interface Gap {
+  /** The event after the gap, which names the missing ones. */
+  readonly eventId: EventId;
+  readonly place: TimelinePlace;
+  readonly missing: readonly EventId[];
+}
+
+/** The gap nearest below `from`, with the event after it at `downTo <= place <= from`. */
+export const nearestGap = async (
+  db: Db,
+  roomNid: number,
+  downTo: TimelinePlace,
+  from: TimelinePlace,
+): Promise<Gap | undefined> => {
+  const { rows } = await db.query<{
+    event_id: EventId;
+    stream_pos: number;
+    backfill_pos: number;
+    missing: EventId[];
+  }>({
+    name: 'nearest-gap',
+    text: `SELECT e.event_id, e.stream_pos, e.backfill_pos, array_agg(m.event_id) AS missing
+      FROM missing_prev_events m
+      JOIN events e ON e.room_nid = m.room_nid AND e.event_nid = m.referenced_by_nid
+      WHERE m.room_nid = $1 AND e.stream_pos IS NOT NULL
+        AND (e.stream_pos, e.backfill_pos) >= ($2, $3)
+        AND (e.stream_pos, e.backfill_pos) <= ($4, $5)
+      GROUP BY e.event_id, e.stream_pos, e.backfill_pos
+      ORDER BY e.stream_pos DESC, e.backfill_pos DESC LIMIT 1`,
+    values: [roomNid, downTo.streamPos, downTo.backfillPos, from.streamPos, from.backfillPos],
+  });
+  const row = rows[0];
+  return (
+    row && {
+      eventId: row.event_id,
+      place: { streamPos: row.stream_pos, backfillPos: row.backfill_pos },
+      missing: row.missing,
+    }
+  );
+};

@@ -1,0 +1,31 @@
+/** Who is typing, in sync. https://spec.matrix.org/v1.19/client-server-api/#mtyping */
+import type { Typing } from '../streams/typing.ts';
+import type { SyncResponse } from './response.ts';
+import { isNewlyJoined, type SyncContext, type SyncStream } from './sync-stream.ts';
+
+export class TypingStream implements SyncStream {
+  readonly name = 'typing';
+  readonly #typing: Typing;
+
+  constructor(typing: Typing) {
+    this.#typing = typing;
+  }
+
+  collect(context: SyncContext, response: SyncResponse): undefined {
+    const { ephemeral } = context.filter.room;
+    if (!ephemeral.matchesEvent({ type: 'm.typing' })) return;
+    const since = context.from?.typing ?? 0;
+    if (context.from !== undefined && since >= this.#typing.serial) return;
+    for (const room of context.rooms) {
+      if (room.membership !== 'join' || !ephemeral.matchesRoom(room.roomId)) continue;
+      const users = this.#typing.usersIn(room.roomNid);
+      const news = isNewlyJoined(context, room)
+        ? users.length > 0
+        : this.#typing.changedSince(room.roomNid, since);
+      if (!news) continue;
+      const shown = users.filter((user) => !context.ignoredUsers.has(user));
+      const content = JSON.stringify({ user_ids: shown });
+      response.joined(room.roomId).ephemeral.push(`{"type":"m.typing","content":${content}}`);
+    }
+  }
+}
