@@ -28,7 +28,10 @@ export const connectDatabase = (options: ConnectionOptions): Database => {
     keepAlive: true,
   };
   const pool = new pg.Pool(config);
-  const lost = (error: Error) => logger.warn({ err: error }, 'lost a database connection');
+  const lost = (error: Error) => {
+    // Sessions still open when the embedded database stops are cut, as they should be.
+    if (!pool.ending) logger.warn({ reason: error.message }, 'lost a database connection');
+  };
   // The pool listens to a client only while it is idle, and an unheard 'error' ends the process.
   pool.on('connect', (client) => void client.on('error', lost));
   pool.on('error', () => undefined);

@@ -262,7 +262,8 @@ export class EmbeddedPostgres {
     const [, severity = '', text = line] = /^([A-Z]+[0-9]?): +(.*)$/.exec(line) ?? [];
     const message = `postgres: ${text}`;
     if (severity === 'PANIC') logger.error(message);
-    else if (severity === 'WARNING' || severity === 'FATAL') logger.warn(message);
+    else if (severity === 'WARNING') logger.warn(message);
+    else if (severity === 'FATAL' && !this.#stopping) logger.warn(message);
     else logger.debug(message);
   }
 }

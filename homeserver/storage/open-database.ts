@@ -1,5 +1,6 @@
 /** From configuration to a database that is running, fit for use, and at this release's schema. */
-import { chmod, mkdir, realpath } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, chmod, mkdir, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Config } from '../config/schema.ts';
 import type { Logger } from '../ops/logger.ts';
@@ -216,7 +217,19 @@ export const openDatabaseForCommand = async (
   const folder = await ensureDataFolder(config.data_dir);
   const holder = await dataFolderHolder(folder);
   if (holder === undefined) return openDatabase(config, logger);
-  const running = await findRunningPostmaster(join(folder, 'postgres'));
+  const cluster = join(folder, 'postgres');
+  const reachable = await access(cluster, constants.R_OK | constants.X_OK).then(
+    () => true,
+    () => false,
+  );
+  if (!reachable) {
+    throw new StartFailure(
+      'permission',
+      `The database of the running server belongs to another user. Run this command as the user ` +
+        `the server runs as (process ${holder}), or as root.`,
+    );
+  }
+  const running = await findRunningPostmaster(cluster);
   if (running === undefined) {
     throw new StartFailure(
       'locked',
@@ -229,17 +242,5 @@ export const openDatabaseForCommand = async (
     user: embeddedName,
     database: embeddedName,
   });
-  try {
-    await database.query({ text: 'SELECT 1' });
-  } catch (error) {
-    await database.close();
-    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
-    throw new StartFailure(
-      'permission',
-      `The database of the running server belongs to another user. Run this command as the user ` +
-        `the server runs as (process ${holder}), or as root.`,
-      { cause: error },
-    );
-  }
   return migrated(database, logger, () => database.close());
 };
