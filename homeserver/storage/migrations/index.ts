@@ -1,4 +1,11 @@
 /** Every migration, in the order they are applied. Names sort in that same order. */
 import type { Migration } from '../migration.ts';
+import * as core from './0001-core.ts';
+import { accountsMigration } from './0002-accounts.ts';
+import { federationMigration } from './0003-federation.ts';
 
-export const migrations: readonly Migration[] = [];
+export const migrations: readonly Migration[] = [
+  { name: '0001-core', up: core.up },
+  accountsMigration,
+  federationMigration,
+];

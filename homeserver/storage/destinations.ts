@@ -1,0 +1,95 @@
+/** The tables `destinations` and `federation_senders`: reachability and progress of delivery. */
+import type { ServerName } from '../../spec/identifiers.ts';
+import type { Db, Tx } from './database.ts';
+
+export interface DestinationRetry {
+  readonly destination: ServerName;
+  /** In a row; 0 when nothing is wrong. */
+  readonly failureCount: number;
+  readonly retryAtMs: number;
+  readonly lastSuccessMs: number | undefined;
+}
+
+/** The destinations that failed when last tried, those to be retried last first. */
+export const failingDestinations = async (db: Db, limit: number): Promise<DestinationRetry[]> => {
+  const { rows } = await db.query<{
+    destination: ServerName;
+    failure_count: number;
+    retry_at_ms: number;
+    last_success_ms: number | null;
+  }>({
+    text: `SELECT destination, failure_count, retry_at_ms, last_success_ms FROM destinations
+      WHERE failure_count > 0 ORDER BY retry_at_ms DESC LIMIT $1`,
+    values: [limit],
+  });
+  return rows.map((row) => ({
+    destination: row.destination,
+    failureCount: row.failure_count,
+    retryAtMs: row.retry_at_ms,
+    lastSuccessMs: row.last_success_ms ?? undefined,
+  }));
+};
+
+/** Keeps `last_success_ms` where no newer one is given. */
+export const saveDestinationRetry = async (db: Db, retry: DestinationRetry): Promise<void> => {
+  await db.query({
+    text: `INSERT INTO destinations (destination, failure_count, retry_at_ms, last_success_ms)
+      VALUES ($1, $2, $3, $4)
+      ON CONFLICT (destination) DO UPDATE
+      SET failure_count = $2, retry_at_ms = $3,
+        last_success_ms = coalesce($4, destinations.last_success_ms)`,
+    values: [retry.destination, retry.failureCount, retry.retryAtMs, retry.lastSuccessMs ?? null],
+  });
+};
+
+/** How far a sender had dispatched; `undefined` for one that never ran. */
+export const dispatchedPosition = async (db: Db, share: string): Promise<number | undefined> => {
+  const { rows } = await db.query<{ dispatched_pos: number }>({
+    text: 'SELECT dispatched_pos FROM federation_senders WHERE share = $1',
+    values: [share],
+  });
+  return rows[0]?.dispatched_pos;
+};
+
+/** The destinations that lack something, with the position up to which they have everything. */
+export const destinationsBehind = async (db: Db): Promise<Map<ServerName, number>> => {
+  const { rows } = await db.query<{ destination: ServerName; sent_pos: number }>({
+    text: 'SELECT destination, sent_pos FROM destinations WHERE sent_pos IS NOT NULL',
+  });
+  return new Map(rows.map((row) => [row.destination, row.sent_pos]));
+};
+
+export interface SenderProgress {
+  readonly share: string;
+  readonly dispatchedPos: number;
+  /** Destinations that lack something, and since where. */
+  readonly behind: ReadonlyMap<ServerName, number>;
+  /** Destinations that were behind and have caught up. */
+  readonly caughtUp: readonly ServerName[];
+}
+
+/** Together, so that after a crash nothing lies between the sender and its destinations. */
+export const saveSenderProgress = async (tx: Tx, progress: SenderProgress): Promise<void> => {
+  await tx.query({
+    text: `INSERT INTO federation_senders (share, dispatched_pos) VALUES ($1, $2)
+      ON CONFLICT (share) DO UPDATE
+      SET dispatched_pos = greatest(federation_senders.dispatched_pos, $2)`,
+    values: [progress.share, progress.dispatchedPos],
+  });
+  if (progress.behind.size > 0) {
+    // In order of name, so that two of these statements cannot block each other.
+    const behind = [...progress.behind].sort(([a], [b]) => (a < b ? -1 : 1));
+    await tx.query({
+      text: `INSERT INTO destinations (destination, sent_pos)
+        SELECT * FROM unnest($1::text[], $2::bigint[])
+        ON CONFLICT (destination) DO UPDATE SET sent_pos = excluded.sent_pos`,
+      values: [behind.map(([destination]) => destination), behind.map(([, position]) => position)],
+    });
+  }
+  if (progress.caughtUp.length > 0) {
+    await tx.query({
+      text: 'UPDATE destinations SET sent_pos = NULL WHERE destination = ANY($1)',
+      values: [progress.caughtUp],
+    });
+  }
+};
