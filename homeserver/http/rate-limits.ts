@@ -57,6 +57,15 @@ export class RateLimits {
 
   /** Takes one from the allowance; throws `M_LIMIT_EXCEEDED` when there is none. */
   take(name: string, key: string): void {
+    this.#available(name, key).tokens -= 1;
+  }
+
+  /** Throws `M_LIMIT_EXCEEDED` when nothing is left of the allowance, and takes nothing from it. */
+  require(name: string, key: string): void {
+    this.#available(name, key);
+  }
+
+  #available(name: string, key: string): Bucket {
     const { perSecond, burst } = this.#table[name] ?? this.#table.default;
     const bucketKey = `${name}\u0000${key}`;
     const nowMs = this.#clock.nowMs();
@@ -70,7 +79,7 @@ export class RateLimits {
       bucket.atMs = nowMs;
     }
     if (bucket.tokens < 1) throw limitExceeded(((1 - bucket.tokens) / perSecond) * 1_000);
-    bucket.tokens -= 1;
+    return bucket;
   }
 
   takeForIp(name: string, ip: string): void {

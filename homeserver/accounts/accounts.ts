@@ -1,0 +1,140 @@
+/** Everything about accounts, built once and closed once. */
+import type { Logger } from 'pino';
+import { DEFAULT_FILTER_LIMITS } from '../../spec/filter.ts';
+import type { ServerName } from '../../spec/identifiers.ts';
+import type { Clock } from '../clock.ts';
+import type { RateLimits } from '../http/rate-limits.ts';
+import type { Random } from '../random.ts';
+import type { Database } from '../storage/database.ts';
+import { AccountChanges } from './account-changes.ts';
+import { type Appservices, noAppservices } from './appservices.ts';
+import { Credentials } from './credentials.ts';
+import { DeviceActivity } from './device-activity.ts';
+import { Filters } from './filters.ts';
+import { InteractiveAuth, type UiaStage } from './interactive-auth.ts';
+import { Login } from './login.ts';
+import { type PasswordPolicy, Passwords } from './passwords.ts';
+import { Profiles, type RemoteProfiles } from './profiles.ts';
+import { Registration, type RegistrationPolicy } from './registration.ts';
+import { RegistrationTokens } from './registration-tokens.ts';
+import { type DeviceListener, Sessions } from './sessions.ts';
+import { SharedSecret } from './shared-secret.ts';
+import { TokenCache } from './token-cache.ts';
+import { dummyStage, passwordStage, registrationTokenStage } from './uia-stages.ts';
+
+export interface AccountsOptions {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly serverName: ServerName;
+  readonly registration: RegistrationPolicy & { readonly sharedSecret: string | undefined };
+  readonly passwords: PasswordPolicy;
+  readonly limits?: RateLimits | undefined;
+  readonly appservices?: Appservices | undefined;
+  readonly remoteProfiles?: RemoteProfiles | undefined;
+  readonly deviceListeners?: readonly DeviceListener[];
+  /** Stages besides those this server knows itself. */
+  readonly stages?: readonly UiaStage[];
+}
+
+export interface Accounts {
+  readonly passwords: Passwords;
+  readonly tokenCache: TokenCache;
+  readonly sessions: Sessions;
+  readonly credentials: Credentials;
+  readonly login: Login;
+  readonly interactiveAuth: InteractiveAuth;
+  readonly registration: Registration;
+  readonly registrationTokens: RegistrationTokens;
+  readonly sharedSecret: SharedSecret;
+  readonly changes: AccountChanges;
+  readonly profiles: Profiles;
+  readonly filters: Filters;
+  readonly activity: DeviceActivity;
+  readonly appservices: Appservices;
+  /** Begins the work that goes on in the background. */
+  start(): void;
+  /** Ends it and writes what is waiting. */
+  stop(): Promise<void>;
+}
+
+const ACCESS_TOKEN_LIFETIME_MS = 3_600_000;
+const UIA_SESSION_LIFETIME_MS = 3_600_000;
+const PURGE_INTERVAL_MS = 600_000;
+
+export const createAccounts = (options: AccountsOptions): Accounts => {
+  const { database, clock, random, logger, serverName, limits } = options;
+  const appservices = options.appservices ?? noAppservices;
+  const passwords = new Passwords(options.passwords, random);
+  const tokenCache = new TokenCache();
+  const sessions = new Sessions({
+    database,
+    clock,
+    random,
+    cache: tokenCache,
+    accessTokenLifetimeMs: ACCESS_TOKEN_LIFETIME_MS,
+    deviceListeners: options.deviceListeners ?? [],
+  });
+  const credentials = new Credentials({ database, serverName, passwords, limits });
+  const login = new Login({ database, clock, random, credentials, sessions });
+  const registrationTokens = new RegistrationTokens(database, clock, random);
+  const interactiveAuth = new InteractiveAuth({
+    database,
+    clock,
+    random,
+    stages: [
+      dummyStage,
+      passwordStage(credentials),
+      registrationTokenStage(registrationTokens),
+      ...(options.stages ?? []),
+    ],
+    sessionLifetimeMs: UIA_SESSION_LIFETIME_MS,
+  });
+  const activity = new DeviceActivity(database, clock, logger);
+  const changes = new AccountChanges({ database, clock, logger, passwords, sessions });
+  let purgeTimer: NodeJS.Timeout | undefined;
+
+  return {
+    passwords,
+    tokenCache,
+    sessions,
+    credentials,
+    login,
+    interactiveAuth,
+    registration: new Registration({
+      database,
+      clock,
+      random,
+      serverName,
+      policy: options.registration,
+      passwords,
+      sessions,
+      appservices,
+    }),
+    registrationTokens,
+    sharedSecret: new SharedSecret(options.registration.sharedSecret, clock, random),
+    changes,
+    profiles: new Profiles({
+      database,
+      serverName,
+      listeners: [],
+      remote: options.remoteProfiles,
+    }),
+    filters: new Filters(database, DEFAULT_FILTER_LIMITS),
+    activity,
+    appservices,
+    start: () => {
+      activity.start();
+      purgeTimer = setInterval(() => {
+        Promise.all([interactiveAuth.purgeExpired(), login.purgeExpired()]).catch(
+          (error: unknown) => logger.error({ err: error }, 'expired sessions were not purged'),
+        );
+      }, PURGE_INTERVAL_MS).unref();
+    },
+    stop: async () => {
+      clearInterval(purgeTimer);
+      await activity.stop();
+    },
+  };
+};

@@ -1,0 +1,115 @@
+/**
+ * Who somebody claims to be, and whether their password proves it.
+ *
+ * Specification: https://spec.matrix.org/v1.19/client-server-api/#identifier-types
+ */
+import { matrixError } from '../../spec/errors.ts';
+import type { JsonObject } from '../../spec/event.ts';
+import { type ServerName, type UserId, userIdFrom } from '../../spec/identifiers.ts';
+import type { RateLimits } from '../http/rate-limits.ts';
+import type { Database } from '../storage/database.ts';
+import { userByThreepid } from '../storage/threepids.ts';
+import { type User, userById } from '../storage/users.ts';
+import type { Passwords } from './passwords.ts';
+
+/** A name typed by a person, or an address of theirs. */
+export type LoginIdentifier =
+  | { readonly kind: 'user'; readonly name: string }
+  | { readonly kind: 'threepid'; readonly medium: string; readonly address: string };
+
+const textOf = (object: JsonObject, key: string): string => {
+  const value = object[key];
+  if (typeof value === 'string') return value;
+  throw matrixError('M_MISSING_PARAM', `'${key}' of the user identifier is missing`);
+};
+
+/**
+ * Reads `identifier`, or the deprecated keys beside it, of a login request or an `auth` object.
+ * Throws `M_MISSING_PARAM`, or `M_UNKNOWN` for an identifier type that is not known.
+ */
+export const identifierOf = (source: JsonObject): LoginIdentifier => {
+  const { identifier } = source;
+  if (typeof identifier !== 'object' || identifier === null || Array.isArray(identifier)) {
+    return typeof source['address'] === 'string'
+      ? { kind: 'threepid', medium: textOf(source, 'medium'), address: source['address'] }
+      : { kind: 'user', name: textOf(source, 'user') };
+  }
+  switch (identifier['type']) {
+    case 'm.id.user':
+      return { kind: 'user', name: textOf(identifier, 'user') };
+    case 'm.id.thirdparty':
+      return {
+        kind: 'threepid',
+        medium: textOf(identifier, 'medium'),
+        address: textOf(identifier, 'address'),
+      };
+    case 'm.id.phone':
+      return { kind: 'threepid', medium: 'msisdn', address: textOf(identifier, 'phone') };
+    default:
+      throw matrixError('M_UNKNOWN', 'Unknown type of user identifier', {}, { status: 400 });
+  }
+};
+
+/** ASCII only: no other letter may stand in a localpart, lower-case or not. */
+export const foldLocalpart = (name: string): string =>
+  name.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+
+export interface CredentialsOptions {
+  readonly database: Database;
+  readonly serverName: ServerName;
+  readonly passwords: Passwords;
+  readonly limits: RateLimits | undefined;
+}
+
+const LIMIT = 'login';
+
+const wrong = () => matrixError('M_FORBIDDEN', 'Wrong user name or password');
+
+export class Credentials {
+  readonly #options: CredentialsOptions;
+
+  constructor(options: CredentialsOptions) {
+    this.#options = options;
+  }
+
+  /** The user id a name stands for, whether or not there is such an account. */
+  userIdOf(name: string): UserId | undefined {
+    const { serverName } = this.#options;
+    if (!name.startsWith('@')) return userIdFrom(foldLocalpart(name), serverName);
+    const suffix = `:${serverName}`;
+    return name.endsWith(suffix)
+      ? userIdFrom(foldLocalpart(name.slice(1, -suffix.length)), serverName)
+      : undefined;
+  }
+
+  async #find(identifier: LoginIdentifier): Promise<UserId | undefined> {
+    if (identifier.kind === 'user') return this.userIdOf(identifier.name);
+    const { medium, address } = identifier;
+    const canonical = medium === 'email' ? address.toLowerCase() : address.replace(/\D/g, '');
+    return userByThreepid(this.#options.database, medium, canonical);
+  }
+
+  /**
+   * The account, once the password has proved it. Throws `M_FORBIDDEN` for anything wrong, without
+   * saying what; `M_LIMIT_EXCEEDED` after too many failures; `M_USER_LOCKED`.
+   */
+  async checkPassword(identifier: LoginIdentifier, password: string): Promise<User> {
+    const { database, passwords, limits } = this.#options;
+    const userId = await this.#find(identifier);
+    if (userId !== undefined) limits?.require(LIMIT, userId);
+    const user = userId && (await userById(database, userId));
+    if (!(await passwords.matches(password, user?.passwordHash)) || user === undefined) {
+      if (userId !== undefined) limits?.take(LIMIT, userId);
+      throw wrong();
+    }
+    assertNotLocked(user);
+    return user;
+  }
+}
+
+/** https://spec.matrix.org/v1.19/client-server-api/#account-locking */
+export const assertNotLocked = ({ locked }: { readonly locked: boolean }): void => {
+  if (locked) {
+    throw matrixError('M_USER_LOCKED', 'This account has been locked', { soft_logout: true });
+  }
+};

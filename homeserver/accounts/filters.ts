@@ -1,0 +1,73 @@
+/**
+ * Filters that clients keep with the server and name by a number.
+ *
+ * Specification: https://spec.matrix.org/v1.19/client-server-api/#filtering
+ */
+import { createHash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { lenientCanonicalJson } from '../../spec/canonical-json.ts';
+import { matrixError } from '../../spec/errors.ts';
+import type { JsonObject } from '../../spec/event.ts';
+import { compileFilter, type Filter, type FilterLimits } from '../../spec/filter.ts';
+import type { UserId } from '../../spec/identifiers.ts';
+import type { Database } from '../storage/database.ts';
+import { filterDefinition, filterIdByHash, insertFilter } from '../storage/filters.ts';
+import { lockUser } from '../storage/users.ts';
+
+const MAX_FILTERS = 1_000;
+const MAX_CACHED = 10_000;
+const MAX_DEFINITION_BYTES = 65_536;
+const FILTER_ID = /^[1-9][0-9]{0,8}$/;
+
+export interface StoredFilter {
+  readonly definition: JsonObject;
+  readonly filter: Filter;
+}
+
+export class Filters {
+  readonly #database: Database;
+  readonly #limits: FilterLimits;
+  /** Filters never change, so none ever leaves for being out of date. */
+  readonly #cache = new LRUCache<string, StoredFilter>({ max: MAX_CACHED });
+
+  constructor(database: Database, limits: FilterLimits) {
+    this.#database = database;
+    this.#limits = limits;
+  }
+
+  /** The same filter has the same id. Throws `M_BAD_JSON`, `M_TOO_LARGE`, `M_RESOURCE_LIMIT_EXCEEDED`. */
+  async define(userId: UserId, definition: JsonObject): Promise<string> {
+    compileFilter(definition, this.#limits);
+    const text = lenientCanonicalJson(definition);
+    if (text.length > MAX_DEFINITION_BYTES) {
+      throw matrixError('M_TOO_LARGE', `A filter has at most ${MAX_DEFINITION_BYTES} bytes`);
+    }
+    const hash = createHash('sha256').update(text).digest('base64url');
+    const known = await filterIdByHash(this.#database, userId, hash);
+    if (known !== undefined) return String(known);
+    return this.#database.transaction(async (tx) => {
+      await lockUser(tx, userId);
+      const id =
+        (await filterIdByHash(tx, userId, hash)) ??
+        (await insertFilter(tx, userId, JSON.stringify(definition), hash, MAX_FILTERS));
+      if (id === undefined) {
+        throw matrixError('M_RESOURCE_LIMIT_EXCEEDED', `There are ${MAX_FILTERS} filters already`);
+      }
+      return String(id);
+    });
+  }
+
+  /** `undefined` when the user has no such filter. */
+  async get(userId: UserId, filterId: string): Promise<StoredFilter | undefined> {
+    if (!FILTER_ID.test(filterId)) return undefined;
+    const key = `${filterId} ${userId}`;
+    const cached = this.#cache.get(key);
+    if (cached !== undefined) return cached;
+    const text = await filterDefinition(this.#database, userId, Number(filterId));
+    if (text === undefined) return undefined;
+    const definition = JSON.parse(text) as JsonObject;
+    const stored = { definition, filter: compileFilter(definition, this.#limits) };
+    this.#cache.set(key, stored);
+    return stored;
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * Devices and the tokens that speak for them: logging in, refreshing, recognising, revoking.
+ *
+ * Specification: https://spec.matrix.org/v1.19/client-server-api/#using-access-tokens
+ */
+import { matrixError } from '../../spec/errors.ts';
+import { type DeviceId, isDeviceId, type UserId } from '../../spec/identifiers.ts';
+import type { Clock } from '../clock.ts';
+import type { Random } from '../random.ts';
+import {
+  deleteTokensOfDevices,
+  deleteUnusedTokens,
+  insertAccessToken,
+  insertRefreshToken,
+  lockRefreshToken,
+  ownerOfToken,
+  settleRefresh,
+} from '../storage/access-tokens.ts';
+import type { Database, Tx } from '../storage/database.ts';
+import { deleteDevices, devicesOf, ensureDevice } from '../storage/devices.ts';
+import { newSecret, readableText, secretHash } from './secrets.ts';
+import type { CachedToken, TokenCache } from './token-cache.ts';
+
+/** What else hangs on a device: its keys, its pushers, its messages. */
+export interface DeviceListener {
+  /** In the transaction that makes the device. */
+  deviceCreated(tx: Tx, userId: UserId, deviceId: DeviceId): Promise<void>;
+  /** In the transaction that deletes them. */
+  devicesDeleted(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[]): Promise<void>;
+}
+
+export interface NewSession {
+  readonly userId: UserId;
+  /** A new one unless given. */
+  readonly deviceId?: string | undefined;
+  readonly displayName?: string | undefined;
+  /** Whether the client can refresh: its access token then expires. */
+  readonly refreshable?: boolean | undefined;
+}
+
+export interface SessionTokens {
+  readonly deviceId: DeviceId;
+  readonly accessToken: string;
+  readonly refreshToken?: string;
+  readonly expiresInMs?: number;
+}
+
+export interface SessionsOptions {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly cache: TokenCache;
+  /** Of the access tokens of clients that can refresh. */
+  readonly accessTokenLifetimeMs: number;
+  readonly deviceListeners: readonly DeviceListener[];
+}
+
+const MAX_DISPLAY_NAME = 100;
+const NEW_DEVICE_ID_LENGTH = 10;
+
+/** Display names of devices are shown, not used: a long one is cut. */
+export const deviceDisplayName = (text: string): string => text.slice(0, MAX_DISPLAY_NAME);
+
+export class Sessions {
+  readonly #options: SessionsOptions;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Gives the user a device, or the one they name back, with new tokens; tokens the device had are
+   * revoked. Throws `M_INVALID_PARAM` for a device id that cannot be one.
+   */
+  async open(tx: Tx, session: NewSession): Promise<SessionTokens> {
+    const { clock, random, cache, deviceListeners } = this.#options;
+    const { userId } = session;
+    const deviceId = session.deviceId ?? readableText(random, NEW_DEVICE_ID_LENGTH).toUpperCase();
+    if (!isDeviceId(deviceId)) {
+      throw matrixError('M_INVALID_PARAM', 'A device id has 1 to 255 bytes');
+    }
+    const displayName = session.displayName && deviceDisplayName(session.displayName);
+    if (await ensureDevice(tx, userId, deviceId, displayName, clock.nowMs())) {
+      for (const listener of deviceListeners) await listener.deviceCreated(tx, userId, deviceId);
+    } else {
+      await deleteTokensOfDevices(tx, userId, [deviceId]);
+      tx.onCommit(() => cache.changed({ userId, deviceIds: [deviceId] }));
+    }
+    return this.#issue(tx, userId, deviceId, session.refreshable ?? false, false);
+  }
+
+  async #issue(
+    tx: Tx,
+    userId: UserId,
+    deviceId: DeviceId,
+    refreshable: boolean,
+    unused: boolean,
+  ): Promise<SessionTokens> {
+    const { clock, random, accessTokenLifetimeMs } = this.#options;
+    const createdAtMs = clock.nowMs();
+    const accessToken = newSecret(random, 'access');
+    const common = { userId, deviceId, createdAtMs, unused };
+    await insertAccessToken(tx, {
+      ...common,
+      tokenHash: secretHash(accessToken),
+      expiresAtMs: refreshable ? createdAtMs + accessTokenLifetimeMs : undefined,
+    });
+    if (!refreshable) return { deviceId, accessToken };
+    const refreshToken = newSecret(random, 'refresh');
+    await insertRefreshToken(tx, { ...common, tokenHash: secretHash(refreshToken) });
+    return { deviceId, accessToken, refreshToken, expiresInMs: accessTokenLifetimeMs };
+  }
+
+  /**
+   * New tokens for a refresh token. The old ones stay valid until one of the new is used, so that a
+   * client which lost the answer can ask again. Throws `M_UNKNOWN_TOKEN`.
+   */
+  refresh(refreshToken: string): Promise<SessionTokens> {
+    const { database, cache } = this.#options;
+    return database.transaction(async (tx) => {
+      const owner = await lockRefreshToken(tx, secretHash(refreshToken));
+      if (owner === undefined) {
+        throw matrixError('M_UNKNOWN_TOKEN', 'Unknown refresh token', { soft_logout: true });
+      }
+      const { userId, deviceId, unused } = owner;
+      if (unused) {
+        await settleRefresh(tx, userId, deviceId);
+        tx.onCommit(() => cache.changed({ userId, deviceIds: [deviceId] }));
+      } else {
+        await deleteUnusedTokens(tx, userId, deviceId);
+      }
+      return this.#issue(tx, userId, deviceId, true, true);
+    });
+  }
+
+  /**
+   * Whom an access token speaks for, from memory where possible; `undefined` when nobody. Throws
+   * `M_UNKNOWN_TOKEN` with `soft_logout` when the token has expired.
+   */
+  async recognise(accessToken: string): Promise<CachedToken | undefined> {
+    const { cache, clock } = this.#options;
+    const tokenHash = secretHash(accessToken);
+    const token = cache.get(tokenHash) ?? (await this.#read(tokenHash));
+    if (token?.expiresAtMs !== undefined && token.expiresAtMs <= clock.nowMs()) {
+      throw matrixError('M_UNKNOWN_TOKEN', 'The access token has expired', { soft_logout: true });
+    }
+    return token;
+  }
+
+  async #read(tokenHash: string): Promise<CachedToken | undefined> {
+    const { cache, database } = this.#options;
+    let { generation } = cache;
+    const owner = await ownerOfToken(database, tokenHash);
+    if (owner === undefined) return undefined;
+    const { unused, ...token } = owner;
+    if (unused) {
+      const { userId, deviceId } = token;
+      await database.transaction((tx) => settleRefresh(tx, userId, deviceId));
+      cache.changed({ userId, deviceIds: [deviceId] });
+      ({ generation } = cache);
+      // Another use of the old tokens may have revoked this one in between.
+      if ((await ownerOfToken(database, tokenHash)) === undefined) return undefined;
+    }
+    cache.set(tokenHash, token, generation);
+    return token;
+  }
+
+  /** Deletes devices with all that hangs on them. Devices that do not exist are passed over. */
+  async close(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[]): Promise<void> {
+    const { cache, deviceListeners } = this.#options;
+    if (deviceIds.length === 0) return;
+    const deleted = await deleteDevices(tx, userId, deviceIds);
+    await deleteTokensOfDevices(tx, userId, deviceIds);
+    for (const listener of deviceListeners) await listener.devicesDeleted(tx, userId, deleted);
+    tx.onCommit(() => cache.changed({ userId, deviceIds }));
+  }
+
+  /** Closes every session, except of one device where given. */
+  async closeAll(tx: Tx, userId: UserId, exceptDeviceId?: DeviceId): Promise<void> {
+    const devices = await devicesOf(tx, userId);
+    const others = devices.map(({ deviceId }) => deviceId).filter((id) => id !== exceptDeviceId);
+    await this.close(tx, userId, others);
+  }
+
+  /** When flags of the account changed that tokens carry in memory. */
+  accountChanged(userId: UserId): void {
+    this.#options.cache.changed({ userId, deviceIds: undefined });
+  }
+}

@@ -1,0 +1,50 @@
+/** The table `filters`. A filter, once stored, never changes. */
+import type { UserId } from '../../spec/identifiers.ts';
+import type { Db, Tx } from './database.ts';
+
+/** The JSON as uploaded. */
+export const filterDefinition = async (
+  db: Db,
+  userId: UserId,
+  filterId: number,
+): Promise<string | undefined> => {
+  const { rows } = await db.query<{ definition: string }>({
+    name: 'filter-definition',
+    text: 'SELECT definition FROM filters WHERE user_id = $1 AND filter_id = $2',
+    values: [userId, filterId],
+  });
+  return rows[0]?.definition;
+};
+
+export const filterIdByHash = async (
+  db: Db,
+  userId: UserId,
+  definitionHash: string,
+): Promise<number | undefined> => {
+  const { rows } = await db.query<{ filter_id: number }>({
+    text: 'SELECT filter_id FROM filters WHERE user_id = $1 AND definition_hash = $2',
+    values: [userId, definitionHash],
+  });
+  return rows[0]?.filter_id;
+};
+
+/**
+ * Stores a filter under the next number; `undefined` when the user has `maxFilters`. The caller
+ * holds the user's row locked, so that numbers are given out one at a time.
+ */
+export const insertFilter = async (
+  tx: Tx,
+  userId: UserId,
+  definition: string,
+  definitionHash: string,
+  maxFilters: number,
+): Promise<number | undefined> => {
+  const { rows } = await tx.query<{ filter_id: number }>({
+    text: `INSERT INTO filters (user_id, filter_id, definition, definition_hash)
+      SELECT $1, coalesce(max(filter_id), 0) + 1, $2, $3 FROM filters WHERE user_id = $1
+      HAVING count(*) < $4
+      RETURNING filter_id`,
+    values: [userId, definition, definitionHash, maxFilters],
+  });
+  return rows[0]?.filter_id;
+};

@@ -1,0 +1,27 @@
+/** The table `threepids`: e-mail addresses and telephone numbers of accounts. */
+import type { UserId } from '../../spec/identifiers.ts';
+import type { Db, Tx } from './database.ts';
+
+export interface Threepid {
+  readonly medium: string;
+  /** Canonical: an e-mail address case-folded, a telephone number of digits only. */
+  readonly address: string;
+  readonly validatedAtMs: number;
+  readonly addedAtMs: number;
+}
+
+export const userByThreepid = async (
+  db: Db,
+  medium: string,
+  address: string,
+): Promise<UserId | undefined> => {
+  const { rows } = await db.query<{ user_id: UserId }>({
+    text: 'SELECT user_id FROM threepids WHERE medium = $1 AND address = $2',
+    values: [medium, address],
+  });
+  return rows[0]?.user_id;
+};
+
+export const deleteThreepidsOf = async (tx: Tx, userId: UserId): Promise<void> => {
+  await tx.query({ text: 'DELETE FROM threepids WHERE user_id = $1', values: [userId] });
+};
