@@ -21,10 +21,13 @@ export const fitsInBytes = (text: string, maxBytes: number): boolean =>
   text.length * 3 <= maxBytes ||
   (text.length <= maxBytes && Buffer.byteLength(text, 'utf8') <= maxBytes);
 
+const ANY_SURROGATE = /[\ud800-\udfff]/;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** Whether every surrogate in `text` is part of a pair, so that it can be written as UTF-8. */
-export const isWellFormedText = (text: string): boolean => !LONE_SURROGATE.test(text);
+export const isWellFormedText = (text: string): boolean =>
+  // The first is much the faster, and nearly always enough.
+  !ANY_SURROGATE.test(text) || !LONE_SURROGATE.test(text);
 
 // --- Server names: https://spec.matrix.org/v1.19/appendices/#server-name ---
 
