@@ -1,5 +1,6 @@
 /** Values that follow from others unless the configuration states them. */
 import { join } from 'node:path';
+import type { PasswordPolicy } from '../accounts/passwords.ts';
 import type { Config } from './schema.ts';
 
 /**
@@ -19,3 +20,9 @@ export const signingKeyFile = (config: Config): string =>
 
 export const mediaFolder = (config: Config): string =>
   config.media.path ?? join(config.data_dir, 'media');
+
+export const passwordPolicy = ({ accounts }: Config): PasswordPolicy => ({
+  minLength: accounts.password_min_length,
+  hashMemoryKib: accounts.password_hash_memory_kib,
+  hashPasses: accounts.password_hash_passes,
+});

@@ -41,13 +41,13 @@ const explainListen = (error: SystemError): StartFailure | undefined => {
 /** `undefined` for whatever is not the operator's to mend: a bug. */
 export const explainFailure = (error: unknown): StartFailure | undefined => {
   if (error instanceof StartFailure) return error;
-  if (!(error instanceof Error)) return undefined;
+  if (typeof error !== 'object' || error === null) return undefined;
   const system = error as SystemError;
   if (system.syscall === 'listen') return explainListen(system);
   if (system.code === 'ENOSPC' || system.code === 'EDQUOT' || system.code === '53100') {
     return new StartFailure(
       'disk',
-      `The disk is full (${error.message}). Nothing was damaged. Free some space and start again.`,
+      `The disk is full (${system.message}). Nothing was damaged. Free some space and start again.`,
       { cause: error },
     );
   }

@@ -40,6 +40,12 @@ export const connectDatabase = (options: ConnectionOptions): Database => {
     connection: { ...config } as never,
     pool: { min: 0, max: 2 },
     acquireConnectionTimeout: options.connectTimeoutMs,
+    log: {
+      warn: (message: string) => logger.warn(message),
+      error: (message: string) => logger.error(message),
+      deprecate: (message: string) => logger.warn(message),
+      debug: (message: string) => logger.debug(message),
+    },
   });
   return new Database(pool, builder);
 };
@@ -47,23 +53,23 @@ export const connectDatabase = (options: ConnectionOptions): Database => {
 /** Codes of failures to reach the server, and of sessions the server itself cut. */
 const unreachable = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT']);
 
+/** What pg says, without a code, when a connection ends under it or none comes. */
+const lostMessage =
+  /^(Connection terminated|timeout exceeded when trying|Client has encountered a connection error)/;
+
+const codeOf = (error: unknown): string =>
+  String((error as { code?: unknown } | undefined)?.code ?? '');
+
 /**
  * Whether a failed statement may succeed unchanged once the database is back: it is away, starting,
  * stopping, or cut us off. A transaction that failed so may or may not have been committed.
  */
 export const isDatabaseAway = (error: unknown): boolean => {
-  if (!(error instanceof Error)) return false;
-  const code = 'code' in error ? String(error.code) : '';
-  // Classes 08 (connection) and 57P (operator intervention); pg itself has no code for the rest.
-  return (
-    unreachable.has(code) ||
-    code.startsWith('08') ||
-    code.startsWith('57P') ||
-    (code === '' &&
-      /^(Connection terminated|timeout exceeded when trying|Client has enc)/.test(error.message))
-  );
+  const code = codeOf(error);
+  // Classes 08 (connection) and 57P (operator intervention).
+  if (code !== '') return unreachable.has(code) || /^(08|57P)/.test(code);
+  return lostMessage.test((error as { message?: string } | undefined)?.message ?? '');
 };
 
-/** Whether a statement failed because the database's disk (53100) is full. */
-export const isDatabaseFull = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && error.code === '53100';
+/** Whether a statement failed because the database's disk is full. */
+export const isDatabaseFull = (error: unknown): boolean => codeOf(error) === '53100';
