@@ -43,22 +43,22 @@ class Generator {
   generate(): OperationsFile {
     const [, ...rows] = readFileSync(join(this.#root, 'endpoints.tsv'), 'utf8').trim().split('\n');
     const operations = rows
-      .map(
-        (row) =>
-          row.split('\t') as [string, string, string, string, string, string, string, string],
-      )
+      .map((row) => row.split('\t') as [string, string, string, string, ...string[]])
       .filter(([api]) => APIS.includes(api))
-      .map(
-        ([api, method, path, id, auth, , status, file]): Operation => ({
+      .map(([api, method, path, id, , , status, file]): Operation => {
+        const source = join(this.#root, 'api', api, file!);
+        const declared = this.#operation(source, id);
+        return {
           api: api as Api,
           method,
-          path,
+          // Two operations on one path are told apart there by a space at its end.
+          path: path.trim(),
           id,
-          auth: authOf(api as Api, auth),
+          auth: authOf(api as Api, declared['security'] as JsonObject[] | undefined),
           ...(status === 'deprecated' ? { deprecated: true as const } : {}),
-          responses: this.#responsesOf(join(this.#root, 'api', api, file), id),
-        }),
-      );
+          responses: this.#responsesOf(source, declared),
+        };
+      });
     const names = [...this.#definitions.keys()].sort();
     return {
       $comment: COMMENT,
@@ -76,10 +76,13 @@ class Generator {
     return content;
   }
 
-  #responsesOf(file: string, operationId: string): Operation['responses'] {
-    const operation = Object.values(this.#read(file)['paths'] as JsonObject)
-      .flatMap((methods) => Object.values(methods as JsonObject))
-      .find((each) => (each as JsonObject)['operationId'] === operationId) as JsonObject;
+  #operation(file: string, operationId: string): JsonObject {
+    return Object.values(this.#read(file)['paths'] as JsonObject)
+      .flatMap((methods) => Object.values(methods as JsonObject) as JsonObject[])
+      .find((each) => each['operationId'] === operationId)!;
+  }
+
+  #responsesOf(file: string, operation: JsonObject): Operation['responses'] {
     const schemas: Record<string, JsonSchema> = {};
     for (const [status, declared] of Object.entries(operation['responses'] as JsonObject)) {
       const [response, from] = this.#follow(declared as JsonObject, file);
@@ -144,11 +147,11 @@ class Generator {
   }
 }
 
-/** Client operations that also take a signed request, and so a guest, need no token. */
-function authOf(api: Api, declared: string): Operation['auth'] {
-  if (declared === '-') return 'none';
+/** An empty alternative, and a client operation that takes a signed request, make tokens optional. */
+function authOf(api: Api, security: readonly JsonObject[] = [{}]): Operation['auth'] {
+  if (security.some((alternative) => Object.keys(alternative).length === 0)) return 'none';
   if (api === 'server-server') return 'server';
-  return declared === 'signedRequest' ? 'none' : 'user';
+  return security.some((alternative) => 'signedRequest' in alternative) ? 'none' : 'user';
 }
 
 /** One line per operation and per definition, so that a new specification shows as a readable diff. */

@@ -31,7 +31,8 @@ const API_NAMES: Readonly<Record<Api, string>> = {
 
 const LIST_HEADER = '# Operations served, one a line. Written by `npm run sweep -- --update`.\n';
 
-const idOf = ({ method, path }: Operation) => `${method} ${path}`;
+/** Two operations may share a method and a path, so the name is part of it. */
+const idOf = ({ method, path, id }: Operation) => `${method} ${path} ${id}`;
 
 /** `operations served: 12 of 166 client, 3 of 36 server, 0 of 1 push` */
 function summary(operations: readonly Operation[], served: ReadonlySet<string>): string {
