@@ -1,6 +1,6 @@
 /** The doctor's look at ports, the clock, and what the world sees at the server's name. */
 import { createServer } from 'node:net';
-import { publicBaseUrl } from '../config/derived.ts';
+import { isLocalOnly, publicBaseUrl } from '../config/derived.ts';
 import { openableAddresses, systemHasIpv6 } from '../config/listeners.ts';
 import type { Config } from '../config/schema.ts';
 import { explainFailure } from '../ops/explain-failure.ts';
@@ -61,8 +61,6 @@ const reason = (error: unknown): string => {
   return cause instanceof Error ? `${message} (${cause.message})` : message;
 };
 
-const isPublic = ({ server_name }: Config): boolean => server_name !== 'localhost';
-
 /** Compares this clock with the clock of whatever answers at the public address. */
 export const checkClock = async (config: Config): Promise<Finding[]> => {
   const now = new Date();
@@ -70,7 +68,7 @@ export const checkClock = async (config: Config): Promise<Finding[]> => {
   if (now.getUTCFullYear() < 2025) {
     return [bad(shown, 'That is in the past: set the clock, or install a time service.')];
   }
-  if (!isPublic(config)) return [good(shown)];
+  if (isLocalOnly(config)) return [good(shown)];
   const answer = await get(publicBaseUrl(config)).catch(() => undefined);
   if (answer?.dateMs === undefined) return [good(`${shown} (nothing to compare it with)`)];
   const skewMs = Math.abs(answer.dateMs - Date.now());
@@ -142,10 +140,10 @@ const checkReachable = async (config: Config): Promise<Finding> => {
 };
 
 export const checkPublicAddress = async (config: Config): Promise<Finding[]> => {
-  if (!isPublic(config)) {
+  if (isLocalOnly(config)) {
     return [
       remark(
-        'server_name is localhost: only this machine can use it',
+        `server_name is ${config.server_name}: only this machine can use it`,
         'Set server_name before people make accounts; it cannot be changed afterwards.',
       ),
     ];

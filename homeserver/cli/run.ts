@@ -1,5 +1,6 @@
 /** Finds the command, reads its options, and turns what goes wrong into a message and an exit code. */
 import { parseArgs } from 'node:util';
+import { MatrixError } from '../../spec/errors.ts';
 import { nearest } from '../config/nearest.ts';
 import { explainFailure } from '../ops/explain-failure.ts';
 import { StartFailure } from '../ops/start-failure.ts';
@@ -95,7 +96,8 @@ export const runCommandLine = async (argv: readonly string[]): Promise<void> => 
   try {
     code = await execute(argv);
   } catch (error) {
-    const failure = explainFailure(error);
+    const failure =
+      error instanceof MatrixError ? usageFailure(`${error.message}.`) : explainFailure(error);
     const text = failure?.message ?? (error instanceof Error ? error.stack : String(error));
     process.stderr.write(`${text}\n`);
     code = failure?.exitCode ?? 1;

@@ -1,5 +1,6 @@
 /** What the schema cannot say: keys that must agree with each other. */
 import { isIP } from 'node:net';
+import { isServerName } from '../../spec/identifiers.ts';
 import type { Problem } from './problems.ts';
 import type { Config } from './schema.ts';
 
@@ -50,7 +51,18 @@ const noClients = ({ listeners }: Config): Problem[] =>
     ? []
     : [{ path: ['listeners'], text: 'has no listener with the resource client' }];
 
+const badServerName = ({ server_name }: Config): Problem[] =>
+  isServerName(server_name)
+    ? []
+    : [
+        {
+          path: ['server_name'],
+          text: `is "${server_name}", expected a server name such as example.org`,
+        },
+      ];
+
 export const crossChecks = (config: Config): Problem[] => [
+  ...badServerName(config),
   ...portClashes(config),
   ...badAddresses(config),
   ...noClients(config),

@@ -3,13 +3,17 @@ import { join } from 'node:path';
 import type { PasswordPolicy } from '../accounts/passwords.ts';
 import type { Config } from './schema.ts';
 
+/** Whether only this machine can reach the server by its name. */
+export const isLocalOnly = ({ server_name }: Config): boolean =>
+  /^localhost(:\d+)?$/.test(server_name);
+
 /**
  * Where clients reach the server, without a slash at the end. `port` is the port really opened,
  * where the configuration leaves the choice to the system.
  */
 export const publicBaseUrl = (config: Config, port?: number): string => {
   if (config.public_base_url !== null) return config.public_base_url.replace(/\/+$/, '');
-  if (config.server_name !== 'localhost') return `https://${config.server_name}`;
+  if (!isLocalOnly(config)) return `https://${config.server_name.replace(/:\d+$/, '')}`;
   const listener = config.listeners.find(({ resources }) => resources.includes('client'));
   const scheme = listener?.tls == null ? 'http' : 'https';
   return `${scheme}://localhost:${port ?? listener?.port ?? 8008}`;
@@ -20,6 +24,13 @@ export const signingKeyFile = (config: Config): string =>
 
 export const mediaFolder = (config: Config): string =>
   config.media.path ?? join(config.data_dir, 'media');
+
+export const registrationPolicy = ({ registration }: Config) => ({
+  enabled: registration.enabled,
+  requireToken: registration.require_token,
+  allowGuests: registration.allow_guests,
+  sharedSecret: registration.shared_secret ?? undefined,
+});
 
 export const passwordPolicy = ({ accounts }: Config): PasswordPolicy => ({
   minLength: accounts.password_min_length,

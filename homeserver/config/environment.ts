@@ -19,7 +19,8 @@ export interface EnvironmentValue {
 /** The variable that names the configuration file itself. */
 export const configFileVariable = 'PARLEY_CONFIG';
 const prefix = 'PARLEY_';
-const testPrefix = 'PARLEY_TEST_';
+/** Of the project's own test tools, which hand their environment on to the servers they start. */
+const toolVariable = /^PARLEY_(TEST_|SUITE_|SYTEST_|SYNAPSE_|ROOT$|NODE$)/;
 /** Kubernetes announces a service called "parley" to every container in this way. */
 const serviceLink = /^PARLEY_(SERVICE_(HOST|PORT.*)|PORT(_\d+_.*)?)$/;
 
@@ -76,7 +77,7 @@ export const readEnvironment = (schema: FieldSchema, env: Environment): Environm
   }
   for (const variable of Object.keys(env)) {
     if (!variable.startsWith(prefix) || known.has(variable)) continue;
-    if (variable.startsWith(testPrefix) || serviceLink.test(variable)) continue;
+    if (toolVariable.test(variable) || serviceLink.test(variable)) continue;
     const guess = nearest(variable, [...known]);
     const hint = guess === undefined ? '' : `; did you mean ${guess}?`;
     problems.push({ variable, text: `is not a variable of the configuration${hint}` });
