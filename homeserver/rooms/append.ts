@@ -11,7 +11,12 @@ import type { MatrixEvent, StateKey } from '../../spec/event.ts';
 import { stateKeyOf } from '../../spec/event.ts';
 import type { EventId } from '../../spec/identifiers.ts';
 import { redactEvent, redactsOf } from '../../spec/redaction.ts';
-import { type EventRow, type RoomWrite, roomEvents } from '../storage/event-section.ts';
+import {
+  type EventRow,
+  type RoomWrite,
+  roomEvents,
+  type SnapshotRow,
+} from '../storage/event-section.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
 import { type Log, LogWriteFailed, rowsOf } from '../streams/log.ts';
 import type { AuthChains } from './auth-chains.ts';
@@ -39,15 +44,14 @@ export interface Arrival {
   readonly txnId?: string;
   /** The nid under which the event is already stored as an outlier. */
   readonly nid?: number;
+  /** Backward extremities that the event leaves open. */
+  readonly missingPrevEvents?: readonly EventId[];
 }
 
 export interface AppendExtras {
   readonly create?: RoomWrite['create'];
   /** Events to store without a place in the timeline, with the reason where rejected. */
   readonly outliers?: readonly { stored: StoredEvent; json: string }[];
-  /** Backward extremities that these events leave open. */
-  readonly missingPrevEvents?: readonly { eventId: EventId; referencedBy: EventId }[];
-  readonly foundPrevEvents?: readonly EventId[];
   /** A snapshot that was made for a `stateBefore` and is not stored yet. */
   readonly snapshots?: readonly StateSnapshot[];
 }
@@ -115,6 +119,14 @@ export const rowOf = (stored: StoredEvent, json: string): EventRow => ({
   json,
 });
 
+export const snapshotRow = (roomNid: number, snapshot: StateSnapshot): SnapshotRow => ({
+  roomNid,
+  snapshotNid: snapshot.nid,
+  height: snapshot.height,
+  chain: snapshot.chain(),
+  eventNids: snapshot.storedEventNids(),
+});
+
 export const emptyWrite = (roomNid: number): RoomWrite => ({
   roomNid,
   events: [],
@@ -155,24 +167,20 @@ export class Appender {
       snapshots: [...(extras.snapshots ?? [])],
       redacted: [],
     };
-    this.#addExtras(draft, extras);
+    this.#addExtras(draft, arrivals, extras);
     for (const arrival of arrivals) await this.#add(draft, arrival);
     await this.#addChains(draft, extras);
     return { events: draft.stored, committed: this.#commit(draft) };
   }
 
-  #addExtras({ write }: Draft, extras: AppendExtras): void {
+  #addExtras({ room, write }: Draft, arrivals: readonly Arrival[], extras: AppendExtras): void {
     for (const { stored, json } of extras.outliers ?? []) {
       write.events.push(outlierRow(stored, json));
       this.#deps.events.remember(stored);
     }
-    const nidOf = (eventId: EventId): number | undefined =>
-      this.#deps.events.cachedById(eventId)?.nid;
-    for (const { eventId, referencedBy } of extras.missingPrevEvents ?? []) {
-      const referencedByNid = nidOf(referencedBy);
-      if (referencedByNid !== undefined) write.missingPrevEvents.push({ eventId, referencedByNid });
+    for (const { event } of arrivals) {
+      if (room.missingPrevEvents.delete(event.eventId)) write.foundPrevEvents.push(event.eventId);
     }
-    write.foundPrevEvents.push(...(extras.foundPrevEvents ?? []));
   }
 
   async #add(draft: Draft, arrival: Arrival): Promise<void> {
@@ -213,6 +221,10 @@ export class Appender {
     // Findable by the events that follow it, before it is committed.
     this.#deps.events.remember(stored);
     room.extremities = room.extremities.map((held) => (held.nid === nid ? stored : held));
+    for (const eventId of arrival.missingPrevEvents ?? []) {
+      room.missingPrevEvents.add(eventId);
+      draft.write.missingPrevEvents.push({ eventId, referencedByNid: nid });
+    }
     draft.stored.push(stored);
     draft.changes.push(changes);
     draft.rows.push(rowOf(stored, arrival.json ?? JSON.stringify(event.pdu)));
@@ -322,13 +334,7 @@ export class Appender {
     const write: RoomWrite = {
       ...draft.write,
       events: [...draft.write.events, ...rows],
-      snapshots: draft.snapshots.map((snapshot) => ({
-        roomNid: room.nid,
-        snapshotNid: snapshot.nid,
-        height: snapshot.height,
-        chain: snapshot.chain(),
-        eventNids: snapshot.storedEventNids(),
-      })),
+      snapshots: draft.snapshots.map((snapshot) => snapshotRow(room.nid, snapshot)),
       head: {
         extremities: room.extremities.map(({ nid }) => nid),
         snapshotNid: room.state.nid,

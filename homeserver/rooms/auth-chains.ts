@@ -7,6 +7,7 @@ import type { RoomWrite } from '../storage/event-section.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
 import { ChainGraph, type ChainPlace } from './chain-graph.ts';
 import type { EventStore } from './event-store.ts';
+import { inAuthOrder } from './reference-order.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 export interface NewPlaces {
@@ -72,7 +73,9 @@ export class AuthChains {
     await this.#ids.reserve(wanted.length + 1);
     const nidById = await this.#nids(wanted);
     const result: NewPlaces = { places: [], links: [] };
-    for (const stored of inAuthOrder(wanted)) {
+    const byId = new Map(wanted.map((stored) => [stored.event.eventId, stored]));
+    for (const { eventId } of inAuthOrder(wanted.map(({ event }) => event))) {
+      const stored = byId.get(eventId) as StoredEvent;
       const authPlaces: ChainPlace[] = [];
       for (const id of stored.event.authEventIds) {
         const place = graph.placeOf(nidById.get(id) ?? 0);
@@ -128,30 +131,3 @@ export class AuthChains {
     return nids;
   }
 }
-
-/** Auth events before those that name them. A cycle, which no honest event is in, is cut. */
-const inAuthOrder = (events: readonly StoredEvent[]): StoredEvent[] => {
-  const byId = new Map(events.map((stored) => [stored.event.eventId, stored]));
-  const ordered = new Set<StoredEvent>();
-  const entered = new Set<StoredEvent>();
-  for (const first of events) {
-    const stack = [first];
-    for (let stored = stack.at(-1); stored !== undefined; stored = stack.at(-1)) {
-      const again = entered.has(stored);
-      entered.add(stored);
-      const before = again
-        ? []
-        : stored.event.authEventIds.flatMap((id) => {
-            const auth = byId.get(id);
-            return auth === undefined || entered.has(auth) ? [] : [auth];
-          });
-      if (before.length > 0) {
-        stack.push(...before);
-      } else {
-        ordered.add(stored);
-        stack.pop();
-      }
-    }
-  }
-  return [...ordered];
-};

@@ -35,6 +35,9 @@ export class EventStore {
   readonly #db: Db;
   readonly #byNid: LRUCache<number, StoredEvent>;
   readonly #nidById: LRUCache<EventId, number>;
+  /** Events on their way to the database, which the cache must not lose before they are there. */
+  readonly #heldByNid = new Map<number, StoredEvent>();
+  readonly #heldById = new Map<EventId, StoredEvent>();
 
   constructor(db: Db, { maxEvents = 20_000 }: EventStoreOptions = {}) {
     this.#db = db;
@@ -59,24 +62,39 @@ export class EventStore {
     });
   }
 
+  /** Keeps events readable until they are written, however many; call what is returned then. */
+  hold(events: readonly StoredEvent[]): () => void {
+    for (const stored of events) {
+      this.#heldByNid.set(stored.nid, stored);
+      this.#heldById.set(stored.event.eventId, stored);
+    }
+    return () => {
+      for (const { nid, event } of events) {
+        this.#heldByNid.delete(nid);
+        this.#heldById.delete(event.eventId);
+      }
+    };
+  }
+
   cached(nid: number): StoredEvent | undefined {
-    return this.#byNid.get(nid);
+    return this.#byNid.get(nid) ?? this.#heldByNid.get(nid);
   }
 
   cachedById(eventId: EventId): StoredEvent | undefined {
     const nid = this.#nidById.get(eventId);
-    return nid === undefined ? undefined : this.#byNid.get(nid);
+    const cached = nid === undefined ? undefined : this.#byNid.get(nid);
+    return cached ?? this.#heldById.get(eventId);
   }
 
   async byNid(roomNid: number, nid: number): Promise<StoredEvent | undefined> {
-    return this.#byNid.get(nid) ?? (await this.manyByNid(roomNid, [nid])).get(nid);
+    return this.cached(nid) ?? (await this.manyByNid(roomNid, [nid])).get(nid);
   }
 
   async manyByNid(roomNid: number, nids: Iterable<number>): Promise<Map<number, StoredEvent>> {
     const found = new Map<number, StoredEvent>();
     const missing: number[] = [];
     for (const nid of nids) {
-      const cached = this.#byNid.get(nid);
+      const cached = this.cached(nid);
       if (cached === undefined) missing.push(nid);
       else found.set(nid, cached);
     }

@@ -7,7 +7,13 @@
  */
 import type { MatrixEvent, StateKey } from '../../spec/event.ts';
 import { stateKeyOf } from '../../spec/event.ts';
-import { type RoomId, type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
+import {
+  type EventId,
+  type RoomId,
+  type ServerName,
+  serverNameOf,
+  type UserId,
+} from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import { RecentTimeline } from './recent-timeline.ts';
 import type { Removed, StateRef, StateSnapshot } from './state-snapshot.ts';
@@ -25,6 +31,8 @@ export interface LiveRoomInit {
   readonly position: number;
   /** Redactions that wait for their target: target event id to redactions. */
   readonly unappliedRedactions: ReadonlyMap<string, readonly number[]>;
+  /** Backward extremities: events that prev_events name and this server does not have. */
+  readonly missingPrevEvents?: ReadonlySet<EventId>;
 }
 
 const memberPrefix = stateKeyOf('m.room.member', '');
@@ -40,6 +48,7 @@ export class LiveRoom {
   readonly localServer: ServerName;
   readonly recent: RecentTimeline;
   readonly unappliedRedactions: Map<string, number[]>;
+  readonly missingPrevEvents: Set<EventId>;
   extremities: readonly StoredEvent[];
   state: StateSnapshot;
   /** A write failed: memory may be wrong, and whoever holds this must load the room anew. */
@@ -65,6 +74,7 @@ export class LiveRoom {
     this.unappliedRedactions = new Map(
       [...init.unappliedRedactions].map(([id, nids]) => [id, [...nids]]),
     );
+    this.missingPrevEvents = new Set(init.missingPrevEvents);
     for (const [key, ref] of init.state.entries()) {
       const user = memberOfKey(key);
       if (user !== undefined) this.#count(user, undefined, ref.membership);

@@ -2,12 +2,9 @@
  * Events of this server's own users: built on the room's current state, authorised by it, hashed,
  * signed and appended. https://spec.matrix.org/v1.19/server-server-api/#pdus
  */
-import { selectAuthKeys } from '../../spec/auth/auth-events.ts';
-import { authoriseEvent } from '../../spec/auth/authorise-event.ts';
-import { EventRejected } from '../../spec/auth/event-rejected.ts';
 import { buildEvent } from '../../spec/build-event.ts';
 import { matrixError } from '../../spec/errors.ts';
-import { type JsonObject, type MatrixEvent, type StateKey, stateKeyOf } from '../../spec/event.ts';
+import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
 import { InvalidEventError } from '../../spec/event-format.ts';
 import { referenceHash } from '../../spec/hashes.ts';
 import type { DeviceId, EventId, RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
@@ -18,10 +15,10 @@ import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import { LogWriteFailed } from '../streams/log.ts';
 import type { AppendExtras, Appended, Appender } from './append.ts';
+import { type AuthEvents, authEventsIn, rejectionBy } from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
 import type { RoomRegistry } from './room-registry.ts';
-import type { StateSnapshot } from './state-snapshot.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 export interface EventDraft {
@@ -34,12 +31,6 @@ export interface EventDraft {
   readonly originServerTs?: number | undefined;
   readonly senderDevice?: DeviceId | undefined;
   readonly txnId?: string | undefined;
-}
-
-/** What authorises an event: the events by key, as selected from a state. */
-export interface AuthEvents {
-  readonly createEvent: MatrixEvent | undefined;
-  readonly byKey: ReadonlyMap<StateKey, MatrixEvent>;
 }
 
 export interface LocalEventsDeps {
@@ -124,53 +115,14 @@ export class LocalEvents {
    * @throws MatrixError M_FORBIDDEN, M_TOO_LARGE or M_BAD_JSON
    */
   async build(room: LiveRoom, draft: EventDraft): Promise<{ event: MatrixEvent; json: string }> {
-    const auth = await this.authEvents(room, room.state, draft);
-    const built = this.#sign(room, draft, auth);
-    try {
-      authoriseEvent(built.event, room.rules, {
-        createEvent: auth.createEvent,
-        state: (type, stateKey) => auth.byKey.get(stateKeyOf(type, stateKey)),
-      });
-    } catch (error) {
-      if (error instanceof EventRejected) throw matrixError('M_FORBIDDEN', sentence(error.message));
-      throw error;
-    }
-    return built;
-  }
-
-  /** The events of a state that authorise a draft. */
-  async authEvents(
-    room: LiveRoom,
-    state: StateSnapshot,
-    draft: Pick<EventDraft, 'type' | 'sender' | 'content' | 'stateKey'>,
-  ): Promise<AuthEvents> {
-    const selected = selectAuthKeys({ ...draft, stateKey: draft.stateKey }, room.rules);
-    const createKey = stateKeyOf('m.room.create', '');
-    const keys = new Set<StateKey>([createKey, ...selected]);
-    const refs = [...keys].flatMap((key) => {
-      const ref = state.get(key);
-      return ref === undefined ? [] : [{ key, nid: ref.nid }];
+    const auth = await authEventsIn(this.#deps.events, room, room.state, {
+      ...draft,
+      stateKey: draft.stateKey,
     });
-    const byKey = new Map<StateKey, MatrixEvent>();
-    let missing = false;
-    for (const { key, nid } of refs) {
-      const stored = this.#deps.events.cached(nid);
-      if (stored === undefined) missing = true;
-      else byKey.set(key, stored.event);
-    }
-    if (missing) {
-      const found = await this.#deps.events.manyByNid(
-        room.nid,
-        refs.map(({ nid }) => nid),
-      );
-      for (const { key, nid } of refs) {
-        const stored = found.get(nid);
-        if (stored !== undefined) byKey.set(key, stored.event);
-      }
-    }
-    const createEvent = byKey.get(createKey);
-    if (!selected.includes(createKey)) byKey.delete(createKey);
-    return { createEvent, byKey };
+    const built = this.#sign(room, draft, auth);
+    const rejection = rejectionBy(built.event, room.rules, auth);
+    if (rejection !== undefined) throw matrixError('M_FORBIDDEN', sentence(rejection.message));
+    return built;
   }
 
   async powerLevels(room: LiveRoom): Promise<PowerLevels> {
@@ -266,6 +218,18 @@ export class LocalEvents {
     return same ? stored.event.eventId : undefined;
   }
 }
+
+const rejectionBy = (
+  event: MatrixEvent,
+  rules: RoomVersionRules,
+  { createEvent, byKey }: AuthEvents,
+): string | undefined => {
+  const rejection = rejectionOf(event, rules, {
+    createEvent,
+    state: (type, stateKey) => byKey.get(stateKeyOf(type, stateKey)),
+  });
+  return rejection && sentence(rejection.message);
+};
 
 const newest = (extremities: readonly StoredEvent[], limit: number): readonly StoredEvent[] =>
   extremities.length <= limit

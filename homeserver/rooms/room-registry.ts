@@ -3,6 +3,7 @@ import type { RoomId, ServerName } from '../../spec/identifiers.ts';
 import { rulesOf } from '../../spec/room-versions.ts';
 import type { Db } from '../storage/database.ts';
 import { roomByNid, roomsById } from '../storage/events.ts';
+import { missingPrevEvents } from '../storage/gaps.ts';
 import { unappliedRedactions } from '../storage/redactions.ts';
 import type { Log } from '../streams/log.ts';
 import type { EventStore } from './event-store.ts';
@@ -94,10 +95,11 @@ export class RoomRegistry {
     if (row?.extremities == null || row.snapshot_nid === null) return undefined;
     const rules = rulesOf(row.version);
     if (rules === undefined) throw new Error(`Room ${row.room_id} has version ${row.version}`);
-    const [state, extremities, redactions] = await Promise.all([
+    const [state, extremities, redactions, missing] = await Promise.all([
       snapshots.load(roomNid, row.snapshot_nid),
       events.manyByNid(roomNid, row.extremities),
       unappliedRedactions(db, roomNid),
+      missingPrevEvents(db, roomNid),
     ]);
     const room = new LiveRoom({
       nid: roomNid,
@@ -108,6 +110,7 @@ export class RoomRegistry {
       localServer,
       position,
       unappliedRedactions: redactions,
+      missingPrevEvents: missing,
     });
     this.add(room);
     return room;

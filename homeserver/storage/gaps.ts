@@ -43,3 +43,13 @@ export const nearestGap = async (
     }
   );
 };
+
+/** All of a room's missing events, as far as a bound that no honest room comes near. */
+export const missingPrevEvents = async (db: Db, roomNid: number): Promise<Set<EventId>> => {
+  const { rows } = await db.query<{ event_id: EventId }>({
+    name: 'missing-prev-events',
+    text: `SELECT DISTINCT event_id FROM missing_prev_events WHERE room_nid = $1 LIMIT 10000`,
+    values: [roomNid],
+  });
+  return new Set(rows.map((row) => row.event_id));
+};

@@ -1,0 +1,168 @@
+/**
+ * A room that this server has just joined through another: the answer to send_join, checked and
+ * stored, and the join appended to it.
+ * https://spec.matrix.org/v1.19/server-server-api/#joining-rooms
+ */
+import { matrixError } from '../../spec/errors.ts';
+import { type MatrixEvent, type StateKey, stateKeyOf } from '../../spec/event.ts';
+import type { RoomId, ServerName } from '../../spec/identifiers.ts';
+import type { RoomVersionRules } from '../../spec/room-versions.ts';
+import type { Clock } from '../clock.ts';
+import type { Db } from '../storage/database.ts';
+import { roomsById } from '../storage/events.ts';
+import type { IdAllocator } from '../storage/id-allocator.ts';
+import type { Log } from '../streams/log.ts';
+import type { AppendExtras, Appender } from './append.ts';
+import { authEventsIn, rejectionBy } from './auth-selection.ts';
+import type { EventStore } from './event-store.ts';
+import { LiveRoom } from './live-room.ts';
+import { describe, type Outliers } from './outliers.ts';
+import type { RoomRegistry } from './room-registry.ts';
+import { type StateRef, StateSnapshot } from './state-snapshot.ts';
+import { membershipOf, type StoredEvent } from './stored-event.ts';
+
+export interface RoomImport {
+  readonly roomId: RoomId;
+  readonly rules: RoomVersionRules;
+  /** Our user's join, signed by this server (and by an authorising one where the room asks it). */
+  readonly joinEvent: MatrixEvent;
+  /** The state before the join. Events have passed the first three checks on receipt. */
+  readonly state: readonly MatrixEvent[];
+  readonly authChain: readonly MatrixEvent[];
+}
+
+export interface RoomImporterDeps {
+  readonly db: Db;
+  readonly log: Log;
+  readonly ids: IdAllocator;
+  readonly events: EventStore;
+  readonly registry: RoomRegistry;
+  readonly appender: Appender;
+  readonly outliers: Outliers;
+  readonly localServer: ServerName;
+  readonly clock: Clock;
+}
+
+export class RoomImporter {
+  readonly #deps: RoomImporterDeps;
+  /** One import of a room at a time. */
+  readonly #running = new Map<RoomId, Promise<unknown>>();
+
+  constructor(deps: RoomImporterDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Resolves when the room and the join are durable.
+   * @throws MatrixError M_FORBIDDEN when the state does not authorise the join, M_BAD_STATE when it
+   * is not a state at all
+   */
+  async importRoom(room: RoomImport): Promise<LiveRoom> {
+    const before = this.#running.get(room.roomId) ?? Promise.resolve();
+    const run = before.catch(() => undefined).then(() => this.#import(room));
+    this.#running.set(room.roomId, run);
+    try {
+      return await run;
+    } finally {
+      if (this.#running.get(room.roomId) === run) this.#running.delete(room.roomId);
+    }
+  }
+
+  async #import(room: RoomImport): Promise<LiveRoom> {
+    const known = await this.#deps.registry.find(room.roomId);
+    if (known !== undefined) return known.exclusive(() => this.#join(known, room, {}));
+    const [record] = await roomsById(this.#deps.db, [room.roomId]);
+    await this.#deps.ids.reserve(room.state.length + room.authChain.length + 8);
+    const nid = record?.room_nid ?? this.#deps.ids.next();
+    const live = new LiveRoom({
+      nid,
+      id: room.roomId,
+      rules: room.rules,
+      extremities: [],
+      state: StateSnapshot.empty,
+      localServer: this.#deps.localServer,
+      position: this.#deps.log.position,
+      unappliedRedactions: new Map(),
+    });
+    const create = {
+      roomId: room.roomId,
+      version: room.rules.version,
+      createdAtMs: this.#deps.clock.nowMs(),
+    };
+    return live.exclusive(() => this.#join(live, room, record === undefined ? { create } : {}));
+  }
+
+  async #join(live: LiveRoom, room: RoomImport, extras: AppendExtras): Promise<LiveRoom> {
+    const { events, outliers } = this.#deps;
+    // 4. Authorisation by the events' own auth events, for everything in the answer.
+    const made = await outliers.make(live, [...room.authChain, ...room.state]);
+    const release = events.hold(made);
+    try {
+      return await this.#joinWith(live, room, made, extras);
+    } finally {
+      release();
+    }
+  }
+
+  async #joinWith(
+    live: LiveRoom,
+    room: RoomImport,
+    made: readonly StoredEvent[],
+    extras: AppendExtras,
+  ): Promise<LiveRoom> {
+    const { events, ids, appender, registry } = this.#deps;
+    const stateBefore = await this.#stateBefore(room, made);
+    // 5. Authorisation of the join by the state before it.
+    const auth = await authEventsIn(events, live, stateBefore, room.joinEvent);
+    const rejection = rejectionBy(room.joinEvent, live.rules, auth);
+    if (rejection !== undefined) throw matrixError('M_FORBIDDEN', describe(rejection));
+    const prevs = await events.manyById(room.joinEvent.prevEventIds);
+    const placed = (id: (typeof room.joinEvent.prevEventIds)[number]): boolean =>
+      prevs.get(id)?.snapshotAfter !== undefined;
+    // What this server saw of the room in an earlier stay is no head of it any more.
+    live.extremities = [];
+    await ids.reserve(4);
+    const { committed } = await appender.append(
+      live,
+      [
+        {
+          event: room.joinEvent,
+          stateBefore,
+          missingPrevEvents: room.joinEvent.prevEventIds.filter((id) => !placed(id)),
+        },
+      ],
+      {
+        ...extras,
+        outliers: made.map((stored) => ({ stored, json: JSON.stringify(stored.event.pdu) })),
+        snapshots: stateBefore.nid === live.state.nid ? [] : [stateBefore],
+      },
+    );
+    registry.add(live);
+    await committed;
+    return live;
+  }
+
+  async #stateBefore(room: RoomImport, made: readonly StoredEvent[]): Promise<StateSnapshot> {
+    const byId = new Map(made.map((stored) => [stored.event.eventId, stored]));
+    const known = await this.#deps.events.manyById(
+      room.state.map(({ eventId }) => eventId).filter((id) => !byId.has(id)),
+    );
+    const refs = new Map<StateKey, StateRef>();
+    for (const { eventId, type, stateKey } of room.state) {
+      const stored = byId.get(eventId) ?? known.get(eventId);
+      if (stored === undefined || stateKey === undefined) continue;
+      if (stored.rejectedReason !== undefined) continue;
+      refs.set(stateKeyOf(type, stateKey), {
+        nid: stored.nid,
+        eventId,
+        membership: membershipOf(stored.event),
+      });
+    }
+    const create = refs.get(stateKeyOf('m.room.create', ''));
+    if (create === undefined) {
+      throw matrixError('M_BAD_STATE', 'The room that was answered has no create event');
+    }
+    await this.#deps.ids.reserve(1);
+    return StateSnapshot.empty.with(this.#deps.ids.next(), refs);
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * Outliers: events that are known because auth chains or states name them, without a place in the
+ * timeline. Each is checked against its own auth events before it is kept.
+ * https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu
+ */
+import { type AuthEvent, checkAuthEvents } from '../../spec/auth/auth-events.ts';
+import { EventRejected } from '../../spec/auth/event-rejected.ts';
+import { type MatrixEvent, stateKeyOf } from '../../spec/event.ts';
+import { createEventIdOf, type EventId } from '../../spec/identifiers.ts';
+import type { RoomVersionRules } from '../../spec/room-versions.ts';
+import { roomEvents } from '../storage/event-section.ts';
+import type { IdAllocator } from '../storage/id-allocator.ts';
+import { type Log, rowsOf } from '../streams/log.ts';
+import { emptyWrite, outlierRow } from './append.ts';
+import type { AuthChains } from './auth-chains.ts';
+import { rejectionBy } from './auth-selection.ts';
+import type { EventStore } from './event-store.ts';
+import { inAuthOrder } from './reference-order.ts';
+import type { StoredEvent } from './stored-event.ts';
+
+/** Auth events of an event that nobody could be asked for. */
+export class AuthEventsMissing extends Error {
+  readonly eventIds: readonly EventId[];
+
+  constructor(eventIds: readonly EventId[]) {
+    super(`Auth events are missing: ${eventIds.slice(0, 3).join(', ')}`);
+    this.name = 'AuthEventsMissing';
+    this.eventIds = eventIds;
+  }
+}
+
+export interface OutliersDeps {
+  readonly log: Log;
+  readonly ids: IdAllocator;
+  readonly events: EventStore;
+  readonly chains: AuthChains;
+}
+
+type Room = { readonly nid: number; readonly rules: RoomVersionRules };
+
+export class Outliers {
+  readonly #deps: OutliersDeps;
+
+  constructor(deps: OutliersDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Keeps those of the events that are not stored yet. An event whose auth events are neither stored
+   * nor among them is left out.
+   * @returns what is stored of them now, by id
+   */
+  async store(room: Room, events: readonly MatrixEvent[]): Promise<Map<EventId, StoredEvent>> {
+    const known = await this.#deps.events.manyById(events.map(({ eventId }) => eventId));
+    const fresh = events.filter(({ eventId }) => !known.has(eventId));
+    if (fresh.length === 0) return known;
+    const made = await this.make(room, fresh);
+    const { places, links } = await this.#deps.chains.place(room.nid, made);
+    for (const stored of made) this.#deps.events.remember(stored);
+    try {
+      await this.#deps.log.append({
+        parts: [
+          rowsOf(roomEvents, [
+            {
+              ...emptyWrite(room.nid),
+              events: made.map((stored) => outlierRow(stored, JSON.stringify(stored.event.pdu))),
+              chainPlaces: places,
+              chainLinks: links,
+            },
+          ]),
+        ],
+      });
+    } catch (error) {
+      for (const { nid } of made) this.#deps.events.forget(nid);
+      this.#deps.chains.drop(room.nid);
+      throw error;
+    }
+    return new Map([...known, ...made.map((stored) => [stored.event.eventId, stored] as const)]);
+  }
+
+  /** Checks events and gives them ids, without writing. Auth events come before what they authorise. */
+  async make(room: Room, events: readonly MatrixEvent[]): Promise<StoredEvent[]> {
+    await this.#deps.ids.reserve(events.length);
+    const ordered = inAuthOrder(events);
+    const referred = new Set(ordered.flatMap(({ authEventIds }) => authEventIds));
+    for (const { eventId } of ordered) referred.delete(eventId);
+    const known = await this.#deps.events.manyById(referred);
+    const createEvent = await this.#createEvent(room, ordered);
+    const made: StoredEvent[] = [];
+    for (const event of ordered) {
+      const missing = event.authEventIds.some((id) => !known.has(id));
+      if (missing || known.has(event.eventId)) continue;
+      const rejectedReason = this.rejection(event, room.rules, known, createEvent);
+      const stored = outlierOf(this.#deps.ids.next(), room.nid, event, rejectedReason);
+      known.set(event.eventId, stored);
+      made.push(stored);
+    }
+    return made;
+  }
+
+  /**
+   * Check 4: the event against its own auth events, which `known` has.
+   * @returns why it is rejected, if it is
+   */
+  rejection(
+    event: MatrixEvent,
+    rules: RoomVersionRules,
+    known: ReadonlyMap<EventId, StoredEvent>,
+    createEvent: MatrixEvent | undefined,
+  ): string | undefined {
+    const authEvents: AuthEvent[] = [];
+    const missing: EventId[] = [];
+    for (const id of event.authEventIds) {
+      const stored = known.get(id);
+      if (stored === undefined) missing.push(id);
+      else authEvents.push({ event: stored.event, rejected: stored.rejectedReason !== undefined });
+    }
+    if (missing.length > 0) throw new AuthEventsMissing(missing);
+    try {
+      checkAuthEvents(event, authEvents, rules);
+    } catch (error) {
+      if (error instanceof EventRejected) return describe(error);
+      throw error;
+    }
+    const byKey = new Map(
+      authEvents.map(({ event: auth }) => [stateKeyOf(auth.type, auth.stateKey ?? ''), auth]),
+    );
+    const create = byKey.get(stateKeyOf('m.room.create', '')) ?? createEvent;
+    const rejection = rejectionBy(event, rules, { createEvent: create, byKey });
+    return rejection && describe(rejection);
+  }
+
+  /** In versions whose room id is the create event's, that event authorises without being listed. */
+  async #createEvent(
+    { rules }: Room,
+    events: readonly MatrixEvent[],
+  ): Promise<MatrixEvent | undefined> {
+    const [first] = events;
+    if (!rules.roomIdIsCreateHash || first === undefined) return undefined;
+    const id = createEventIdOf(first.roomId);
+    const among = events.find(({ eventId }) => eventId === id);
+    return among ?? (await this.#deps.events.byId(id))?.event;
+  }
+}
+
+export const describe = (rejection: EventRejected): string =>
+  `rule ${rejection.rule}: ${rejection.message}`;
+
+export const outlierOf = (
+  nid: number,
+  roomNid: number,
+  event: MatrixEvent,
+  rejectedReason: string | undefined,
+): StoredEvent => ({
+  nid,
+  roomNid,
+  event,
+  streamPos: undefined,
+  backfillPos: 0,
+  snapshotBefore: undefined,
+  snapshotAfter: undefined,
+  currentSnapshot: undefined,
+  replacesNid: undefined,
+  rejectedReason,
+  softFailed: false,
+  redactedByNid: undefined,
+  senderDevice: undefined,
+  txnId: undefined,
+});

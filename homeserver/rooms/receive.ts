@@ -1,0 +1,243 @@
+/**
+ * Events of other servers: the checks on receipt of a PDU from the fourth on, and finding what an
+ * event refers to and this server does not have. (The first three are made before events get here.)
+ * https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu
+ */
+import type { Logger } from 'pino';
+import type { MatrixEvent } from '../../spec/event.ts';
+import type { EventId, ServerName } from '../../spec/identifiers.ts';
+import type { Appender, Arrival } from './append.ts';
+import { authEventsIn, rejectionBy } from './auth-selection.ts';
+import type { EventStore } from './event-store.ts';
+import type { LiveRoom } from './live-room.ts';
+import { AuthEventsMissing, describe, type Outliers } from './outliers.ts';
+import { inReferenceOrder } from './reference-order.ts';
+import type { RemoteEvents } from './remote-events.ts';
+import type { RemoteStates } from './remote-states.ts';
+import type { RoomRegistry } from './room-registry.ts';
+import type { SnapshotStore } from './snapshot-store.ts';
+import type { StateMerger } from './state-merger.ts';
+import type { StateSnapshot } from './state-snapshot.ts';
+import type { StoredEvent } from './stored-event.ts';
+
+export interface RemoteReceiverDeps {
+  readonly registry: RoomRegistry;
+  readonly appender: Appender;
+  readonly events: EventStore;
+  readonly snapshots: SnapshotStore;
+  readonly merger: StateMerger;
+  readonly outliers: Outliers;
+  readonly remote: RemoteEvents;
+  readonly states: RemoteStates;
+  readonly logger: Logger;
+}
+
+/** What became of an event. Kept events are answered without an error, rejected ones included. */
+export type Receipt = { readonly error?: string };
+
+/** Events fetched to close the gap before one event; a longer gap is left for backfill. */
+const maxMissingEvents = 50;
+
+/** What is known of an event's surroundings before the room's writer takes it. */
+interface Prepared {
+  readonly event: MatrixEvent;
+  /** States after those prev events that are not in this server's timeline. */
+  readonly statesAfterMissing: ReadonlyMap<EventId, StateSnapshot>;
+}
+
+export class RemoteReceiver {
+  readonly #deps: RemoteReceiverDeps;
+
+  constructor(deps: RemoteReceiverDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Takes events of one room from one server. Resolves when what was kept is durable. One event's
+   * failure does not keep the others out.
+   */
+  async receive(
+    origin: ServerName,
+    room: LiveRoom,
+    events: readonly MatrixEvent[],
+  ): Promise<Map<EventId, Receipt>> {
+    const receipts = new Map<EventId, Receipt>();
+    const fresh = await this.#withoutPlaced(events, receipts);
+    const waiting = await this.#withMissing(origin, room, fresh);
+    const commits: Promise<void>[] = [];
+    for (const event of waiting) {
+      try {
+        const prepared = await this.#prepare(origin, room, event);
+        commits.push(...(await this.#take(room, prepared)));
+        receipts.set(event.eventId, {});
+      } catch (error) {
+        this.#deps.logger.debug({ err: error, event: event.eventId }, 'event not taken');
+        receipts.set(event.eventId, { error: (error as Error).message });
+      }
+    }
+    await Promise.all(commits);
+    return receipts;
+  }
+
+  /** Whether everything the event refers to is here, so that receiving it asks nobody. */
+  async isSelfContained(
+    event: MatrixEvent,
+    alongside: ReadonlySet<EventId> = new Set(),
+  ): Promise<boolean> {
+    const ids = [...event.prevEventIds, ...event.authEventIds].filter((id) => !alongside.has(id));
+    const known = await this.#deps.events.manyById(ids);
+    return (
+      event.authEventIds.every((id) => alongside.has(id) || known.has(id)) &&
+      event.prevEventIds.every((id) => alongside.has(id) || isPlaced(known.get(id)))
+    );
+  }
+
+  async #withoutPlaced(
+    events: readonly MatrixEvent[],
+    receipts: Map<EventId, Receipt>,
+  ): Promise<MatrixEvent[]> {
+    const known = await this.#deps.events.manyById(events.map(({ eventId }) => eventId));
+    const fresh = new Map<EventId, MatrixEvent>();
+    for (const event of events) {
+      if (isPlaced(known.get(event.eventId))) receipts.set(event.eventId, {});
+      else fresh.set(event.eventId, event);
+    }
+    return [...fresh.values()];
+  }
+
+  /** The events and those missing before them, prev events first. */
+  async #withMissing(
+    origin: ServerName,
+    room: LiveRoom,
+    events: readonly MatrixEvent[],
+  ): Promise<MatrixEvent[]> {
+    const all = new Map(events.map((event) => [event.eventId, event]));
+    const prevIds = new Set(events.flatMap(({ prevEventIds }) => prevEventIds));
+    const known = await this.#deps.events.manyById(prevIds);
+    const lacking = events.filter(({ prevEventIds }) =>
+      prevEventIds.some((id) => !all.has(id) && !isPlaced(known.get(id))),
+    );
+    if (lacking.length > 0) {
+      for (const event of await this.#fetchMissing(origin, room, lacking)) {
+        if (!all.has(event.eventId)) all.set(event.eventId, event);
+      }
+    }
+    const placed = await this.#deps.events.manyById(all.keys());
+    const fresh = [...all.values()].filter(({ eventId }) => !isPlaced(placed.get(eventId)));
+    return inReferenceOrder(fresh, ({ prevEventIds }) => prevEventIds);
+  }
+
+  async #fetchMissing(
+    origin: ServerName,
+    room: LiveRoom,
+    lacking: readonly MatrixEvent[],
+  ): Promise<MatrixEvent[]> {
+    const earliest = room.extremities.map(({ event }) => event.eventId);
+    const minDepth = Math.min(...room.extremities.map(({ event }) => event.depth));
+    try {
+      return await this.#deps.remote.missingEvents(origin, room, {
+        latest: lacking.map(({ eventId }) => eventId),
+        earliest,
+        limit: maxMissingEvents,
+        minDepth: Number.isFinite(minDepth) ? minDepth : 0,
+      });
+    } catch (error) {
+      this.#deps.logger.info({ err: error, origin, room: room.id }, 'missing events not answered');
+      return [];
+    }
+  }
+
+  /** Everything that has to be asked of others, outside the room's writer. */
+  async #prepare(origin: ServerName, room: LiveRoom, event: MatrixEvent): Promise<Prepared> {
+    await this.#ensureAuthEvents(origin, room, event);
+    const known = await this.#deps.events.manyById(event.prevEventIds);
+    const missing = event.prevEventIds.filter((id) => !isPlaced(known.get(id)));
+    const statesAfterMissing = new Map<EventId, StateSnapshot>();
+    for (const id of missing) {
+      statesAfterMissing.set(id, await this.#deps.states.stateAfter(origin, room, id));
+    }
+    return { event, statesAfterMissing };
+  }
+
+  async #ensureAuthEvents(origin: ServerName, room: LiveRoom, event: MatrixEvent): Promise<void> {
+    const known = await this.#deps.events.manyById(event.authEventIds);
+    if (event.authEventIds.every((id) => known.has(id))) return;
+    const chain = await this.#deps.remote.eventAuth(origin, room, event.eventId);
+    await this.#deps.outliers.store(room, chain);
+    const now = await this.#deps.events.manyById(event.authEventIds);
+    const missing = event.authEventIds.filter((id) => !now.has(id));
+    if (missing.length > 0) throw new AuthEventsMissing(missing);
+  }
+
+  /** Checks 4 to 6 and the append, as the room's writer. */
+  #take(room: LiveRoom, prepared: Prepared): Promise<Promise<void>[]> {
+    return room.exclusive(async () => {
+      const { event } = prepared;
+      const stored = await this.#deps.events.byId(event.eventId);
+      if (isPlaced(stored)) return [];
+      const { state, made } = await this.#stateBefore(room, prepared);
+      const rejectedReason = await this.#rejection(room, event, state);
+      const softFailed =
+        rejectedReason === undefined && (await this.#isSoftFailed(room, event, state));
+      const arrival: Arrival = {
+        event,
+        stateBefore: state,
+        softFailed,
+        missingPrevEvents: [...prepared.statesAfterMissing.keys()],
+        ...(rejectedReason !== undefined && { rejectedReason }),
+        ...(stored !== undefined && { nid: stored.nid }),
+      };
+      const { committed } = await this.#deps.appender.append(room, [arrival], { snapshots: made });
+      return [committed];
+    });
+  }
+
+  /** The state before an event: the resolution of the states after its prev events. */
+  async #stateBefore(
+    room: LiveRoom,
+    { event, statesAfterMissing }: Prepared,
+  ): Promise<{ state: StateSnapshot; made: StateSnapshot[] }> {
+    const known = await this.#deps.events.manyById(event.prevEventIds);
+    const states: StateSnapshot[] = [];
+    for (const id of event.prevEventIds) {
+      const prev = known.get(id);
+      const state = statesAfterMissing.get(id);
+      if (state !== undefined) states.push(state);
+      else if (prev?.snapshotAfter !== undefined) {
+        states.push(await this.#deps.snapshots.load(room.nid, prev.snapshotAfter));
+      }
+    }
+    const merged = await this.#deps.merger.merge(room, states, room.state);
+    return { state: merged.state, made: merged.isNew ? [merged.state] : [] };
+  }
+
+  async #rejection(
+    room: LiveRoom,
+    event: MatrixEvent,
+    state: StateSnapshot,
+  ): Promise<string | undefined> {
+    const { events, outliers } = this.#deps;
+    // 4. Authorisation rules based on the event's auth events, otherwise it is rejected.
+    const known = await events.manyById(event.authEventIds);
+    const authInState = await authEventsIn(events, room, state, event);
+    const byAuthEvents = outliers.rejection(event, room.rules, known, authInState.createEvent);
+    if (byAuthEvents !== undefined) return byAuthEvents;
+    // 5. Authorisation rules based on the state before the event, otherwise it is rejected.
+    const byState = rejectionBy(event, room.rules, authInState);
+    return byState && describe(byState);
+  }
+
+  /** 6. Authorisation rules based on the current state of the room, otherwise it is soft-failed. */
+  async #isSoftFailed(
+    room: LiveRoom,
+    event: MatrixEvent,
+    stateBefore: StateSnapshot,
+  ): Promise<boolean> {
+    if (stateBefore.nid === room.state.nid) return false;
+    const auth = await authEventsIn(this.#deps.events, room, room.state, event);
+    return rejectionBy(event, room.rules, auth) !== undefined;
+  }
+}
+
+/** Whether the event is in the timeline (or was refused a place there): its state is known. */
+const isPlaced = (stored: StoredEvent | undefined): boolean => stored?.snapshotAfter !== undefined;
