@@ -10,6 +10,7 @@ import { AccountChanges } from './account-changes.ts';
 import { type Appservices, noAppservices } from './appservices.ts';
 import { Credentials } from './credentials.ts';
 import { DeviceActivity } from './device-activity.ts';
+import { Devices } from './devices.ts';
 import { Filters } from './filters.ts';
 import { InteractiveAuth, type UiaStage } from './interactive-auth.ts';
 import { Login } from './login.ts';
@@ -21,6 +22,7 @@ import { type DeviceListener, Sessions } from './sessions.ts';
 import { SharedSecret } from './shared-secret.ts';
 import { TokenCache } from './token-cache.ts';
 import { dummyStage, passwordStage, registrationTokenStage } from './uia-stages.ts';
+import { Users } from './users.ts';
 
 export interface AccountsOptions {
   readonly database: Database;
@@ -39,9 +41,11 @@ export interface AccountsOptions {
 }
 
 export interface Accounts {
+  readonly users: Users;
   readonly passwords: Passwords;
   readonly tokenCache: TokenCache;
   readonly sessions: Sessions;
+  readonly devices: Devices;
   readonly credentials: Credentials;
   readonly login: Login;
   readonly interactiveAuth: InteractiveAuth;
@@ -66,6 +70,7 @@ const PURGE_INTERVAL_MS = 600_000;
 export const createAccounts = (options: AccountsOptions): Accounts => {
   const { database, clock, random, logger, serverName, limits } = options;
   const appservices = options.appservices ?? noAppservices;
+  const deviceListeners = options.deviceListeners ?? [];
   const passwords = new Passwords(options.passwords, random);
   const tokenCache = new TokenCache();
   const sessions = new Sessions({
@@ -74,10 +79,11 @@ export const createAccounts = (options: AccountsOptions): Accounts => {
     random,
     cache: tokenCache,
     accessTokenLifetimeMs: ACCESS_TOKEN_LIFETIME_MS,
-    deviceListeners: options.deviceListeners ?? [],
+    deviceListeners,
   });
+  const devices = new Devices({ database, clock, sessions, listeners: deviceListeners });
   const credentials = new Credentials({ database, serverName, passwords, limits });
-  const login = new Login({ database, clock, random, credentials, sessions });
+  const login = new Login({ database, clock, random, credentials, sessions, appservices });
   const registrationTokens = new RegistrationTokens(database, clock, random);
   const interactiveAuth = new InteractiveAuth({
     database,
@@ -96,9 +102,11 @@ export const createAccounts = (options: AccountsOptions): Accounts => {
   let purgeTimer: NodeJS.Timeout | undefined;
 
   return {
+    users: new Users(database),
     passwords,
     tokenCache,
     sessions,
+    devices,
     credentials,
     login,
     interactiveAuth,

@@ -82,6 +82,18 @@ export class Credentials {
       : undefined;
   }
 
+  /**
+   * The flows by which somebody logged in proves again who they are. Throws `M_FORBIDDEN` for an
+   * account without password: nothing it could be asked would prove anything.
+   */
+  async reauthenticationFlows(userId: UserId): Promise<string[][]> {
+    const user = await userById(this.#options.database, userId);
+    if (user?.passwordHash === undefined) {
+      throw matrixError('M_FORBIDDEN', 'This account has no password to confirm this with');
+    }
+    return [['m.login.password']];
+  }
+
   async #find(identifier: LoginIdentifier): Promise<UserId | undefined> {
     if (identifier.kind === 'user') return this.userIdOf(identifier.name);
     const { medium, address } = identifier;

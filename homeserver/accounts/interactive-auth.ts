@@ -127,6 +127,15 @@ export class InteractiveAuth {
     return this.#attempt(call, auth, session);
   }
 
+  /** Whether a request with this `auth` only repeats a call that has been made. */
+  async hasResult(auth: JsonObject | undefined): Promise<boolean> {
+    const sessionId = auth?.['session'];
+    if (typeof sessionId !== 'string') return false;
+    const { database, clock } = this.#options;
+    const session = await uiaSessionById(database, sessionId, clock.nowMs());
+    return session?.result !== undefined;
+  }
+
   async #attempt(call: UiaCall, auth: JsonObject, session: UiaSession): Promise<UiaOutcome> {
     const type = auth['type'];
     let { completed } = session;

@@ -14,7 +14,9 @@ import {
 } from '../storage/access-tokens.ts';
 import type { Database } from '../storage/database.ts';
 import { userById } from '../storage/users.ts';
+import type { Appservices } from './appservices.ts';
 import { assertNotLocked, type Credentials, type LoginIdentifier } from './credentials.ts';
+import type { PassedUia } from './interactive-auth.ts';
 import { newSecret, secretHash } from './secrets.ts';
 import type { NewSession, Sessions, SessionTokens } from './sessions.ts';
 
@@ -24,6 +26,7 @@ export interface LoginOptions {
   readonly random: Random;
   readonly credentials: Credentials;
   readonly sessions: Sessions;
+  readonly appservices: Appservices;
 }
 
 export interface LoggedIn {
@@ -79,14 +82,39 @@ export class Login {
     });
   }
 
+  /** https://spec.matrix.org/v1.19/client-server-api/#appservice-login */
+  async asAppservice(
+    appserviceToken: string | undefined,
+    identifier: LoginIdentifier,
+    session: LoginSession,
+  ): Promise<LoggedIn> {
+    const { database, appservices, credentials } = this.#options;
+    if (appserviceToken === undefined) {
+      throw matrixError('M_MISSING_TOKEN', 'Missing access token');
+    }
+    const appservice = appservices.byToken(appserviceToken);
+    if (appservice === undefined) {
+      throw matrixError('M_UNKNOWN_TOKEN', 'This is not the token of an application service');
+    }
+    const userId = identifier.kind === 'user' ? credentials.userIdOf(identifier.name) : undefined;
+    const isTheirs =
+      userId !== undefined && (userId === appservice.senderUserId || appservice.claims(userId));
+    const user = isTheirs ? await userById(database, userId) : undefined;
+    if (user === undefined || user.deactivatedAtMs !== undefined) {
+      throw matrixError('M_FORBIDDEN', 'The application service has no such user');
+    }
+    return this.open(user.userId, session);
+  }
+
   /** A token that logs another client in, once, within {@link LOGIN_TOKEN_LIFETIME_MS}. */
-  async issueToken(userId: UserId): Promise<string> {
+  async issueToken(userId: UserId, passed: PassedUia): Promise<string> {
     const { database, clock, random } = this.#options;
     const token = newSecret(random, 'login');
     const expiresAtMs = clock.nowMs() + LOGIN_TOKEN_LIFETIME_MS;
-    await database.transaction((tx) =>
-      insertLoginToken(tx, secretHash(token), userId, expiresAtMs),
-    );
+    await database.transaction(async (tx) => {
+      await passed.finish(tx);
+      await insertLoginToken(tx, secretHash(token), userId, expiresAtMs);
+    });
     return token;
   }
 

@@ -25,6 +25,8 @@ import type { CachedToken, TokenCache } from './token-cache.ts';
 export interface DeviceListener {
   /** In the transaction that makes the device. */
   deviceCreated(tx: Tx, userId: UserId, deviceId: DeviceId): Promise<void>;
+  /** In the transaction that gives it another display name. */
+  deviceRenamed?(tx: Tx, userId: UserId, deviceId: DeviceId): Promise<void>;
   /** In the transaction that deletes them. */
   devicesDeleted(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[]): Promise<void>;
 }

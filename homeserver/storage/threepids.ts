@@ -22,6 +22,26 @@ export const userByThreepid = async (
   return rows[0]?.user_id;
 };
 
+/** The oldest first. */
+export const threepidsOf = async (db: Db, userId: UserId): Promise<Threepid[]> => {
+  const { rows } = await db.query<{
+    medium: string;
+    address: string;
+    validated_at_ms: number;
+    added_at_ms: number;
+  }>({
+    text: `SELECT medium, address, validated_at_ms, added_at_ms FROM threepids
+      WHERE user_id = $1 ORDER BY added_at_ms, medium, address`,
+    values: [userId],
+  });
+  return rows.map((row) => ({
+    medium: row.medium,
+    address: row.address,
+    validatedAtMs: row.validated_at_ms,
+    addedAtMs: row.added_at_ms,
+  }));
+};
+
 export const deleteThreepidsOf = async (tx: Tx, userId: UserId): Promise<void> => {
   await tx.query({ text: 'DELETE FROM threepids WHERE user_id = $1', values: [userId] });
 };

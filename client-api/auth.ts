@@ -1,0 +1,128 @@
+/**
+ * Who makes a request of the Client-Server API.
+ *
+ * Specification: https://spec.matrix.org/v1.19/client-server-api/#using-access-tokens
+ */
+import type { Accounts } from '../homeserver/accounts/accounts.ts';
+import type { Appservice } from '../homeserver/accounts/appservices.ts';
+import { assertNotLocked } from '../homeserver/accounts/credentials.ts';
+import type { Requester } from '../homeserver/accounts/requester.ts';
+import type { HttpRequest } from '../homeserver/http/request.ts';
+import type { Auth } from '../homeserver/http/route.ts';
+import { matrixError } from '../spec/errors.ts';
+import { isDeviceId, isUserId, type UserId } from '../spec/identifiers.ts';
+
+export interface ClientAuth {
+  /** A person with an account of their own. */
+  readonly user: Auth<Requester>;
+  /** Guests too. */
+  readonly userOrGuest: Auth<Requester>;
+  /** Whoever holds a token, locked accounts included: for logging out. */
+  readonly anyToken: Auth<Requester>;
+  readonly admin: Auth<Requester>;
+}
+
+const BEARER = /^Bearer +(\S+) *$/i;
+
+/** The access token of a request, from its header or else its query. */
+export const accessTokenOf = (request: {
+  header(name: string): string | undefined;
+  readonly query: ReadonlyMap<string, readonly string[]>;
+}): string | undefined => {
+  const header = request.header('authorization');
+  return header === undefined ? request.query.get('access_token')?.[0] : BEARER.exec(header)?.[1];
+};
+
+export const clientAuth = (
+  accounts: Pick<Accounts, 'sessions' | 'activity' | 'appservices' | 'users' | 'devices'>,
+): ClientAuth => {
+  /** https://spec.matrix.org/v1.19/application-service-api/#identity-assertion */
+  const actAs = async (request: HttpRequest, appservice: Appservice): Promise<Requester> => {
+    const asserted = request.query.get('user_id')?.[0];
+    const userId = asserted ?? appservice.senderUserId;
+    if (!isUserId(userId) || (asserted !== undefined && !mayActAs(appservice, userId))) {
+      throw matrixError('M_FORBIDDEN', 'The application service may not act as this user');
+    }
+    const user = await accounts.users.get(userId);
+    if (user === undefined || user.deactivatedAtMs !== undefined) {
+      throw matrixError('M_FORBIDDEN', 'The application service has not registered this user');
+    }
+    const deviceId = request.query.get('device_id')?.[0];
+    const isKnown =
+      deviceId === undefined ||
+      (isDeviceId(deviceId) && (await accounts.devices.get(userId, deviceId)) !== undefined);
+    if (!isKnown) throw matrixError('M_UNKNOWN_DEVICE', 'The user has no such device');
+    return {
+      userId,
+      deviceId: deviceId !== undefined && isDeviceId(deviceId) ? deviceId : undefined,
+      isAdmin: user.isAdmin,
+      isGuest: user.isGuest,
+      locked: user.locked,
+      suspended: user.suspended,
+      appserviceId: appservice.id,
+      rateLimited: appservice.rateLimited,
+    };
+  };
+
+  const recognise = async (request: HttpRequest): Promise<Requester> => {
+    const token = accessTokenOf(request);
+    if (token === undefined) throw matrixError('M_MISSING_TOKEN', 'Missing access token');
+    const appservice = accounts.appservices.byToken(token);
+    if (appservice !== undefined) return actAs(request, appservice);
+    const owner = await accounts.sessions.recognise(token);
+    if (owner === undefined) throw matrixError('M_UNKNOWN_TOKEN', 'Unknown access token');
+    accounts.activity.seen(owner.userId, owner.deviceId, request.ip, request.header('user-agent'));
+    return {
+      userId: owner.userId,
+      deviceId: owner.deviceId,
+      isAdmin: owner.isAdmin,
+      isGuest: owner.isGuest,
+      locked: owner.locked,
+      suspended: owner.suspended,
+      appserviceId: undefined,
+      rateLimited: true,
+    };
+  };
+
+  const accepting = (...checks: ((requester: Requester) => void)[]): Auth<Requester> => ({
+    name: 'accessTokenBearer',
+    authenticate: async (request) => {
+      const requester = await recognise(request);
+      for (const check of checks) check(requester);
+      return requester;
+    },
+    limitKey: ({ userId, rateLimited }) => (rateLimited ? userId : undefined),
+  });
+
+  return {
+    user: accepting(assertNotLocked, assertNotGuest),
+    userOrGuest: accepting(assertNotLocked),
+    anyToken: accepting(),
+    admin: accepting(assertNotLocked, assertAdmin),
+  };
+};
+
+const mayActAs = (appservice: Appservice, userId: UserId): boolean =>
+  userId === appservice.senderUserId || appservice.claims(userId);
+
+const assertNotGuest = ({ isGuest }: Requester): void => {
+  if (isGuest) throw matrixError('M_GUEST_ACCESS_FORBIDDEN', 'Guests may not do this');
+};
+
+const assertAdmin = ({ isAdmin }: Requester): void => {
+  if (!isAdmin) throw matrixError('M_FORBIDDEN', 'You are not an administrator of this server');
+};
+
+/** https://spec.matrix.org/v1.19/client-server-api/#account-suspension */
+export const assertNotSuspended = ({ suspended }: Requester): void => {
+  if (suspended) {
+    throw matrixError('M_USER_SUSPENDED', 'You cannot perform this action while suspended');
+  }
+};
+
+/** For paths that name a user who must be the one asking. Throws `M_FORBIDDEN`. */
+export const assertSelf = (requester: Requester, userId: UserId, what: string): void => {
+  if (requester.userId !== userId) {
+    throw matrixError('M_FORBIDDEN', `You may not ${what} of other users`);
+  }
+};

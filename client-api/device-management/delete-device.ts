@@ -1,0 +1,22 @@
+/** https://spec.matrix.org/v1.19/client-server-api/#delete_matrixclientv3devicesdeviceid */
+import { Type } from 'typebox';
+import { DeviceIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { route } from '../../homeserver/http/route.ts';
+import type { ClientApiDeps } from '../deps.ts';
+import { AuthData } from '../interactive.ts';
+import { clientPaths } from '../paths.ts';
+import { Done } from '../schemas.ts';
+import { removeDevices } from './remove-devices.ts';
+
+export const deleteDevice = ({ auth, accounts }: Pick<ClientApiDeps, 'auth' | 'accounts'>) =>
+  route({
+    operationId: 'deleteDevice',
+    method: 'DELETE',
+    path: clientPaths('v3', '/devices/{deviceId}'),
+    auth: auth.user,
+    params: Type.Object({ deviceId: DeviceIdSchema }),
+    body: Type.Object({ auth: Type.Optional(AuthData) }),
+    response: Done,
+    handler: ({ requester, params, body }) =>
+      removeDevices(accounts, 'deleteDevice', requester, [params.deviceId], body.auth),
+  });

@@ -1,0 +1,22 @@
+/** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3profileuserid */
+import { Type } from 'typebox';
+import { UserIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { route } from '../../homeserver/http/route.ts';
+import { matrixError } from '../../spec/errors.ts';
+import type { ClientApiDeps } from '../deps.ts';
+import { clientPaths } from '../paths.ts';
+import { AnyObject } from '../schemas.ts';
+
+export const getUserProfile = ({ accounts }: Pick<ClientApiDeps, 'accounts'>) =>
+  route({
+    operationId: 'getUserProfile',
+    method: 'GET',
+    path: clientPaths('v3', '/profile/{userId}'),
+    params: Type.Object({ userId: UserIdSchema }),
+    response: AnyObject,
+    handler: async ({ params }) => {
+      const profile = await accounts.profiles.of(params.userId);
+      if (profile === undefined) throw matrixError('M_NOT_FOUND', 'There is no such user');
+      return profile;
+    },
+  });

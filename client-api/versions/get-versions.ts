@@ -1,0 +1,22 @@
+/** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientversions */
+import { Type } from 'typebox';
+import { route } from '../../homeserver/http/route.ts';
+
+/** Every version whose clients this server serves: later ones only add to earlier ones. */
+const VERSIONS = [
+  'r0.6.0',
+  'r0.6.1',
+  ...Array.from({ length: 19 }, (_, minor) => `v1.${minor + 1}`),
+];
+
+export const getVersions = () =>
+  route({
+    operationId: 'getVersions',
+    method: 'GET',
+    path: '/_matrix/client/versions',
+    response: Type.Object({
+      versions: Type.Array(Type.String()),
+      unstable_features: Type.Record(Type.String(), Type.Boolean()),
+    }),
+    handler: () => ({ versions: VERSIONS, unstable_features: {} }),
+  });

@@ -1,0 +1,20 @@
+/** https://spec.matrix.org/v1.19/client-server-api/#getwell-knownmatrixclient */
+import { Type } from 'typebox';
+import { route } from '../../homeserver/http/route.ts';
+import { matrixError } from '../../spec/errors.ts';
+import type { ClientApiDeps } from '../deps.ts';
+
+export const getWellknown = ({ wellKnown }: Pick<ClientApiDeps, 'wellKnown'>) =>
+  route({
+    operationId: 'getWellknown',
+    method: 'GET',
+    path: '/.well-known/matrix/client',
+    response: Type.Object({ 'm.homeserver': Type.Object({ base_url: Type.String() }) }),
+    handler: () => {
+      const { clientBaseUrl } = wellKnown;
+      if (clientBaseUrl === undefined) {
+        throw matrixError('M_NOT_FOUND', 'This server does not tell clients where it is');
+      }
+      return { 'm.homeserver': { base_url: clientBaseUrl } };
+    },
+  });
