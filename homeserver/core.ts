@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { ServerName, UserId } from '../spec/identifiers.ts';
 import type { SigningKey } from '../spec/signing.ts';
 import type { Clock } from './clock.ts';
+import { PushRules } from './push/push-rules.ts';
 import type { Random } from './random.ts';
 import { Appender } from './rooms/append.ts';
 import { AuthChains } from './rooms/auth-chains.ts';
@@ -61,6 +62,7 @@ export interface Core {
   readonly accountData: AccountData;
   readonly receipts: Receipts;
   readonly typing: Typing;
+  readonly pushRules: PushRules;
   /** Waits until everything appended is durable. The database stays open: its owner closes it. */
   close(): Promise<void>;
 }
@@ -117,6 +119,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     clock,
   });
   const typing = new Typing({ clock, notifier });
+  const pushRules = new PushRules({ db: database, log, notifier });
   observer.onAppended((room, appended) => {
     for (const { event } of appended) {
       if (event.type !== 'm.room.member' || event.stateKey === undefined) continue;
@@ -130,6 +133,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     activity.reset(position);
     accountData.reset(position);
     receipts.reset(position);
+    pushRules.reset();
     registry.clear();
     events.clear();
     snapshots.clear();
@@ -177,6 +181,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     accountData,
     receipts,
     typing,
+    pushRules,
     close: async () => {
       typing.close();
       await log.close();

@@ -3,9 +3,11 @@ import type { Migration } from '../migration.ts';
 import * as core from './0001-core.ts';
 import { accountsMigration } from './0002-accounts.ts';
 import { federationMigration } from './0003-federation.ts';
+import { pushMigration } from './0005-push.ts';
 
 export const migrations: readonly Migration[] = [
   { name: '0001-core', up: core.up },
   accountsMigration,
   federationMigration,
+  pushMigration,
 ];

@@ -1,0 +1,27 @@
+/**
+ * Authentication for tests of routes that are not about it: the access token is the user id, and
+ * the device, where one is given, follows after a space. Who has no token is refused as usual.
+ */
+import type { Requester } from '../../homeserver/accounts/requester.ts';
+import type { Auth } from '../../homeserver/http/route.ts';
+import { matrixError } from '../../spec/errors.ts';
+import type { DeviceId, UserId } from '../../spec/identifiers.ts';
+
+export const tokenIsUser: Auth<Requester> = {
+  name: 'accessTokenBearer',
+  authenticate(request) {
+    const token = request.header('authorization')?.replace(/^Bearer /, '');
+    if (token === undefined) throw matrixError('M_MISSING_TOKEN', 'Missing access token');
+    const [userId, deviceId = 'DEVICE'] = token.split(' ') as [UserId, DeviceId?];
+    return {
+      userId,
+      deviceId,
+      isAdmin: false,
+      isGuest: false,
+      locked: false,
+      suspended: false,
+      appserviceId: undefined,
+      rateLimited: false,
+    };
+  },
+};

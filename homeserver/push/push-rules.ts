@@ -1,0 +1,101 @@
+/**
+ * Everybody's push rules: stored through the log as what people have changed about the predefined
+ * ones, and kept in memory, compiled, while they are in use.
+ * https://spec.matrix.org/v1.19/client-server-api/#push-rules
+ */
+import { LRUCache } from 'lru-cache';
+import { matrixError } from '../../spec/errors.ts';
+import { fitsInBytes, type UserId } from '../../spec/identifiers.ts';
+import { NO_USER_PUSH_RULES, type UserPushRules } from '../../spec/push-rules/user-rules.ts';
+import type { Db } from '../storage/database.ts';
+import { type PushRulesRow, pushRulesOf, pushRulesSection } from '../storage/push-rules.ts';
+import { type Log, rowsOf } from '../streams/log.ts';
+import type { Notifier } from '../streams/notifier.ts';
+import { UserRules } from './user-rules.ts';
+
+export interface PushRulesDeps {
+  readonly db: Db;
+  readonly log: Log;
+  readonly notifier: Notifier;
+}
+
+/** What a person may change about their rules, as JSON: sync carries all of it at every change. */
+const maxBytes = 262_144;
+
+export class PushRules {
+  readonly #deps: PushRulesDeps;
+  readonly #cache: LRUCache<UserId, UserRules | Promise<UserRules>>;
+  /** The last change to each person's rules: they take turns. */
+  readonly #turns = new Map<UserId, Promise<unknown>>();
+
+  constructor(deps: PushRulesDeps, maxUsers = 10_000) {
+    this.#deps = deps;
+    this.#cache = new LRUCache({ max: maxUsers });
+  }
+
+  /** At once when they are in memory. */
+  of(userId: UserId): UserRules | Promise<UserRules> {
+    const cached = this.#cache.get(userId);
+    if (cached !== undefined) return cached;
+    const loading: Promise<UserRules> = pushRulesOf(this.#deps.db, userId).then(
+      (row) => {
+        const rules = userRulesFrom(userId, row);
+        // A change committed meanwhile has put itself in this place.
+        if (this.#cache.peek(userId) === loading) this.#cache.set(userId, rules);
+        return rules;
+      },
+      (error: unknown) => {
+        if (this.#cache.peek(userId) === loading) this.#cache.delete(userId);
+        throw error;
+      },
+    );
+    this.#cache.set(userId, loading);
+    return loading;
+  }
+
+  /**
+   * Replaces what a person has changed by what `change` makes of it, once that is durable. Errors
+   * of `change` are passed on and leave everything as it was.
+   * @throws MatrixError M_TOO_LARGE
+   */
+  change(userId: UserId, change: (stored: UserPushRules) => UserPushRules): Promise<void> {
+    const before = this.#turns.get(userId) ?? Promise.resolve();
+    const turn = before
+      .catch(() => undefined)
+      .then(async () => {
+        const { stored } = await this.of(userId);
+        await this.#put(userId, change(stored));
+      });
+    this.#turns.set(userId, turn);
+    const done = (): void => {
+      if (this.#turns.get(userId) === turn) this.#turns.delete(userId);
+    };
+    turn.then(done, done);
+    return turn;
+  }
+
+  /** Memory may be wrong: everything is read again. */
+  reset(): void {
+    this.#cache.clear();
+  }
+
+  async #put(userId: UserId, stored: UserPushRules): Promise<void> {
+    const json = JSON.stringify(stored);
+    if (!fitsInBytes(json, maxBytes)) {
+      throw matrixError('M_TOO_LARGE', `Push rules may have ${maxBytes} bytes`);
+    }
+    const row: PushRulesRow = { userId, rules: json, streamPos: 0 };
+    await this.#deps.log.append({
+      parts: [rowsOf(pushRulesSection, [row])],
+      committed: () => {
+        this.#cache.set(userId, new UserRules(userId, stored, row.streamPos));
+        this.#deps.notifier.mark([userId]);
+      },
+    });
+  }
+}
+
+const userRulesFrom = (userId: UserId, row: PushRulesRow | undefined): UserRules =>
+  row === undefined
+    ? new UserRules(userId, NO_USER_PUSH_RULES, 0)
+    : new UserRules(userId, JSON.parse(row.rules) as UserPushRules, row.streamPos);

@@ -1,0 +1,31 @@
+/** The push rules that apply to one person, in each of the forms that are asked for. */
+import type { UserId } from '../../spec/identifiers.ts';
+import { type CompiledRuleset, compileRuleset } from '../../spec/push-rules/evaluate.ts';
+import type { PushRuleset } from '../../spec/push-rules/push-rule.ts';
+import { effectiveRuleset, type UserPushRules } from '../../spec/push-rules/user-rules.ts';
+
+export class UserRules {
+  readonly userId: UserId;
+  /** What the person has changed. */
+  readonly stored: UserPushRules;
+  /** Position of the last change; 0 where nothing was ever changed. */
+  readonly streamPos: number;
+  #ruleset: PushRuleset | undefined;
+  #compiled: CompiledRuleset | undefined;
+
+  constructor(userId: UserId, stored: UserPushRules, streamPos: number) {
+    this.userId = userId;
+    this.stored = stored;
+    this.streamPos = streamPos;
+  }
+
+  get ruleset(): PushRuleset {
+    this.#ruleset ??= effectiveRuleset(this.userId, this.stored);
+    return this.#ruleset;
+  }
+
+  get compiled(): CompiledRuleset {
+    this.#compiled ??= compileRuleset(this.ruleset);
+    return this.#compiled;
+  }
+}
