@@ -5,6 +5,7 @@
  * rather than taken from a package: docs/decisions/0010-own-canonical-json.md.
  */
 import type { JsonValue } from './event.ts';
+import { isWellFormedText } from './identifiers.ts';
 
 /** The value has no canonical form: a number or text that canonical JSON cannot carry. */
 export class CanonicalJsonError extends Error {
@@ -121,11 +122,10 @@ const isSorted = (keys: readonly string[]): boolean => {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for.
 const NEEDS_CARE = /["\\\u0000-\u001f\ud800-\udfff]/;
 const ANY_SURROGATE = /[\ud800-\udfff]/;
-const LONE_SURROGATE = /\p{Surrogate}/u;
 
 const writeString = (text: string, mode: Mode): string => {
   if (!NEEDS_CARE.test(text)) return `"${text}"`;
-  if (mode.strict && LONE_SURROGATE.test(text)) {
+  if (mode.strict && !isWellFormedText(text)) {
     throw new CanonicalJsonError('text has an unpaired surrogate');
   }
   // Escapes exactly as the grammar of canonical JSON does.

@@ -101,7 +101,7 @@ it('agrees with another implementation of Ed25519', () => {
         expect(verifyText(`${text}.`, signature, randomKey.publicKey)).toBe(false);
       },
     ),
-    { numRuns: 20 },
+    { numRuns: 10 },
   );
 });
 
