@@ -1,0 +1,102 @@
+/**
+ * Inviting people, of this server and of others.
+ * https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidinvite
+ */
+import { matrixError } from '../../spec/errors.ts';
+import type { JsonObject } from '../../spec/event.ts';
+import type { EventId, RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
+import { serverNameOf } from '../../spec/identifiers.ts';
+import type { AccountData } from '../streams/account-data.ts';
+import type { Appender } from './append.ts';
+import { authEventsIn, rejectionBy } from './auth-selection.ts';
+import type { EventStore } from './event-store.ts';
+import type { EventDraft, LocalEvents } from './local-events.ts';
+import { type MemberProfiles, memberContent } from './member-profiles.ts';
+import type { RemoteRooms } from './remote-rooms.ts';
+
+/** The part of the rate limiter that counts what one request may do many times. */
+export interface InviteLimits {
+  /** @throws MatrixError M_LIMIT_EXCEEDED */
+  take(name: 'invite', userId: UserId): void;
+}
+
+export interface InvitesDeps {
+  readonly serverName: ServerName;
+  readonly events: EventStore;
+  readonly localEvents: LocalEvents;
+  readonly appender: Appender;
+  readonly profiles: MemberProfiles;
+  readonly accountData: AccountData;
+  readonly remote: RemoteRooms;
+  /** Undefined: no limits. */
+  readonly limits: InviteLimits | undefined;
+}
+
+export class Invites {
+  readonly #deps: InvitesDeps;
+
+  constructor(deps: InvitesDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Whether these people may be asked, before anything is done. Each counts against the limit.
+   * @throws MatrixError M_LIMIT_EXCEEDED, M_INVITE_BLOCKED
+   */
+  async check(sender: UserId, invitees: readonly UserId[]): Promise<void> {
+    for (const _ of invitees) this.#deps.limits?.take('invite', sender);
+    await Promise.all(invitees.map((invitee) => this.#checkBlocked(invitee)));
+  }
+
+  /**
+   * Sends an invite. `extra` is what the content has besides membership and profile.
+   * @throws MatrixError M_FORBIDDEN, M_INVITE_BLOCKED, M_UNSUPPORTED_ROOM_VERSION
+   */
+  async send(
+    sender: UserId,
+    roomId: RoomId,
+    invitee: UserId,
+    extra: JsonObject = {},
+  ): Promise<EventId> {
+    const { serverName, localEvents, profiles } = this.#deps;
+    await this.#checkBlocked(invitee);
+    const isLocal = serverNameOf(invitee) === serverName;
+    const profile = isLocal ? await profiles.of(invitee) : {};
+    const draft: EventDraft = {
+      type: 'm.room.member',
+      stateKey: invitee,
+      sender,
+      content: memberContent('invite', profile, extra),
+    };
+    return isLocal ? localEvents.send(roomId, draft) : this.#sendRemote(roomId, draft);
+  }
+
+  /** https://spec.matrix.org/v1.19/client-server-api/#invite-permission */
+  async #checkBlocked(invitee: UserId): Promise<void> {
+    const { accountData, serverName } = this.#deps;
+    if (serverNameOf(invitee) !== serverName) return;
+    const config = await accountData.get(invitee, undefined, 'm.invite_permission_config');
+    if (config?.['default_action'] === 'block') {
+      throw matrixError('M_INVITE_BLOCKED', `${invitee} takes no invites`);
+    }
+  }
+
+  /** The other server signs meanwhile: the room is not held up for that. */
+  async #sendRemote(roomId: RoomId, draft: EventDraft): Promise<EventId> {
+    const { localEvents, appender, events, remote } = this.#deps;
+    const { room, built, stateBefore } = await localEvents.inRoom(roomId, async (room) => ({
+      room,
+      built: await localEvents.build(room, draft),
+      stateBefore: room.state,
+    }));
+    const { event, json } = await remote.invite(room, built);
+    const { committed } = await localEvents.inRoom(roomId, async (now) => {
+      const auth = await authEventsIn(events, now, now.state, event);
+      const rejection = rejectionBy(event, now.rules, auth);
+      if (rejection !== undefined) throw matrixError('M_FORBIDDEN', rejection.message);
+      return appender.append(now, [{ event, json, stateBefore }]);
+    });
+    await committed;
+    return event.eventId;
+  }
+}

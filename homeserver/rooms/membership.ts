@@ -1,0 +1,351 @@
+/**
+ * Coming into rooms and going out of them, and what members do to others' membership.
+ * https://spec.matrix.org/v1.19/client-server-api/#room-membership
+ */
+import { matrixError } from '../../spec/errors.ts';
+import type { JsonObject } from '../../spec/event.ts';
+import {
+  domainOf,
+  type EventId,
+  isRoomId,
+  isUserId,
+  type RoomAlias,
+  type RoomId,
+  type ServerName,
+  serverNameOf,
+  type UserId,
+} from '../../spec/identifiers.ts';
+import { type ForgetRow, forgottenRooms } from '../storage/forgotten-rooms.ts';
+import { type Log, rowsOf } from '../streams/log.ts';
+import type { EventStore } from './event-store.ts';
+import type { Invites } from './invites.ts';
+import type { LiveRoom } from './live-room.ts';
+import type { EventDraft, LocalEvents } from './local-events.ts';
+import { type MemberProfiles, memberContent } from './member-profiles.ts';
+import type { RemoteRooms } from './remote-rooms.ts';
+import type { RestrictedJoins } from './restricted-joins.ts';
+import type { RoomAliases } from './room-aliases.ts';
+import type { RoomRegistry } from './room-registry.ts';
+import { type ThirdPartySigned, thirdPartyInviteContent } from './third-party-invites.ts';
+import type { UserRooms } from './user-rooms.ts';
+
+export interface Entry {
+  /** Servers to go through, as the client knows them. */
+  readonly via?: readonly ServerName[] | undefined;
+  readonly reason?: string | undefined;
+  readonly isGuest?: boolean | undefined;
+  readonly thirdPartySigned?: ThirdPartySigned | undefined;
+  /** Further content of the member event; what it says of the profile goes before the profile. */
+  readonly content?: JsonObject | undefined;
+}
+
+export interface MembershipDeps {
+  readonly serverName: ServerName;
+  readonly log: Log;
+  readonly registry: RoomRegistry;
+  readonly events: EventStore;
+  readonly localEvents: LocalEvents;
+  readonly userRooms: UserRooms;
+  readonly profiles: MemberProfiles;
+  readonly aliases: RoomAliases;
+  readonly invites: Invites;
+  readonly restrictedJoins: RestrictedJoins;
+  readonly remote: RemoteRooms;
+}
+
+const maxServers = 20;
+
+export class Membership {
+  readonly #deps: MembershipDeps;
+
+  constructor(deps: MembershipDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Joins a room, through other servers where this one is not in it. Who is in it already is told so
+   * and nothing happens.
+   * @throws MatrixError M_FORBIDDEN, M_GUEST_ACCESS_FORBIDDEN, M_NOT_FOUND
+   */
+  async join(userId: UserId, target: RoomId | RoomAlias, entry: Entry = {}): Promise<RoomId> {
+    const { roomId, servers } = await this.#resolve(target, entry.via);
+    const room = await this.#deps.registry.find(roomId);
+    const inRoom = room?.hasJoinedServer(this.#deps.serverName) === true;
+    if (inRoom && room.membership(userId) === 'join' && entry.content === undefined) return roomId;
+    const content = memberContent('join', await this.#deps.profiles.of(userId), {
+      ...entry.content,
+      ...withReason(entry.reason),
+    });
+    if (inRoom && (await this.#joinHere(userId, roomId, entry, content))) return roomId;
+    const candidates = await this.#candidates(userId, roomId, servers, room);
+    if (candidates.length === 0 && room !== undefined && !inRoom) {
+      // Nobody at all is left in the room, so this server's knowledge of it is as good as any.
+      if (await this.#joinHere(userId, roomId, entry, content)) return roomId;
+    }
+    await this.#deps.remote.join({ userId, roomId, servers: candidates, content });
+    return roomId;
+  }
+
+  /** @throws MatrixError M_FORBIDDEN, M_NOT_FOUND */
+  async knock(userId: UserId, target: RoomId | RoomAlias, entry: Entry = {}): Promise<RoomId> {
+    const { roomId, servers } = await this.#resolve(target, entry.via);
+    const content = memberContent(
+      'knock',
+      await this.#deps.profiles.of(userId),
+      withReason(entry.reason),
+    );
+    const room = await this.#deps.registry.find(roomId);
+    if (room?.hasJoinedServer(this.#deps.serverName) === true) {
+      await this.#send(roomId, memberDraft(userId, userId, content));
+      return roomId;
+    }
+    const candidates = await this.#candidates(userId, roomId, servers, room);
+    await this.#deps.remote.knock({ userId, roomId, servers: candidates, content });
+    return roomId;
+  }
+
+  /**
+   * Leaves a room, or takes back an invite or a knock. Leaving a room one has left does nothing.
+   * @throws MatrixError M_FORBIDDEN, M_NOT_FOUND
+   */
+  async leave(userId: UserId, roomId: RoomId, reason?: string): Promise<void> {
+    const { registry, serverName, remote } = this.#deps;
+    const room = await registry.find(roomId);
+    const content: JsonObject = { membership: 'leave', ...withReason(reason) };
+    if (room?.hasJoinedServer(serverName) === true) {
+      if (room.membership(userId) === 'leave') return;
+      await this.#send(roomId, memberDraft(userId, userId, content));
+      return;
+    }
+    const known = await this.#userRoom(userId, roomId);
+    if (known?.membership === 'leave') return;
+    if (known?.membership !== 'invite' && known?.membership !== 'knock') {
+      throw matrixError(room === undefined ? 'M_NOT_FOUND' : 'M_FORBIDDEN', 'Not in this room');
+    }
+    const servers = await this.#candidates(userId, roomId, [], room);
+    await remote.leave({ userId, roomId, servers, content });
+  }
+
+  /** @throws MatrixError M_UNKNOWN (400) while the user is in the room */
+  async forget(userId: UserId, roomId: RoomId): Promise<void> {
+    const { log, userRooms } = this.#deps;
+    const known = await this.#userRoom(userId, roomId);
+    if (known === undefined) return;
+    const row: ForgetRow = { userId, roomNid: known.roomNid, forgotten: false };
+    await log.append({
+      parts: [rowsOf(forgottenRooms, [row])],
+      committed: () => {
+        const now = userRooms.cached(userId)?.get(known.roomNid);
+        if (row.forgotten && now !== undefined)
+          userRooms.apply(userId, { ...now, forgotten: true });
+      },
+    });
+    if (!row.forgotten) {
+      throw matrixError('M_UNKNOWN', 'Leave the room before forgetting it', {}, { status: 400 });
+    }
+  }
+
+  /** @throws MatrixError M_FORBIDDEN, M_INVITE_BLOCKED */
+  async invite(sender: UserId, roomId: RoomId, invitee: UserId, reason?: string): Promise<void> {
+    await this.#deps.invites.send(sender, roomId, invitee, withReason(reason));
+  }
+
+  /** @throws MatrixError M_FORBIDDEN */
+  async kick(sender: UserId, roomId: RoomId, target: UserId, reason?: string): Promise<void> {
+    await this.#change(sender, roomId, target, 'leave', reason, (membership) => {
+      if (membership === 'join' || membership === 'invite' || membership === 'knock') return;
+      throw matrixError('M_FORBIDDEN', `${target} is not in the room`);
+    });
+  }
+
+  /** @throws MatrixError M_FORBIDDEN */
+  async ban(sender: UserId, roomId: RoomId, target: UserId, reason?: string): Promise<void> {
+    await this.#change(sender, roomId, target, 'ban', reason, () => undefined);
+  }
+
+  /** @throws MatrixError M_FORBIDDEN */
+  async unban(sender: UserId, roomId: RoomId, target: UserId, reason?: string): Promise<void> {
+    await this.#change(sender, roomId, target, 'leave', reason, (membership) => {
+      if (membership !== 'ban') throw matrixError('M_FORBIDDEN', `${target} is not banned`);
+    });
+  }
+
+  /**
+   * Sets a member event as a client wrote it, through `/state`: by the same rules as the calls made
+   * for each membership.
+   * @throws MatrixError M_FORBIDDEN, M_INVALID_PARAM, M_INVITE_BLOCKED
+   */
+  async setState(
+    sender: UserId,
+    roomId: RoomId,
+    target: string,
+    content: JsonObject,
+    isGuest: boolean,
+  ): Promise<EventId> {
+    if (!isUserId(target)) throw matrixError('M_INVALID_PARAM', 'The state key is not a user id');
+    const { membership, ...extra } = content;
+    if (membership === 'invite' && sender !== target) {
+      await this.#deps.invites.check(sender, [target]);
+      return this.#deps.invites.send(sender, roomId, target, extra);
+    }
+    if (membership === 'join' && sender === target) {
+      await this.join(sender, roomId, { content: extra, isGuest });
+      const room = await this.#deps.registry.find(roomId);
+      return room?.stateRef('m.room.member', sender)?.eventId as EventId;
+    }
+    return this.#deps.localEvents.send(roomId, memberDraft(sender, target, content));
+  }
+
+  /** @returns false when only another server can authorise the join */
+  async #joinHere(
+    userId: UserId,
+    roomId: RoomId,
+    entry: Entry,
+    content: JsonObject,
+  ): Promise<boolean> {
+    const { localEvents } = this.#deps;
+    if (entry.thirdPartySigned !== undefined) {
+      await this.#redeem(userId, roomId, entry.thirdPartySigned);
+    }
+    const staged = await localEvents.inRoom(roomId, async (room) => {
+      if (entry.isGuest === true) await this.#checkGuestAccess(room);
+      const authorised = await this.#authorised(room, userId, content);
+      if (authorised === undefined) return undefined;
+      return localEvents.stage(room, memberDraft(userId, userId, authorised));
+    });
+    if (staged === undefined) return false;
+    await staged.committed;
+    return true;
+  }
+
+  /** The content of a join with what a restricted room asks for. */
+  async #authorised(
+    room: LiveRoom,
+    userId: UserId,
+    content: JsonObject,
+  ): Promise<JsonObject | undefined> {
+    if (mayEnter(room, userId)) return content;
+    const check = await this.#deps.restrictedJoins.check(room, userId);
+    if (check.outcome === 'unrestricted') return content;
+    if (check.outcome === 'denied') {
+      throw matrixError('M_FORBIDDEN', 'You are in none of the rooms whose members may join');
+    }
+    if (check.outcome === 'allowed' && check.authoriser !== undefined) {
+      return { ...content, join_authorised_via_users_server: check.authoriser };
+    }
+    const others = [...room.joinedServers].some((server) => server !== room.localServer);
+    if (others) return undefined;
+    throw matrixError('M_FORBIDDEN', 'Nobody on this server may let you in');
+  }
+
+  /** https://spec.matrix.org/v1.19/client-server-api/#guest-access */
+  async #checkGuestAccess(room: LiveRoom): Promise<void> {
+    const ref = room.stateRef('m.room.guest_access', '');
+    const stored = ref && (await this.#deps.events.byNid(room.nid, ref.nid));
+    if (stored?.event.content['guest_access'] !== 'can_join') {
+      throw matrixError('M_GUEST_ACCESS_FORBIDDEN', 'Guests may not join this room');
+    }
+  }
+
+  /** Makes an invite of a third-party invite that the user has shown to be theirs. */
+  async #redeem(userId: UserId, roomId: RoomId, signed: ThirdPartySigned): Promise<void> {
+    const { registry, events, serverName, remote } = this.#deps;
+    const room = await registry.find(roomId);
+    if (room === undefined || mayEnter(room, userId)) return;
+    const ref = room.stateRef('m.room.third_party_invite', signed.token);
+    const pending = ref && (await events.byNid(room.nid, ref.nid));
+    if (pending === undefined || signed.mxid !== userId) {
+      throw matrixError('M_FORBIDDEN', 'No invite is pending that this signature is for');
+    }
+    const { sender } = pending.event;
+    const content = thirdPartyInviteContent(pending.event, signed);
+    if (serverNameOf(sender) !== serverName) {
+      await remote.exchangeThirdPartyInvite(roomId, sender, content);
+    } else {
+      await this.#send(roomId, memberDraft(sender, userId, content));
+    }
+  }
+
+  async #change(
+    sender: UserId,
+    roomId: RoomId,
+    target: UserId,
+    membership: 'leave' | 'ban',
+    reason: string | undefined,
+    check: (membership: string | undefined) => void,
+  ): Promise<void> {
+    const { localEvents } = this.#deps;
+    const { committed } = await localEvents.inRoom(roomId, async (room) => {
+      if (room.membership(sender) !== 'join') {
+        throw matrixError('M_FORBIDDEN', 'You are not in this room');
+      }
+      check(room.membership(target));
+      const content: JsonObject = { membership, ...withReason(reason) };
+      return localEvents.stage(room, memberDraft(sender, target, content));
+    });
+    await committed;
+  }
+
+  async #send(roomId: RoomId, draft: EventDraft): Promise<void> {
+    await this.#deps.localEvents.send(roomId, draft);
+  }
+
+  async #resolve(
+    target: RoomId | RoomAlias,
+    via: readonly ServerName[] = [],
+  ): Promise<{ roomId: RoomId; servers: readonly ServerName[] }> {
+    if (isRoomId(target)) return { roomId: target, servers: via };
+    const { roomId, servers } = await this.#deps.aliases.resolve(target as RoomAlias);
+    return { roomId, servers: [...via, ...servers] };
+  }
+
+  async #userRoom(userId: UserId, roomId: RoomId) {
+    for (const room of (await this.#deps.userRooms.of(userId)).values()) {
+      if (room.roomId === roomId) return room;
+    }
+    return undefined;
+  }
+
+  /** Servers that may help into a room: those named, that of whoever invited, and the room's own. */
+  async #candidates(
+    userId: UserId,
+    roomId: RoomId,
+    named: readonly ServerName[],
+    room: LiveRoom | undefined,
+  ): Promise<ServerName[]> {
+    const known = await this.#userRoom(userId, roomId);
+    const inviter = known?.membership === 'invite' ? inviterIn(known.strippedState) : undefined;
+    const origin = domainOf(roomId);
+    const servers = new Set([
+      ...named,
+      ...(inviter === undefined ? [] : [serverNameOf(inviter)]),
+      ...(room?.joinedServers ?? []),
+      ...(origin === undefined ? [] : [origin]),
+    ]);
+    servers.delete(this.#deps.serverName);
+    return [...servers].slice(0, maxServers);
+  }
+}
+
+const withReason = (reason: string | undefined): JsonObject =>
+  reason === undefined ? {} : { reason };
+
+const memberDraft = (sender: UserId, target: UserId, content: JsonObject): EventDraft => ({
+  type: 'm.room.member',
+  stateKey: target,
+  sender,
+  content,
+});
+
+/** Whether no join rule stands in the way. */
+const mayEnter = (room: LiveRoom, userId: UserId): boolean => {
+  const membership = room.membership(userId);
+  return membership === 'join' || membership === 'invite';
+};
+
+/** The sender of the invite, which is the last event of the stripped state. */
+const inviterIn = (strippedState: string | undefined): UserId | undefined => {
+  if (strippedState === undefined) return undefined;
+  const sender = (JSON.parse(strippedState) as { sender?: unknown }[]).at(-1)?.sender;
+  return typeof sender === 'string' && isUserId(sender) ? sender : undefined;
+};

@@ -1,0 +1,168 @@
+/**
+ * Room aliases: those of this server, and asking for those of others.
+ * https://spec.matrix.org/v1.19/client-server-api/#room-aliases
+ */
+import { matrixError } from '../../spec/errors.ts';
+import type { JsonObject } from '../../spec/event.ts';
+import {
+  isRoomAlias,
+  type RoomAlias,
+  type RoomId,
+  type ServerName,
+  serverNameOf,
+  type UserId,
+} from '../../spec/identifiers.ts';
+import type { Database } from '../storage/database.ts';
+import { aliasesOfRoom, aliasRecord, deleteAlias, insertAlias } from '../storage/room-directory.ts';
+import type { EventStore } from './event-store.ts';
+import type { LocalEvents } from './local-events.ts';
+import type { RemoteRooms } from './remote-rooms.ts';
+import type { RoomRegistry } from './room-registry.ts';
+
+export interface ResolvedAlias {
+  readonly roomId: RoomId;
+  /** Servers that are in the room, this one first when it is. */
+  readonly servers: readonly ServerName[];
+}
+
+export interface RoomAliasesDeps {
+  readonly database: Database;
+  readonly registry: RoomRegistry;
+  readonly localEvents: LocalEvents;
+  readonly events: EventStore;
+  readonly remote: RemoteRooms;
+  readonly serverName: ServerName;
+}
+
+const maxServers = 50;
+const maxAltAliases = 200;
+
+export class RoomAliases {
+  readonly #deps: RoomAliasesDeps;
+
+  constructor(deps: RoomAliasesDeps) {
+    this.#deps = deps;
+  }
+
+  /** @throws MatrixError M_NOT_FOUND */
+  async resolve(alias: RoomAlias): Promise<ResolvedAlias> {
+    const { database, registry, remote, serverName } = this.#deps;
+    if (serverNameOf(alias) !== serverName) return remote.resolveAlias(alias);
+    const record = await aliasRecord(database, alias);
+    if (record === undefined) throw matrixError('M_NOT_FOUND', `No room has the alias ${alias}`);
+    const room = await registry.find(record.roomId);
+    const servers = [...(room?.joinedServers ?? [])].filter((server) => server !== serverName);
+    return { roomId: record.roomId, servers: [serverName, ...servers].slice(0, maxServers) };
+  }
+
+  /**
+   * Gives a room of this server a new alias. Whoever is in the room may.
+   * @throws MatrixError M_INVALID_PARAM, M_FORBIDDEN, or M_UNKNOWN (409) when the alias is taken
+   */
+  async add(userId: UserId, alias: RoomAlias, roomId: RoomId): Promise<void> {
+    this.#checkOurs(alias);
+    const room = await this.#deps.registry.find(roomId);
+    if (room?.membership(userId) !== 'join') {
+      throw matrixError('M_FORBIDDEN', 'You are not in this room');
+    }
+    const added = await this.#deps.database.transaction((tx) =>
+      insertAlias(tx, { alias, roomId, creator: userId }),
+    );
+    if (!added) {
+      throw matrixError('M_UNKNOWN', `The alias ${alias} is taken`, {}, { status: 409 });
+    }
+  }
+
+  /**
+   * Takes an alias away: its creator may, whoever may set the room's canonical alias, and an
+   * administrator. The alias is also taken out of the room's canonical alias event, if possible.
+   * @throws MatrixError M_NOT_FOUND, M_FORBIDDEN
+   */
+  async remove(userId: UserId, alias: RoomAlias, isAdmin: boolean): Promise<void> {
+    const { database } = this.#deps;
+    const record = await aliasRecord(database, alias);
+    if (record === undefined) throw matrixError('M_NOT_FOUND', `No room has the alias ${alias}`);
+    if (!isAdmin && record.creator !== userId && !(await this.#mayCurate(userId, record.roomId))) {
+      throw matrixError('M_FORBIDDEN', 'Only its creator or a moderator may remove an alias');
+    }
+    await database.transaction((tx) => deleteAlias(tx, alias));
+    await this.#removeFromState(userId, alias, record.roomId);
+  }
+
+  ofRoom(roomId: RoomId): Promise<RoomAlias[]> {
+    return aliasesOfRoom(this.#deps.database, roomId);
+  }
+
+  /**
+   * Checks the aliases that a new `m.room.canonical_alias` event adds to those of the present one.
+   * @throws MatrixError M_INVALID_PARAM for what is no alias, M_BAD_ALIAS for what points elsewhere
+   */
+  async checkCanonicalAlias(roomId: RoomId, content: JsonObject): Promise<void> {
+    const given = aliasesIn(content, true);
+    const known = new Set(aliasesIn((await this.#canonicalAlias(roomId)) ?? {}, false));
+    for (const alias of new Set(given)) {
+      if (known.has(alias)) continue;
+      const found = await this.resolve(alias as RoomAlias).catch(() => undefined);
+      if (found?.roomId !== roomId) {
+        throw matrixError('M_BAD_ALIAS', `The alias ${alias} does not point to this room`);
+      }
+    }
+  }
+
+  #checkOurs(alias: RoomAlias): void {
+    if (serverNameOf(alias) !== this.#deps.serverName) {
+      throw matrixError('M_INVALID_PARAM', 'The alias is of another server');
+    }
+    if (/\s/.test(alias)) throw matrixError('M_INVALID_PARAM', 'An alias has no white space');
+  }
+
+  async #mayCurate(userId: UserId, roomId: RoomId): Promise<boolean> {
+    const room = await this.#deps.registry.find(roomId);
+    if (room?.membership(userId) !== 'join') return false;
+    const levels = await this.#deps.localEvents.powerLevels(room);
+    return levels.canSend(userId, 'm.room.canonical_alias', true);
+  }
+
+  async #canonicalAlias(roomId: RoomId): Promise<JsonObject | undefined> {
+    const room = await this.#deps.registry.find(roomId);
+    const ref = room?.stateRef('m.room.canonical_alias', '');
+    if (room === undefined || ref === undefined) return undefined;
+    return (await this.#deps.events.byNid(room.nid, ref.nid))?.event.content;
+  }
+
+  async #removeFromState(userId: UserId, alias: RoomAlias, roomId: RoomId): Promise<void> {
+    const content = await this.#canonicalAlias(roomId);
+    if (content === undefined || !aliasesIn(content, false).includes(alias)) return;
+    const changed: JsonObject = { ...content };
+    if (changed['alias'] === alias) delete changed['alias'];
+    if (Array.isArray(changed['alt_aliases'])) {
+      changed['alt_aliases'] = changed['alt_aliases'].filter((other) => other !== alias);
+    }
+    const type = 'm.room.canonical_alias';
+    // The alias is gone all the same when the user may not change the state.
+    await this.#deps.localEvents
+      .send(roomId, { type, stateKey: '', sender: userId, content: changed })
+      .catch(() => undefined);
+  }
+}
+
+/** @throws MatrixError M_INVALID_PARAM when `strict` and something is no alias */
+const aliasesIn = (content: JsonObject, strict: boolean): string[] => {
+  const { alias, alt_aliases: alternatives } = content;
+  const found: string[] = [];
+  const add = (value: unknown): void => {
+    if (typeof value === 'string' && isRoomAlias(value)) found.push(value);
+    else if (strict) throw matrixError('M_INVALID_PARAM', 'The content holds an invalid alias');
+  };
+  // Null and the empty text stand for no alias.
+  if (alias !== undefined && alias !== null && alias !== '') add(alias);
+  if (Array.isArray(alternatives)) {
+    if (strict && alternatives.length > maxAltAliases) {
+      throw matrixError('M_INVALID_PARAM', `alt_aliases may hold ${maxAltAliases} aliases`);
+    }
+    for (const alternative of alternatives) add(alternative);
+  } else if (strict && alternatives !== undefined && alternatives !== null) {
+    throw matrixError('M_INVALID_PARAM', 'alt_aliases is not a list');
+  }
+  return found;
+};

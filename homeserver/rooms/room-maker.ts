@@ -1,0 +1,148 @@
+/**
+ * Makes a room out of a create event and the events that follow it. Nothing is waited for between
+ * the events, so that all of them reach the log together.
+ */
+import { authoriseEvent } from '../../spec/auth/authorise-event.ts';
+import { EventRejected } from '../../spec/auth/event-rejected.ts';
+import { MatrixError, matrixError } from '../../spec/errors.ts';
+import type { JsonObject } from '../../spec/event.ts';
+import type { RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
+import { type RoomVersionRules, rulesOf } from '../../spec/room-versions.ts';
+import type { Clock } from '../clock.ts';
+import type { Random } from '../random.ts';
+import type { IdAllocator } from '../storage/id-allocator.ts';
+import type { Log } from '../streams/log.ts';
+import type { Appender } from './append.ts';
+import type { AuthChains } from './auth-chains.ts';
+import { LiveRoom } from './live-room.ts';
+import type { LocalEvents } from './local-events.ts';
+import type { RoomRegistry } from './room-registry.ts';
+import { StateSnapshot } from './state-snapshot.ts';
+
+export interface RoomMakerDeps {
+  readonly serverName: ServerName;
+  readonly ids: IdAllocator;
+  readonly log: Log;
+  readonly chains: AuthChains;
+  readonly registry: RoomRegistry;
+  readonly appender: Appender;
+  readonly localEvents: LocalEvents;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** A state event of the new room, sent by its creator. */
+export interface InitialEvent {
+  readonly type: string;
+  readonly stateKey: string;
+  readonly content: JsonObject;
+}
+
+export interface RoomPlan {
+  readonly creator: UserId;
+  readonly rules: RoomVersionRules;
+  readonly createContent: JsonObject;
+  /** Everything after the create event, in order: the creator's own join comes first. */
+  readonly events: readonly InitialEvent[];
+  /** Runs when the room's id is known, before anything of the room is written. */
+  readonly before?: ((roomId: RoomId) => Promise<void>) | undefined;
+}
+
+export class RoomMaker {
+  readonly #deps: RoomMakerDeps;
+
+  constructor(deps: RoomMakerDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Resolves once the room and all of the events are durable.
+   * @throws MatrixError M_INVALID_ROOM_STATE when one of the events is not authorised by the others
+   */
+  async make(plan: RoomPlan): Promise<LiveRoom> {
+    const { ids, log, chains, registry, serverName } = this.#deps;
+    const create = this.#buildCreate(plan);
+    await ids.reserve(8 * plan.events.length + 32);
+    const room = new LiveRoom({
+      nid: ids.next(),
+      id: create.event.roomId,
+      rules: plan.rules,
+      extremities: [],
+      state: StateSnapshot.empty,
+      localServer: serverName,
+      position: log.position,
+      unappliedRedactions: new Map(),
+      missingPrevEvents: new Set(),
+    });
+    await plan.before?.(room.id);
+    chains.begin(room.nid);
+    registry.add(room);
+    try {
+      const commits = await room.exclusive(() => this.#stageAll(room, plan, create));
+      await Promise.all(commits);
+      return room;
+    } catch (error) {
+      // What has not been written by now never will be.
+      registry.drop(room);
+      chains.drop(room.nid);
+      throw error;
+    }
+  }
+
+  async #stageAll(
+    room: LiveRoom,
+    { creator, events }: RoomPlan,
+    create: ReturnType<LocalEvents['buildCreate']>,
+  ): Promise<Promise<void>[]> {
+    const { appender, localEvents, clock } = this.#deps;
+    const { committed } = await appender.append(
+      room,
+      [{ ...create, stateBefore: StateSnapshot.empty }],
+      {
+        create: { roomId: room.id, version: room.rules.version, createdAtMs: clock.nowMs() },
+      },
+    );
+    const commits = [committed];
+    for (const { type, stateKey, content } of events) {
+      try {
+        const staged = await localEvents.stage(room, { type, stateKey, content, sender: creator });
+        commits.push(staged.committed);
+      } catch (error) {
+        if (!(error instanceof MatrixError) || error.errcode !== 'M_FORBIDDEN') throw error;
+        throw matrixError('M_INVALID_ROOM_STATE', `${type}: ${error.message}`);
+      }
+    }
+    return commits;
+  }
+
+  #buildCreate({
+    creator,
+    rules,
+    createContent,
+  }: RoomPlan): ReturnType<LocalEvents['buildCreate']> {
+    const { localEvents, random, serverName } = this.#deps;
+    const roomId = rules.roomIdIsCreateHash
+      ? undefined
+      : (`!${random.bytes(15).toString('base64url')}:${serverName}` as RoomId);
+    const content: JsonObject = { ...createContent, room_version: rules.version };
+    if (rules.creatorInContent) content['creator'] = creator;
+    else delete content['creator'];
+    const create = localEvents.buildCreate(rules, { sender: creator, content }, roomId);
+    try {
+      authoriseEvent(create.event, rules, { createEvent: undefined, state: () => undefined });
+    } catch (error) {
+      if (!(error instanceof EventRejected)) throw error;
+      throw matrixError('M_INVALID_ROOM_STATE', `m.room.create: ${error.message}`);
+    }
+    return create;
+  }
+}
+
+/** @throws MatrixError M_UNSUPPORTED_ROOM_VERSION */
+export const rulesForNewRoom = (version: string): RoomVersionRules => {
+  const rules = rulesOf(version);
+  if (rules === undefined) {
+    throw matrixError('M_UNSUPPORTED_ROOM_VERSION', `Room version ${version} is not supported`);
+  }
+  return rules;
+};
