@@ -50,6 +50,7 @@ export interface RoomPlan {
 
 export class RoomMaker {
   readonly #deps: RoomMakerDeps;
+  #lastCreateTs = 0;
 
   constructor(deps: RoomMakerDeps) {
     this.#deps = deps;
@@ -120,14 +121,18 @@ export class RoomMaker {
     rules,
     createContent,
   }: RoomPlan): ReturnType<LocalEvents['buildCreate']> {
-    const { localEvents, random, serverName } = this.#deps;
+    const { localEvents, random, serverName, clock } = this.#deps;
     const roomId = rules.roomIdIsCreateHash
       ? undefined
       : (`!${random.bytes(15).toString('base64url')}:${serverName}` as RoomId);
     const content: JsonObject = { ...createContent, room_version: rules.version };
     if (rules.creatorInContent) content['creator'] = creator;
     else delete content['creator'];
-    const create = localEvents.buildCreate(rules, { sender: creator, content }, roomId);
+    // Where the room id is the hash of the create event, two rooms that someone makes in the same
+    // millisecond would otherwise be one.
+    this.#lastCreateTs = Math.max(clock.nowMs(), this.#lastCreateTs + 1);
+    const draft = { sender: creator, content, originServerTs: this.#lastCreateTs };
+    const create = localEvents.buildCreate(rules, draft, roomId);
     try {
       authoriseEvent(create.event, rules, { createEvent: undefined, state: () => undefined });
     } catch (error) {
