@@ -2,16 +2,24 @@
  * What the routes of this API are built from. Each takes the few it uses: `Pick<ClientApiDeps, …>`.
  */
 import type { Accounts } from '../homeserver/accounts/accounts.ts';
+import type { PushRules } from '../homeserver/push/push-rules.ts';
+import type { ClientEvents } from '../homeserver/rooms/client-events.ts';
+import type { History } from '../homeserver/rooms/history.ts';
 import type { AccountData } from '../homeserver/streams/account-data.ts';
+import type { Sync } from '../homeserver/sync/sync.ts';
 import type { ServerName } from '../spec/identifiers.ts';
 import type { ClientAuth } from './auth.ts';
 import type { WellKnown } from './well-known/well-known.ts';
 
 export interface ClientApiDeps {
+  readonly sync: Sync;
+  readonly history: History;
+  readonly clientEvents: ClientEvents;
   readonly serverName: ServerName;
   readonly auth: ClientAuth;
   readonly accounts: Accounts;
   readonly accountData: Pick<AccountData, 'get' | 'put'>;
+  readonly pushRules: PushRules;
   readonly wellKnown: WellKnown;
   /** Of rooms whose creator asks for no version. */
   readonly defaultRoomVersion: string;

@@ -18,10 +18,14 @@ import { getDevices } from './device-management/get-devices.ts';
 import { updateDevice } from './device-management/update-device.ts';
 import { defineFilter } from './filter/define-filter.ts';
 import { getFilter } from './filter/get-filter.ts';
+import { getEventContext } from './history/get-event-context.ts';
+import { getOneRoomEvent } from './history/get-one-room-event.ts';
+import { getRoomEvents } from './history/get-room-events.ts';
 import { deleteProfileField } from './profile/delete-profile-field.ts';
 import { getProfileField } from './profile/get-profile-field.ts';
 import { getUserProfile } from './profile/get-user-profile.ts';
 import { setProfileField } from './profile/set-profile-field.ts';
+import { pushRoutes } from './push/routes.ts';
 import { checkUsernameAvailability } from './registration/check-username-availability.ts';
 import { register } from './registration/register.ts';
 import { registrationTokenValidity } from './registration/registration-token-validity.ts';
@@ -32,6 +36,7 @@ import { login } from './session/login.ts';
 import { logout } from './session/logout.ts';
 import { logoutAll } from './session/logout-all.ts';
 import { refresh } from './session/refresh.ts';
+import { sync } from './sync/sync.ts';
 import { getVersions } from './versions/get-versions.ts';
 import { getWellknown } from './well-known/get-wellknown.ts';
 import { getWellknownSupport } from './well-known/get-wellknown-support.ts';
@@ -79,4 +84,13 @@ export const accountRoutes = (deps: AccountRoutesDeps): Route[] => [
   getFilter(deps),
 ];
 
-export const clientApiRoutes = (deps: ClientApiDeps): Route[] => [...accountRoutes(deps)];
+/** Sync and the reading of history. */
+export const readingRoutes = (
+  deps: Pick<ClientApiDeps, 'auth' | 'accounts' | 'sync' | 'history' | 'clientEvents'>,
+): Route[] => [sync(deps), getRoomEvents(deps), getOneRoomEvent(deps), getEventContext(deps)];
+
+export const clientApiRoutes = (deps: ClientApiDeps): Route[] => [
+  ...accountRoutes(deps),
+  ...readingRoutes(deps),
+  ...pushRoutes(deps),
+];

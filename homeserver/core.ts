@@ -10,6 +10,7 @@ import { PushRules } from './push/push-rules.ts';
 import type { Random } from './random.ts';
 import { Appender } from './rooms/append.ts';
 import { AuthChains } from './rooms/auth-chains.ts';
+import { ClientEvents } from './rooms/client-events.ts';
 import { DeviceTransactions } from './rooms/device-transactions.ts';
 import { EventStore } from './rooms/event-store.ts';
 import { LocalEvents } from './rooms/local-events.ts';
@@ -19,7 +20,9 @@ import { RoomObserver } from './rooms/room-observer.ts';
 import { RoomRegistry } from './rooms/room-registry.ts';
 import { SnapshotStore } from './rooms/snapshot-store.ts';
 import { StateMerger } from './rooms/state-merger.ts';
+import { Timeline } from './rooms/timeline.ts';
 import { UserRooms } from './rooms/user-rooms.ts';
+import { Visibility } from './rooms/visibility.ts';
 import type { Database } from './storage/database.ts';
 import { IdAllocator } from './storage/id-allocator.ts';
 import { AccountData } from './streams/account-data.ts';
@@ -59,6 +62,9 @@ export interface Core {
   readonly appender: Appender;
   readonly localEvents: LocalEvents;
   readonly transactions: DeviceTransactions;
+  readonly visibility: Visibility;
+  readonly timeline: Timeline;
+  readonly clientEvents: ClientEvents;
   readonly accountData: AccountData;
   readonly receipts: Receipts;
   readonly typing: Typing;
@@ -108,6 +114,9 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     random,
   });
   const transactions = new DeviceTransactions(database);
+  const visibility = new Visibility(events, snapshots);
+  const timeline = new Timeline(database, events, registry);
+  const clientEvents = new ClientEvents(events, clock);
   const accountData = new AccountData({ db: database, log, notifier });
   const receipts = new Receipts({
     db: database,
@@ -178,6 +187,9 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     appender,
     localEvents,
     transactions,
+    visibility,
+    timeline,
+    clientEvents,
     accountData,
     receipts,
     typing,

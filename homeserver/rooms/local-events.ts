@@ -125,6 +125,13 @@ export class LocalEvents {
     return built;
   }
 
+  /** Why the room's current state does not authorise an event; undefined when it does. */
+  async rejectionNow(room: LiveRoom, event: MatrixEvent): Promise<string | undefined> {
+    const auth = await authEventsIn(this.#deps.events, room, room.state, event);
+    const rejection = rejectionBy(event, room.rules, auth);
+    return rejection && sentence(rejection.message);
+  }
+
   async powerLevels(room: LiveRoom): Promise<PowerLevels> {
     const create = room.stateRef('m.room.create', '');
     const levels = room.stateRef('m.room.power_levels', '');
@@ -218,18 +225,6 @@ export class LocalEvents {
     return same ? stored.event.eventId : undefined;
   }
 }
-
-const rejectionBy = (
-  event: MatrixEvent,
-  rules: RoomVersionRules,
-  { createEvent, byKey }: AuthEvents,
-): string | undefined => {
-  const rejection = rejectionOf(event, rules, {
-    createEvent,
-    state: (type, stateKey) => byKey.get(stateKeyOf(type, stateKey)),
-  });
-  return rejection && sentence(rejection.message);
-};
 
 const newest = (extremities: readonly StoredEvent[], limit: number): readonly StoredEvent[] =>
   extremities.length <= limit

@@ -20,17 +20,16 @@ export class Waiter {
   }
 
   /** Resolves on the next wake-up (at once if one came since the last wait), time-out or abort. */
-  async wait(timeoutMs: number, signal: AbortSignal): Promise<void> {
-    if (!this.#woken && !signal.aborted) {
+  async wait(timeoutMs: number, signals: readonly AbortSignal[]): Promise<void> {
+    if (!this.#woken && !signals.some(({ aborted }) => aborted)) {
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(done, timeoutMs);
-        const onAbort = (): void => done();
-        signal.addEventListener('abort', onAbort, { once: true });
-        function done(): void {
+        const done = (): void => {
           clearTimeout(timer);
-          signal.removeEventListener('abort', onAbort);
+          for (const signal of signals) signal.removeEventListener('abort', done);
           resolve();
-        }
+        };
+        const timer = setTimeout(done, timeoutMs);
+        for (const signal of signals) signal.addEventListener('abort', done, { once: true });
         this.#resolve = done;
       });
     }

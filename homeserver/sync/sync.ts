@@ -21,8 +21,8 @@ export interface SyncRequest {
   readonly useStateAfter: boolean;
   /** How long to wait for news; 0 answers at once. */
   readonly timeoutMs: number;
-  /** Aborted when the client goes away or the server stops. */
-  readonly signal: AbortSignal;
+  /** Aborted when the client goes away or the server stops: what there is is answered at once. */
+  readonly signals: readonly AbortSignal[];
 }
 
 export interface SyncDeps {
@@ -62,9 +62,9 @@ export class Sync {
           request.since === undefined ||
           request.fullState ||
           remainingMs <= 0 ||
-          request.signal.aborted;
+          request.signals.some(({ aborted }) => aborted);
         if (answerNow) return response.toJson(formatSyncToken(to));
-        await waiter.wait(remainingMs, request.signal);
+        await waiter.wait(remainingMs, request.signals);
       }
     } finally {
       notifier.release(waiter);

@@ -1,0 +1,37 @@
+/** Events of one room as raw JSON for a response. */
+import type { Requester } from '../../homeserver/accounts/requester.ts';
+import { rawJson } from '../../homeserver/http/raw-json.ts';
+import type { ClientEvents, EventView } from '../../homeserver/rooms/client-events.ts';
+import type { LiveRoom } from '../../homeserver/rooms/live-room.ts';
+import type { StoredEvent } from '../../homeserver/rooms/stored-event.ts';
+
+export class EventTexts {
+  readonly #clientEvents: ClientEvents;
+  readonly #room: LiveRoom;
+  readonly #requester: Requester;
+
+  constructor(clientEvents: ClientEvents, room: LiveRoom, requester: Requester) {
+    this.#clientEvents = clientEvents;
+    this.#room = room;
+    this.#requester = requester;
+  }
+
+  async views(views: readonly EventView[]): Promise<object[]> {
+    await this.#clientEvents.prepare(views.map(({ stored }) => stored));
+    const { userId, deviceId } = this.#requester;
+    return views.map((view) =>
+      rawJson<object>(
+        this.#clientEvents.write(
+          view,
+          this.#room.rules,
+          { userId, deviceId },
+          { withRoomId: true },
+        ),
+      ),
+    );
+  }
+
+  events(events: readonly StoredEvent[]): Promise<object[]> {
+    return this.views(events.map((stored) => ({ stored, membership: undefined })));
+  }
+}

@@ -1,0 +1,67 @@
+/** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync */
+import { Type } from 'typebox';
+import type { Requester } from '../../homeserver/accounts/requester.ts';
+import { rawJson } from '../../homeserver/http/raw-json.ts';
+import { route } from '../../homeserver/http/route.ts';
+import { parseSyncToken } from '../../homeserver/sync/tokens.ts';
+import { matrixError } from '../../spec/errors.ts';
+import type { JsonValue } from '../../spec/event.ts';
+import { compileFilter, type Filter } from '../../spec/filter.ts';
+import type { ClientApiDeps } from '../deps.ts';
+import { clientPaths } from '../paths.ts';
+
+const SyncQuery = Type.Object({
+  filter: Type.Optional(Type.String()),
+  since: Type.Optional(Type.String()),
+  full_state: Type.Optional(Type.Boolean()),
+  set_presence: Type.Optional(
+    Type.Union([Type.Literal('offline'), Type.Literal('online'), Type.Literal('unavailable')]),
+  ),
+  timeout: Type.Optional(Type.Integer({ minimum: 0 })),
+  use_state_after: Type.Optional(Type.Boolean()),
+});
+
+const everything = compileFilter({});
+
+/** A filter by its id, or written out in the query. */
+const filterOf = async (
+  accounts: ClientApiDeps['accounts'],
+  { userId }: Requester,
+  filter: string | undefined,
+): Promise<Filter> => {
+  if (filter === undefined) return everything;
+  if (!filter.startsWith('{')) {
+    const stored = await accounts.filters.get(userId, filter);
+    if (stored === undefined) throw matrixError('M_INVALID_PARAM', 'There is no such filter');
+    return stored.filter;
+  }
+  let definition: JsonValue;
+  try {
+    definition = JSON.parse(filter) as JsonValue;
+  } catch {
+    throw matrixError('M_INVALID_PARAM', 'query/filter is not JSON');
+  }
+  return compileFilter(definition);
+};
+
+export const sync = ({ auth, accounts, sync }: Pick<ClientApiDeps, 'auth' | 'accounts' | 'sync'>) =>
+  route({
+    operationId: 'sync',
+    method: 'GET',
+    path: clientPaths('v3', '/sync'),
+    auth: auth.userOrGuest,
+    query: SyncQuery,
+    handler: async ({ requester, query, signal, draining }) => {
+      const body = await sync.sync({
+        userId: requester.userId,
+        deviceId: requester.deviceId,
+        filter: await filterOf(accounts, requester, query.filter),
+        since: query.since === undefined ? undefined : parseSyncToken(query.since),
+        fullState: query.full_state ?? false,
+        useStateAfter: query.use_state_after ?? false,
+        timeoutMs: query.timeout ?? 0,
+        signals: [signal, draining],
+      });
+      return rawJson<object>(body);
+    },
+  });

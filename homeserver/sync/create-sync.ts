@@ -1,0 +1,36 @@
+/** Sync with every stream it reads: the one list of them. */
+import type { Core } from '../core.ts';
+import { AccountDataStream } from './account-data-stream.ts';
+import { ReceiptsStream } from './receipts-stream.ts';
+import { RoomStateReader } from './room-state-reader.ts';
+import { RoomsStream } from './rooms-stream.ts';
+import { SummaryReader } from './summary-reader.ts';
+import { Sync } from './sync.ts';
+import { TypingStream } from './typing-stream.ts';
+
+export const createSync = (core: Core): Sync => {
+  const { database: db, events, snapshots, registry, activity, timeline, visibility } = core;
+  return new Sync({
+    log: core.log,
+    notifier: core.notifier,
+    userRooms: core.userRooms,
+    clock: core.clock,
+    streams: [
+      new RoomsStream({
+        db,
+        registry,
+        activity,
+        timeline,
+        visibility,
+        clientEvents: core.clientEvents,
+        state: new RoomStateReader(db, events, snapshots),
+        summaries: new SummaryReader(events),
+      }),
+      new ReceiptsStream(core.receipts),
+      new TypingStream(core.typing),
+      new AccountDataStream(core.accountData),
+    ],
+    ephemeralSerials: () => ({ typing: core.typing.serial, presence: 0 }),
+    ignoredUsers: (userId) => core.accountData.ignoredUsers(userId),
+  });
+};
