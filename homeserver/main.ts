@@ -2,54 +2,140 @@
  * The composition root: builds everything in order and closes it in reverse. The only file of
  * `homeserver/` that looks outward.
  */
-
+import { clientAuth } from '../client-api/auth.ts';
+import { clientApiRoutes } from '../client-api/routes.ts';
+import type { ServerName } from '../spec/identifiers.ts';
+import { createAccounts } from './accounts/accounts.ts';
 import { systemClock } from './clock.ts';
-import { publicBaseUrl } from './config/derived.ts';
+import {
+  passwordPolicy,
+  publicBaseUrl,
+  registrationPolicy,
+  signingKeyFile,
+} from './config/derived.ts';
 import { httpListeners } from './config/listeners.ts';
 import { rateLimitTable } from './config/rate-limits.ts';
 import type { Config } from './config/schema.ts';
+import { createCore } from './core.ts';
 import { RateLimits } from './http/rate-limits.ts';
 import { createHttpServer } from './http/server.ts';
 import type { Logger } from './ops/logger.ts';
 import { createMetricsRegistry } from './ops/metrics.ts';
 import { healthRoutes, metricsRoute } from './ops/operator-routes.ts';
 import type { RunningServer } from './ops/running-server.ts';
+import { systemRandom } from './random.ts';
+import { History, noHistoryFiller } from './rooms/history.ts';
+import { createRoomServices } from './rooms/room-services.ts';
+import { SigningKeys } from './signing-keys/signing-keys.ts';
 import { openDatabase } from './storage/open-database.ts';
+import { assertServerName } from './storage/server-identity.ts';
+import { createSync } from './sync/create-sync.ts';
 
 /** Resolves when every listener answers. Throws a `StartFailure` for what an operator can mend. */
 export const startServer = async (config: Config, logger: Logger): Promise<RunningServer> => {
-  const opened = await openDatabase(config, logger);
+  const closers: (() => unknown)[] = [];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
   try {
-    const registry = createMetricsRegistry({ processMetrics: true });
-    const limits = rateLimitTable(config.rate_limits);
-    const draining = new AbortController();
-    const sources = { database: opened.database, draining: draining.signal };
-    const http = createHttpServer({
-      listeners: httpListeners(config),
-      resources: {
-        client: { routes: [], cors: true },
-        federation: { routes: [], cors: false },
-        media: { routes: [], cors: true },
-        health: { routes: healthRoutes(sources), cors: false },
-        metrics: { routes: [metricsRoute(registry)], cors: false },
-      },
-      logger,
-      metrics: registry,
-      trustedProxies: config.trusted_proxies,
-      maxBodyBytes: config.limits.max_body_bytes,
-      ...(limits === undefined ? {} : { rateLimits: new RateLimits(limits, systemClock) }),
-    });
-    await http.start();
-    return {
-      baseUrl: publicBaseUrl(config, http.addresses()[0]?.port),
-      async stop() {
-        draining.abort();
-        await http.stop({ graceMs: config.limits.stop_timeout_ms });
-        await opened.stop();
-      },
-    };
+    return await build(config, logger, closers, close);
   } catch (error) {
-    await opened.stop();
+    await close();
     throw error;
   }
+};
+
+const build = async (
+  config: Config,
+  logger: Logger,
+  closers: (() => unknown)[],
+  close: () => Promise<void>,
+): Promise<RunningServer> => {
+  const clock = systemClock;
+  const random = systemRandom;
+  const serverName = config.server_name as ServerName;
+  const metrics = createMetricsRegistry({ processMetrics: true });
+  const limitTable = rateLimitTable(config.rate_limits);
+  const limits = limitTable && new RateLimits(limitTable, clock);
+  const draining = new AbortController();
+
+  const opened = await openDatabase(config, logger);
+  closers.push(() => opened.stop());
+  const { database } = opened;
+  await assertServerName(database, serverName);
+
+  const signingKeys = await SigningKeys.open({
+    path: signingKeyFile(config),
+    serverName,
+    clock,
+    random,
+    logger,
+  });
+  closers.push(() => signingKeys.close());
+
+  const core = await createCore({
+    database,
+    logger,
+    serverName,
+    signingKey: () => signingKeys.current,
+    clock,
+    random,
+  });
+  closers.push(() => core.close());
+
+  const accounts = createAccounts({
+    database,
+    clock,
+    random,
+    logger,
+    serverName,
+    registration: registrationPolicy(config),
+    passwords: passwordPolicy(config),
+    limits,
+  });
+  accounts.start();
+  closers.push(() => accounts.stop());
+
+  const rooms = createRoomServices(core, { defaultRoomVersion: config.rooms.default_version });
+  const history = new History({ ...core, db: database, filler: noHistoryFiller });
+  const clientRoutes = clientApiRoutes({
+    ...core,
+    ...rooms,
+    history,
+    sync: createSync(core),
+    auth: clientAuth(accounts),
+    accounts,
+    wellKnown: {
+      clientBaseUrl: config.well_known.client ? publicBaseUrl(config) : undefined,
+      support: undefined,
+    },
+    defaultRoomVersion: config.rooms.default_version,
+  });
+
+  const http = createHttpServer({
+    listeners: httpListeners(config),
+    resources: {
+      client: { routes: clientRoutes, cors: true },
+      federation: { routes: [], cors: false },
+      media: { routes: [], cors: true },
+      health: { routes: healthRoutes({ database, draining: draining.signal }), cors: false },
+      metrics: { routes: [metricsRoute(metrics)], cors: false },
+    },
+    logger,
+    metrics,
+    trustedProxies: config.trusted_proxies,
+    maxBodyBytes: config.limits.max_body_bytes,
+    ...(limits !== undefined && { rateLimits: limits }),
+  });
+  await http.start();
+  closers.push(() => http.stop({ graceMs: config.limits.stop_timeout_ms }));
+
+  return {
+    baseUrl: publicBaseUrl(config, http.addresses()[0]?.port),
+    registrationToken: await accounts.registrationTokens.ensureFirstStartToken(),
+    async stop() {
+      draining.abort();
+      await close();
+    },
+  };
 };
