@@ -1,0 +1,150 @@
+/**
+ * Which servers are being left alone, because they did not answer, and until when. Kept in memory
+ * for those that fail, written to the database at every change, so that a restart does not start
+ * knocking on a thousand dead doors.
+ */
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../../homeserver/clock.ts';
+import type { Logger } from '../../homeserver/ops/logger.ts';
+import type { Random } from '../../homeserver/random.ts';
+import type { Database } from '../../homeserver/storage/database.ts';
+import {
+  type DestinationRetry,
+  failingDestinations,
+  saveDestinationRetry,
+} from '../../homeserver/storage/destinations.ts';
+import type { ServerName } from '../../spec/identifiers.ts';
+import { DEFAULT_RETRY_POLICY, type RetryPolicy, retryDelayMs } from './retry-policy.ts';
+
+export interface DestinationHealthOptions {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly policy?: RetryPolicy;
+}
+
+interface Failing {
+  failureCount: number;
+  retryAtMs: number;
+  failedAtMs: number;
+}
+
+const MAX_REMEMBERED = 100_000;
+/** A server that talks to us but cannot be reached is not tried more often than this. */
+const MIN_RETRY_MS = 5000;
+
+export class DestinationHealth {
+  readonly #database: Database;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #logger: Logger;
+  readonly #policy: RetryPolicy;
+  readonly #failing = new LRUCache<ServerName, Failing>({ max: MAX_REMEMBERED });
+  readonly #listeners = new Set<(destination: ServerName) => void>();
+  /** Writes of one destination follow each other; the last one waiting is enough. */
+  readonly #writes = new Map<ServerName, { next: DestinationRetry | undefined }>();
+
+  private constructor(options: DestinationHealthOptions) {
+    this.#database = options.database;
+    this.#clock = options.clock;
+    this.#random = options.random;
+    this.#logger = options.logger;
+    this.#policy = options.policy ?? DEFAULT_RETRY_POLICY;
+  }
+
+  static async open(options: DestinationHealthOptions): Promise<DestinationHealth> {
+    const health = new DestinationHealth(options);
+    for (const row of await failingDestinations(options.database, MAX_REMEMBERED)) {
+      const { failureCount, retryAtMs } = row;
+      health.#failing.set(row.destination, { failureCount, retryAtMs, failedAtMs: 0 });
+    }
+    return health;
+  }
+
+  /** Before this time the destination is left alone; 0 when nothing is known against it. */
+  retryAtMs(destination: ServerName): number {
+    return this.#failing.get(destination)?.retryAtMs ?? 0;
+  }
+
+  isLeftAlone(destination: ServerName): boolean {
+    return this.retryAtMs(destination) > this.#clock.nowMs();
+  }
+
+  /** Whether it failed when last tried, be it left alone still or about to be tried again. */
+  isFailing(destination: ServerName): boolean {
+    return this.#failing.has(destination);
+  }
+
+  /** Called whenever a failing destination may be worth another try before its time. */
+  onHope(listener: (destination: ServerName) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  succeeded(destination: ServerName): void {
+    if (!this.#failing.delete(destination)) return;
+    const lastSuccessMs = this.#clock.nowMs();
+    this.#save({ destination, failureCount: 0, retryAtMs: 0, lastSuccessMs });
+    this.#logger.info({ destination }, 'server is reachable again');
+    for (const listener of this.#listeners) listener(destination);
+  }
+
+  /**
+   * Counts a failure of a request begun at `startedMs`. Requests that fail together count once.
+   * @param notBeforeMs when the server itself asked to be left alone for so long
+   */
+  failed(destination: ServerName, startedMs: number, notBeforeMs = 0): void {
+    const nowMs = this.#clock.nowMs();
+    const known = this.#failing.get(destination);
+    if (known !== undefined && startedMs <= known.failedAtMs) return;
+    const failureCount = (known?.failureCount ?? 0) + 1;
+    const fraction = this.#random.bytes(4).readUInt32BE() / 2 ** 32;
+    const delayMs = retryDelayMs(this.#policy, failureCount, fraction);
+    const askedMs = Math.min(notBeforeMs, nowMs + this.#policy.maxDelayMs);
+    const retryAtMs = Math.max(nowMs + delayMs, askedMs);
+    this.#failing.set(destination, { failureCount, retryAtMs, failedAtMs: nowMs });
+    this.#save({ destination, failureCount, retryAtMs, lastSuccessMs: undefined });
+    this.#logger.debug({ destination, failureCount, delayMs }, 'server is left alone');
+  }
+
+  /**
+   * The server has sent us a request. It is tried again soon, whatever its back-off says; the count
+   * of failures stays until it answers, in case it can reach us but not we it.
+   */
+  heardFrom(destination: ServerName): void {
+    const known = this.#failing.get(destination);
+    if (known === undefined) return;
+    const soonMs = Math.max(this.#clock.nowMs(), known.failedAtMs + MIN_RETRY_MS);
+    if (soonMs >= known.retryAtMs) return;
+    known.retryAtMs = soonMs;
+    for (const listener of this.#listeners) listener(destination);
+  }
+
+  #save(retry: DestinationRetry): void {
+    const writing = this.#writes.get(retry.destination);
+    if (writing !== undefined) {
+      writing.next = retry;
+      return;
+    }
+    const queue: { next: DestinationRetry | undefined } = { next: retry };
+    this.#writes.set(retry.destination, queue);
+    void this.#drain(retry.destination, queue);
+  }
+
+  async #drain(destination: ServerName, queue: { next: DestinationRetry | undefined }) {
+    while (queue.next !== undefined) {
+      const retry = queue.next;
+      queue.next = undefined;
+      await saveDestinationRetry(this.#database, retry).catch((error: Error) => {
+        // Memory knows better anyway; only a restart would have needed the row.
+        this.#logger.warn({ err: error, destination }, 'could not store the state of a server');
+      });
+    }
+    this.#writes.delete(destination);
+  }
+
+  /** Waits for the writes under way. */
+  async close(): Promise<void> {
+    while (this.#writes.size > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

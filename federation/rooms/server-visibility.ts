@@ -1,0 +1,103 @@
+/**
+ * Which events a server may be given, by the history visibility at each of them. Those it may not
+ * see are given redacted where the graph would have a hole without them.
+ *
+ * Specification: https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility
+ */
+import type { EventStore } from '../../homeserver/rooms/event-store.ts';
+import { type LiveRoom, memberOfKey } from '../../homeserver/rooms/live-room.ts';
+import type { SnapshotStore } from '../../homeserver/rooms/snapshot-store.ts';
+import type { StoredEvent } from '../../homeserver/rooms/stored-event.ts';
+import { stateKeyOf } from '../../spec/event.ts';
+import {
+  historyVisibilityOf,
+  mayServerSee,
+  type ServerStanding,
+} from '../../spec/history-visibility.ts';
+import { type ServerName, serverNameOf } from '../../spec/identifiers.ts';
+import { redactEvent } from '../../spec/redaction.ts';
+
+const visibilityKey = stateKeyOf('m.room.history_visibility', '');
+
+/** What has been found out in one request: neighbouring events share their states. */
+type Standings = Map<number, Promise<ServerStanding>>;
+
+export class ServerVisibility {
+  readonly #events: EventStore;
+  readonly #snapshots: SnapshotStore;
+
+  constructor(deps: { readonly events: EventStore; readonly snapshots: SnapshotStore }) {
+    this.#events = deps.events;
+    this.#snapshots = deps.snapshots;
+  }
+
+  /** For each event, in order, its JSON: whole if the server may see it, redacted if not. */
+  async pdusFor(
+    server: ServerName,
+    room: LiveRoom,
+    events: readonly StoredEvent[],
+  ): Promise<string[]> {
+    const standings: Standings = new Map();
+    const pdus: string[] = [];
+    for (const stored of events) {
+      const event = (await this.#maySee(server, room, stored, standings))
+        ? stored.event
+        : redactEvent(stored.event, room.rules);
+      pdus.push(JSON.stringify(event.pdu));
+    }
+    return pdus;
+  }
+
+  maySee(server: ServerName, room: LiveRoom, stored: StoredEvent): Promise<boolean> {
+    return this.#maySee(server, room, stored, new Map());
+  }
+
+  async #maySee(
+    server: ServerName,
+    room: LiveRoom,
+    { snapshotBefore, snapshotAfter, event }: StoredEvent,
+    standings: Standings,
+  ): Promise<boolean> {
+    // A departure is not looked for in history: what a server missed then, it asks of others.
+    const joinedLater = room.hasJoinedServer(server);
+    if (snapshotBefore === undefined || snapshotAfter === undefined) {
+      // Without a place in history there is only its use for authorising others.
+      return joinedLater && event.stateKey !== undefined;
+    }
+    const standing = (nid: number): Promise<ServerStanding> => {
+      let found = standings.get(nid);
+      if (found === undefined) {
+        found = this.#standing(server, room, nid);
+        standings.set(nid, found);
+      }
+      return found;
+    };
+    const before = await standing(snapshotBefore);
+    if (mayServerSee({ before, joinedLater })) return true;
+    if (snapshotAfter === snapshotBefore) return false;
+    return mayServerSee({ before, after: await standing(snapshotAfter), joinedLater });
+  }
+
+  async #standing(
+    server: ServerName,
+    room: LiveRoom,
+    snapshotNid: number,
+  ): Promise<ServerStanding> {
+    const state = await this.#snapshots.load(room.nid, snapshotNid);
+    const ref = state.get(visibilityKey);
+    const setting = ref && (await this.#events.byNid(room.nid, ref.nid));
+    const visibility = historyVisibilityOf(setting?.event.content);
+    let hasJoinedUser = false;
+    let hasInvitedUser = false;
+    const isOpen =
+      visibility === 'world_readable' || (visibility === 'shared' && room.hasJoinedServer(server));
+    // Going through all members is kept for when memberships at the time decide.
+    for (const [key, { membership }] of isOpen ? [] : state.entries()) {
+      const user = memberOfKey(key);
+      if (user === undefined || serverNameOf(user) !== server) continue;
+      hasJoinedUser ||= membership === 'join';
+      hasInvitedUser ||= membership === 'invite';
+    }
+    return { visibility, hasJoinedUser, hasInvitedUser };
+  }
+}

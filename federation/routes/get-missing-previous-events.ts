@@ -1,0 +1,40 @@
+/** https://spec.matrix.org/v1.19/server-server-api/#post_matrixfederationv1get_missing_eventsroomid */
+import { Type } from 'typebox';
+import { EventIdSchema, RoomIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { rawJson } from '../../homeserver/http/raw-json.ts';
+import { type Route, route } from '../../homeserver/http/route.ts';
+import type { JsonObject } from '../../spec/event.ts';
+import { PduSchema, type RoomReadingDeps } from './room-reading.ts';
+
+type Deps = Pick<RoomReadingDeps, 'auth' | 'access' | 'visibility' | 'walk'>;
+
+const MAX_EVENTS = 50;
+const MAX_NAMED = 100;
+
+export const getMissingPreviousEvents = ({ auth, access, visibility, walk }: Deps): Route =>
+  route({
+    operationId: 'getMissingPreviousEvents',
+    method: 'POST',
+    path: '/_matrix/federation/v1/get_missing_events/{roomId}',
+    auth,
+    jsonTrust: 'server',
+    params: Type.Object({ roomId: RoomIdSchema }),
+    body: Type.Object({
+      earliest_events: Type.Array(EventIdSchema, { maxItems: MAX_NAMED }),
+      latest_events: Type.Array(EventIdSchema, { maxItems: MAX_NAMED }),
+      limit: Type.Integer({ default: 10 }),
+      min_depth: Type.Integer({ default: 0 }),
+    }),
+    response: Type.Object({ events: Type.Array(PduSchema) }),
+    handler: async ({ params, body, requester }) => {
+      const room = await access.forParticipant(requester, params.roomId);
+      const found = await walk.between(room, {
+        latest: body.latest_events,
+        earliest: body.earliest_events,
+        limit: Math.max(0, Math.min(body.limit, MAX_EVENTS)),
+        minDepth: body.min_depth,
+      });
+      const pdus = await visibility.pdusFor(requester, room, found);
+      return { events: pdus.map((pdu) => rawJson<JsonObject>(pdu)) };
+    },
+  });
