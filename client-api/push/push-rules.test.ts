@@ -14,7 +14,7 @@ let people = 0;
 
 beforeAll(async () => {
   test = await testCore();
-  server = await serve(pushRoutes({ auth: { user: tokenIsUser }, pushRules: test.core.pushRules }));
+  server = await serve(pushRoutes({ auth: tokenIsUser, pushRules: test.core.pushRules }));
 });
 afterAll(async () => {
   await server.stop();
@@ -58,7 +58,7 @@ const syncOnce = async (userId: UserId, since?: string, timeoutMs = 0, core = te
       fullState: false,
       useStateAfter: false,
       timeoutMs,
-      signal: new AbortController().signal,
+      signals: [],
     }),
   );
 

@@ -1,6 +1,6 @@
 /** The parts of push rules that routes take and give. Their values are checked in `spec/push-rules`. */
 import { Type } from 'typebox';
-import type { JsonObject, JsonValue } from '../../spec/event.ts';
+import type { JsonValue } from '../../spec/event.ts';
 import {
   PUSH_RULE_KINDS,
   type PushRule,
@@ -14,7 +14,7 @@ export const KindSchema = Type.Unsafe<PushRuleKind>(
 
 export const RuleParams = Type.Object({ kind: KindSchema, ruleId: Type.String() });
 
-export const RuleBody = Type.Unsafe<JsonObject>(Type.Object({}));
+export const EnabledSchema = Type.Object({ enabled: Type.Boolean() });
 
 export const ActionsBody = Type.Object({ actions: Type.Unsafe<JsonValue>({}) });
 

@@ -6,16 +6,17 @@ import type { Requester } from '../../homeserver/accounts/requester.ts';
 import type { Auth } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { DeviceId, UserId } from '../../spec/identifiers.ts';
+import type { ClientAuth } from '../auth.ts';
 
-export const tokenIsUser: Auth<Requester> = {
+const auth: Auth<Requester> = {
   name: 'accessTokenBearer',
   authenticate(request) {
     const token = request.header('authorization')?.replace(/^Bearer /, '');
     if (token === undefined) throw matrixError('M_MISSING_TOKEN', 'Missing access token');
-    const [userId, deviceId = 'DEVICE'] = token.split(' ') as [UserId, DeviceId?];
+    const [userId, deviceId = 'DEVICE'] = token.split(' ');
     return {
-      userId,
-      deviceId,
+      userId: userId as UserId,
+      deviceId: deviceId as DeviceId,
       isAdmin: false,
       isGuest: false,
       locked: false,
@@ -24,4 +25,11 @@ export const tokenIsUser: Auth<Requester> = {
       rateLimited: false,
     };
   },
+};
+
+export const tokenIsUser: ClientAuth = {
+  user: auth,
+  userOrGuest: auth,
+  anyToken: auth,
+  admin: auth,
 };

@@ -1,0 +1,23 @@
+/** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3pushrulesglobalkindruleidactions */
+import { route } from '../../homeserver/http/route.ts';
+import { findRule } from '../../spec/push-rules/user-rules.ts';
+import type { ClientApiDeps } from '../deps.ts';
+import { clientPaths } from '../paths.ts';
+import { ActionsResponse, RuleParams } from './rule-schemas.ts';
+
+export const getPushRuleActions = ({
+  auth,
+  pushRules,
+}: Pick<ClientApiDeps, 'auth' | 'pushRules'>) =>
+  route({
+    operationId: 'getPushRuleActions',
+    method: 'GET',
+    path: clientPaths('v3', '/pushrules/global/{kind}/{ruleId}/actions'),
+    auth: auth.user,
+    params: RuleParams,
+    response: ActionsResponse,
+    handler: async ({ requester, params }) => {
+      const { ruleset } = await pushRules.of(requester.userId);
+      return { actions: findRule(ruleset, params.kind, params.ruleId).actions };
+    },
+  });

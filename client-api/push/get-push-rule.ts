@@ -1,0 +1,20 @@
+/** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3pushrulesglobalkindruleid */
+import { route } from '../../homeserver/http/route.ts';
+import { findRule } from '../../spec/push-rules/user-rules.ts';
+import type { ClientApiDeps } from '../deps.ts';
+import { clientPaths } from '../paths.ts';
+import { RuleParams, RuleResponse } from './rule-schemas.ts';
+
+export const getPushRule = ({ auth, pushRules }: Pick<ClientApiDeps, 'auth' | 'pushRules'>) =>
+  route({
+    operationId: 'getPushRule',
+    method: 'GET',
+    path: clientPaths('v3', '/pushrules/global/{kind}/{ruleId}'),
+    auth: auth.user,
+    params: RuleParams,
+    response: RuleResponse,
+    handler: async ({ requester, params }) => {
+      const { ruleset } = await pushRules.of(requester.userId);
+      return findRule(ruleset, params.kind, params.ruleId);
+    },
+  });
