@@ -52,14 +52,24 @@ const malformed = (message: string): InvalidEventError => new InvalidEventError(
  * Checks an event in wire format and works out what derives from it. Properties that the format
  * does not know are kept. Signatures and the content hash are not checked here.
  *
+ * `anyReferences` lifts the limits on the number of prev and auth events, as is demanded of the
+ * answers to `/backfill`: events older than the limits may exceed them.
+ *
  * @throws InvalidEventError
  */
-export const parsePdu = (json: unknown, rules: RoomVersionRules): MatrixEvent => {
+export const parsePdu = (
+  json: unknown,
+  rules: RoomVersionRules,
+  { anyReferences = false }: { readonly anyReferences?: boolean } = {},
+): MatrixEvent => {
   if (!isObject(json)) throw malformed('an event is an object');
   checkFields(json, rules);
   const pdu = json as unknown as Pdu;
-  const prevEventIds = referencesIn(pdu.prev_events, 'prev_events', MAX_PREV_EVENTS, rules);
-  const authEventIds = referencesIn(pdu.auth_events, 'auth_events', MAX_AUTH_EVENTS, rules);
+  const [maxPrev, maxAuth] = anyReferences
+    ? [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
+    : [MAX_PREV_EVENTS, MAX_AUTH_EVENTS];
+  const prevEventIds = referencesIn(pdu.prev_events, 'prev_events', maxPrev, rules);
+  const authEventIds = referencesIn(pdu.auth_events, 'auth_events', maxAuth, rules);
   checkSize(pdu, rules);
   return eventFrom(pdu, eventIdOf(pdu, rules), prevEventIds, authEventIds);
 };
