@@ -58,7 +58,8 @@ const CORS_HEADERS = Object.entries({
 const PREFLIGHT_MAX_AGE_SECONDS = '86400';
 
 const SANE_REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/;
-const JSON_TYPE = 'application/json; charset=utf-8';
+/** JSON is UTF-8 by definition (RFC 8259 §8.1): it has no charset parameter, and some clients trip over one. */
+const JSON_TYPE = 'application/json';
 /** Nobody is left to answer; the number nginx uses for it in logs. */
 const CLIENT_CLOSED_REQUEST = 499;
 

@@ -83,7 +83,7 @@ describe('a request that is well formed', () => {
       body: { name: 'n', extra: 1 },
     });
     expect(answer.status).toBe(200);
-    expect(answer.headers.get('content-type')).toBe('application/json; charset=utf-8');
+    expect(answer.headers.get('content-type')).toBe('application/json');
     expect(answer.headers.get('access-control-allow-origin')).toBe('*');
   });
 
