@@ -24,13 +24,14 @@ export interface ClientAuth {
 
 const BEARER = /^Bearer +(\S+) *$/i;
 
+/** What an `Authorization` header bears. */
+export const bearerToken = (header: string | undefined): string | undefined =>
+  BEARER.exec(header ?? '')?.[1];
+
 /** The access token of a request, from its header or else its query. */
-export const accessTokenOf = (request: {
-  header(name: string): string | undefined;
-  readonly query: ReadonlyMap<string, readonly string[]>;
-}): string | undefined => {
+export const accessTokenOf = (request: HttpRequest): string | undefined => {
   const header = request.header('authorization');
-  return header === undefined ? request.query.get('access_token')?.[0] : BEARER.exec(header)?.[1];
+  return header === undefined ? request.query.get('access_token')?.[0] : bearerToken(header);
 };
 
 export const clientAuth = (

@@ -6,6 +6,7 @@ import { route } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { UserId } from '../../spec/identifiers.ts';
+import { bearerToken } from '../auth.ts';
 import type { ClientApiDeps } from '../deps.ts';
 import { AuthData, interactively } from '../interactive.ts';
 import { clientPaths } from '../paths.ts';
@@ -31,7 +32,7 @@ export const register = ({ accounts }: Pick<ClientApiDeps, 'accounts'>) =>
       refresh_token: Type.Optional(Type.Boolean()),
     }),
     response: SessionReply,
-    handler: async ({ query, body, header }) => {
+    handler: async ({ query, body, headers }) => {
       const { registration, login, passwords, interactiveAuth } = accounts;
       if (query.kind === 'guest') {
         const guest = await registration.registerGuest(body.initial_device_display_name);
@@ -49,7 +50,7 @@ export const register = ({ accounts }: Pick<ClientApiDeps, 'accounts'>) =>
 
       if (body.type === 'm.login.application_service') {
         if (username === undefined) throw missing('username');
-        const token = /^Bearer +(\S+)/i.exec(header('authorization') ?? '')?.[1];
+        const token = bearerToken(headers.authorization);
         const made = await registration.registerByAppservice(token, username, session);
         return sessionReply(made.userId, made.session);
       }

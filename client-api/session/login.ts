@@ -5,6 +5,7 @@ import type { LoggedIn, LoginSession } from '../../homeserver/accounts/login.ts'
 import { perIp } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
+import { bearerToken } from '../auth.ts';
 import type { ClientApiDeps } from '../deps.ts';
 import { clientPaths } from '../paths.ts';
 import { AnyObject } from '../schemas.ts';
@@ -34,7 +35,7 @@ export const login = ({ accounts }: Pick<ClientApiDeps, 'accounts'>) =>
       refresh_token: Type.Optional(Type.Boolean()),
     }),
     response: SessionReply,
-    handler: async ({ body, header }) => {
+    handler: async ({ body, headers }) => {
       const session: LoginSession = {
         deviceId: body.device_id,
         displayName: body.initial_device_display_name,
@@ -49,7 +50,7 @@ export const login = ({ accounts }: Pick<ClientApiDeps, 'accounts'>) =>
           case 'm.login.token':
             return accounts.login.withToken(required(body.token, 'token'), session);
           case 'm.login.application_service': {
-            const token = /^Bearer +(\S+)/i.exec(header('authorization') ?? '')?.[1];
+            const token = bearerToken(headers.authorization);
             return accounts.login.asAppservice(token, identifierOf(body), session);
           }
           default:

@@ -59,6 +59,8 @@ export interface SessionsOptions {
 
 const MAX_DISPLAY_NAME = 100;
 const NEW_DEVICE_ID_LENGTH = 10;
+/** How long memory is believed: what the command line changed is seen after this at the latest. */
+const TRUSTED_MS = 60_000;
 
 /** Display names of devices are shown, not used: a long one is cut. */
 export const deviceDisplayName = (text: string): string => text.slice(0, MAX_DISPLAY_NAME);
@@ -142,19 +144,27 @@ export class Sessions {
   async recognise(accessToken: string): Promise<CachedToken | undefined> {
     const { cache, clock } = this.#options;
     const tokenHash = secretHash(accessToken);
-    const token = cache.get(tokenHash) ?? (await this.#read(tokenHash));
-    if (token?.expiresAtMs !== undefined && token.expiresAtMs <= clock.nowMs()) {
+    const nowMs = clock.nowMs();
+    let token = cache.get(tokenHash);
+    if (token === undefined || nowMs - token.readAtMs >= TRUSTED_MS) {
+      token = await this.#read(tokenHash);
+    }
+    if (token?.expiresAtMs !== undefined && token.expiresAtMs <= nowMs) {
       throw matrixError('M_UNKNOWN_TOKEN', 'The access token has expired', { soft_logout: true });
     }
     return token;
   }
 
   async #read(tokenHash: string): Promise<CachedToken | undefined> {
-    const { cache, database } = this.#options;
+    const { cache, database, clock } = this.#options;
     let { generation } = cache;
     const owner = await ownerOfToken(database, tokenHash);
-    if (owner === undefined) return undefined;
-    const { unused, ...token } = owner;
+    if (owner === undefined) {
+      cache.drop(tokenHash);
+      return undefined;
+    }
+    const { unused, ...rest } = owner;
+    const token = { ...rest, readAtMs: clock.nowMs() };
     if (unused) {
       const { userId, deviceId } = token;
       await database.transaction((tx) => settleRefresh(tx, userId, deviceId));

@@ -6,7 +6,10 @@ import { LRUCache } from 'lru-cache';
 import type { DeviceId, UserId } from '../../spec/identifiers.ts';
 import type { TokenOwner } from '../storage/access-tokens.ts';
 
-export type CachedToken = Omit<TokenOwner, 'unused'>;
+export interface CachedToken extends Omit<TokenOwner, 'unused'> {
+  /** When the database said so. */
+  readonly readAtMs: number;
+}
 
 /** Whose tokens are to be forgotten; of all devices without `deviceIds`. */
 export interface TokenChange {
@@ -49,6 +52,10 @@ export class TokenCache {
     const hashes = this.#byUser.get(token.userId);
     if (hashes === undefined) this.#byUser.set(token.userId, new Set([tokenHash]));
     else hashes.add(tokenHash);
+  }
+
+  drop(tokenHash: string): void {
+    this.#tokens.delete(tokenHash);
   }
 
   /** After the change was committed, by the process that made it. */

@@ -3,7 +3,7 @@
  * query, body, the keyed limit, the handler, and in tests and development a check of the response.
  * (The limit on an address comes before all of it, in the server.)
  */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import type { Static, TObject, TSchema } from 'typebox';
 import { matrixError } from '../../spec/errors.ts';
@@ -43,7 +43,8 @@ export interface RouteCall<T, P, Q, B> {
   /** Aborted when the server begins to stop: a long poll returns at once with what it has. */
   readonly draining: AbortSignal;
   readonly log: Logger;
-  header(name: string): string | undefined;
+  /** By lower-case name. */
+  readonly headers: Readonly<IncomingHttpHeaders>;
   /** The request's unread body. Only for routes that declare `streamBody`. */
   readonly stream: IncomingMessage;
 }
@@ -146,8 +147,8 @@ class Call implements RouteCall<unknown, unknown, unknown, unknown> {
   get stream() {
     return this.#request.incoming;
   }
-  header(name: string) {
-    return this.#request.header(name);
+  get headers() {
+    return this.#request.incoming.headers;
   }
 }
 
