@@ -147,6 +147,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     events.clear();
     snapshots.clear();
     chains.clear();
+    merger.clear();
     userRooms.clear();
     transactions.forget();
   };

@@ -346,12 +346,14 @@ export class Appender {
       stillValid: () => !room.dead,
       committed: () => {
         room.pendingWrites -= 1;
+        this.#deps.merger.stored(draft.snapshots.map(({ nid }) => nid));
         this.#follow(draft, write);
       },
       failed: () => {
         room.pendingWrites -= 1;
         for (const { nid } of draft.stored) this.#deps.events.forget(nid);
         this.#deps.chains.drop(room.nid);
+        this.#deps.merger.clear();
         this.#deps.registry.drop(room);
       },
     });

@@ -1,4 +1,5 @@
 /** The state of a room with several forward extremities, by state resolution over stored events. */
+import { LRUCache } from 'lru-cache';
 import type { StateKey, StateMap } from '../../spec/event.ts';
 import type { EventId } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
@@ -13,7 +14,7 @@ import { membershipOf, type StoredEvent } from './stored-event.ts';
 
 export interface Merged {
   readonly state: StateSnapshot;
-  /** The snapshot was made here, and the caller stores it. */
+  /** The snapshot is not in the database yet: the caller stores it with what refers to it. */
   readonly isNew: boolean;
 }
 
@@ -25,6 +26,10 @@ export class StateMerger {
   readonly #snapshots: SnapshotStore;
   readonly #chains: AuthChains;
   readonly #ids: IdAllocator;
+  /** Merges already made: while a room stays forked, most events meet the same states again. */
+  readonly #made = new LRUCache<string, StateSnapshot>({ max: 1000 });
+  /** Snapshots made here that no committed write has stored yet. */
+  readonly #unstored = new Set<number>();
 
   constructor(deps: {
     events: EventStore;
@@ -52,6 +57,32 @@ export class StateMerger {
     const [only] = distinct;
     if (only === undefined) return { state: StateSnapshot.empty, isNew: false };
     if (distinct.length === 1) return { state: only, isNew: false };
+    const key = distinct
+      .map(({ nid }) => nid)
+      .sort((a, b) => a - b)
+      .join();
+    const made = this.#made.get(key);
+    if (made !== undefined) return { state: made, isNew: this.#unstored.has(made.nid) };
+    const merged = await this.#resolve(room, distinct, base);
+    this.#made.set(key, merged.state);
+    return merged;
+  }
+
+  /** Snapshots that are now in the database. */
+  stored(nids: Iterable<number>): void {
+    if (this.#unstored.size > 0) for (const nid of nids) this.#unstored.delete(nid);
+  }
+
+  clear(): void {
+    this.#made.clear();
+    this.#unstored.clear();
+  }
+
+  async #resolve(
+    room: { readonly nid: number; readonly rules: RoomVersionRules },
+    distinct: readonly StateSnapshot[],
+    base: StateSnapshot,
+  ): Promise<Merged> {
     const maps = distinct.map((state) => state.toMap());
     const resolved = await resolveState(
       room.rules,
@@ -72,13 +103,14 @@ export class StateMerger {
     let best: { base: StateSnapshot; changes: Map<StateKey, StateRef | Removed> } | undefined;
     for (const base of candidates) {
       const changes = changesFrom(base, resolved, refs);
-      if (changes.size === 0) return { state: base, isNew: false };
+      if (changes.size === 0) return { state: base, isNew: this.#unstored.has(base.nid) };
       if (best === undefined || changes.size < best.changes.size) best = { base, changes };
     }
     if (best === undefined) throw new Error('No states to resolve');
     await this.#ids.reserve(1);
     const state = best.base.with(this.#ids.next(), best.changes);
     this.#snapshots.remember(state);
+    this.#unstored.add(state.nid);
     return { state, isNew: true };
   }
 

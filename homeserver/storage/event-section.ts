@@ -123,6 +123,8 @@ const stateCte = `
     SELECT s.room_nid, s.snapshot_nid, s.height, s.chain::bigint[], s.event_nids::bigint[]
     FROM unnest($25::bigint[], $26::bigint[], $27::int[], $28::text[], $29::text[])
       AS s (room_nid, snapshot_nid, height, chain, event_nids)
+    -- Two writes may both build on a state that neither knew to be stored.
+    ON CONFLICT DO NOTHING
   ),
   changes AS MATERIALIZED (
     SELECT c.room_nid, c.type, c.state_key, c.event_nid, c.membership, c.ord, input.stream_pos
