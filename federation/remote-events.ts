@@ -8,7 +8,7 @@
 import type { RemoteEvents, RoomOfVersion } from '../homeserver/rooms/remote-events.ts';
 import type { JsonObject, MatrixEvent } from '../spec/event.ts';
 import { type EventId, isEventIdInFormat, type ServerName } from '../spec/identifiers.ts';
-import { checkedEvents, type CheckOptions } from './checked-events.ts';
+import { type CheckOptions, checkedEvents } from './checked-events.ts';
 import { FederationError, RefusedByServer, RequestImpossible } from './federation-error.ts';
 import type { FederationClient } from './http-client.ts';
 import type { KeyRing } from './keys/key-ring.ts';

@@ -1,0 +1,17 @@
+/** What the routes for joining, knocking and leaving have in common. */
+import { Type } from 'typebox';
+import { RoomIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import type { Auth } from '../../homeserver/http/route.ts';
+import type { ServerName } from '../../spec/identifiers.ts';
+import type { MembershipHandshakes } from '../rooms/membership-handshakes.ts';
+import { PduSchema } from './room-reading.ts';
+
+export interface HandshakeRouteDeps {
+  readonly auth: Auth<ServerName>;
+  readonly handshakes: MembershipHandshakes;
+}
+
+export const TemplateSchema = Type.Object({ room_version: Type.String(), event: PduSchema });
+
+/** The event id is compared with the event's own; its format depends on the room version. */
+export const SubmittedParams = Type.Object({ roomId: RoomIdSchema, eventId: Type.String() });

@@ -1,0 +1,52 @@
+/** https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv2send_joinroomideventid */
+import { Type } from 'typebox';
+import { rawJson } from '../../homeserver/http/raw-json.ts';
+import { type Route, route } from '../../homeserver/http/route.ts';
+import type { JsonObject } from '../../spec/event.ts';
+import type { ServerName } from '../../spec/identifiers.ts';
+import type { StateAnswers } from '../rooms/state-answers.ts';
+import { type HandshakeRouteDeps, SubmittedParams } from './handshake-schemas.ts';
+import { PduSchema } from './room-reading.ts';
+
+export interface SendJoinDeps extends HandshakeRouteDeps {
+  readonly serverName: ServerName;
+  readonly states: StateAnswers;
+}
+
+export const sendJoinV2 = ({ auth, handshakes, serverName, states }: SendJoinDeps): Route =>
+  route({
+    operationId: 'sendJoinV2',
+    method: 'PUT',
+    path: '/_matrix/federation/v2/send_join/{roomId}/{eventId}',
+    auth,
+    jsonTrust: 'server',
+    params: SubmittedParams,
+    // Members may be omitted from the answer, but need not be: it always has them all.
+    query: Type.Object({ omit_members: Type.Boolean({ default: false }) }),
+    body: PduSchema,
+    response: Type.Object({
+      auth_chain: Type.Array(PduSchema),
+      state: Type.Array(PduSchema),
+      event: PduSchema,
+      origin: Type.String(),
+      members_omitted: Type.Literal(false),
+    }),
+    handler: async ({ params, body, requester }) => {
+      const { room, stored } = await handshakes.accept(
+        requester,
+        params.roomId,
+        params.eventId,
+        body,
+        'join',
+      );
+      const { state, authChain } = await states.stateBefore(room, stored, { withEvent: true });
+      return {
+        auth_chain: rawJson<JsonObject[]>(await states.list(room, authChain)),
+        state: rawJson<JsonObject[]>(await states.list(room, state)),
+        event: rawJson<JsonObject>(JSON.stringify(stored.event.pdu)),
+        // Not in the specification any more, but older servers look for it.
+        origin: serverName,
+        members_omitted: false as const,
+      };
+    },
+  });
