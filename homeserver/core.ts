@@ -127,7 +127,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     accountData,
     clock,
   });
-  const typing = new Typing({ clock, notifier });
+  const typing = new Typing({ registry, clock, notifier });
   const pushRules = new PushRules({ db: database, log, notifier });
   observer.onAppended((room, appended) => {
     for (const { event } of appended) {

@@ -33,7 +33,7 @@ const timeline = async (roomId: RoomId): Promise<string[]> => {
 
 describe('createRoom', () => {
   it('makes the events in the order of the specification', async () => {
-    const roomId = await rooms.creator.create(alice, {
+    const roomId = await rooms.roomCreator.create(alice, {
       preset: 'public_chat',
       aliasName: 'thepub',
       name: 'The Grand Duke Pub',
@@ -62,15 +62,15 @@ describe('createRoom', () => {
       `m.room.member ${bob}`,
       `m.room.member ${carol}`,
     ]);
-    expect(await rooms.state(roomId, 'm.room.topic')).toEqual({
+    expect(await rooms.stateOf(roomId, 'm.room.topic')).toEqual({
       topic: 'All about happy hour',
       'm.topic': { 'm.text': [{ body: 'All about happy hour', mimetype: 'text/plain' }] },
     });
-    expect(await rooms.state(roomId, 'm.room.member', bob)).toEqual({
+    expect(await rooms.stateOf(roomId, 'm.room.member', bob)).toEqual({
       membership: 'invite',
       is_direct: true,
     });
-    expect(await rooms.state(roomId, 'm.room.canonical_alias')).toEqual({
+    expect(await rooms.stateOf(roomId, 'm.room.canonical_alias')).toEqual({
       alias: '#thepub:here.test',
     });
     expect(await aliasRecord(core.database, '#thepub:here.test' as never)).toMatchObject({
@@ -87,38 +87,40 @@ describe('createRoom', () => {
   });
 
   it.each(KNOWN_ROOM_VERSIONS)('makes rooms of version %s', async (version) => {
-    const roomId = await rooms.creator.create(alice, { version, name: 'n' });
-    const content = await rooms.state(roomId, 'm.room.create');
+    const roomId = await rooms.roomCreator.create(alice, { version, name: 'n' });
+    const content = await rooms.stateOf(roomId, 'm.room.create');
     expect(content?.['room_version']).toBe(version);
     expect(content?.['creator']).toBe(Number(version) < 11 ? alice : undefined);
     expect(roomId.endsWith(':here.test')).toBe(version !== '12');
-    const levels = (await rooms.state(roomId, 'm.room.power_levels')) as JsonObject;
+    const levels = (await rooms.stateOf(roomId, 'm.room.power_levels')) as JsonObject;
     expect(levels['users']).toEqual(version === '12' ? {} : { [alice]: 100 });
     expect((levels['events'] as JsonObject)['m.room.tombstone']).toBe(version === '12' ? 150 : 100);
     await rooms.say(roomId, alice, 'hello');
   });
 
   it('takes presets from the visibility, and publishes', async () => {
-    const open = await rooms.creator.create(alice, { visibility: 'public' });
-    expect(await rooms.state(open, 'm.room.join_rules')).toEqual({ join_rule: 'public' });
-    expect(await rooms.state(open, 'm.room.guest_access')).toEqual({ guest_access: 'forbidden' });
+    const open = await rooms.roomCreator.create(alice, { visibility: 'public' });
+    expect(await rooms.stateOf(open, 'm.room.join_rules')).toEqual({ join_rule: 'public' });
+    expect(await rooms.stateOf(open, 'm.room.guest_access')).toEqual({ guest_access: 'forbidden' });
     expect(await isPublished(core.database, open)).toBe(true);
-    const closed = await rooms.creator.create(alice, {});
-    expect(await rooms.state(closed, 'm.room.join_rules')).toEqual({ join_rule: 'invite' });
-    expect(await rooms.state(closed, 'm.room.guest_access')).toEqual({ guest_access: 'can_join' });
+    const closed = await rooms.roomCreator.create(alice, {});
+    expect(await rooms.stateOf(closed, 'm.room.join_rules')).toEqual({ join_rule: 'invite' });
+    expect(await rooms.stateOf(closed, 'm.room.guest_access')).toEqual({
+      guest_access: 'can_join',
+    });
     expect(await isPublished(core.database, closed)).toBe(false);
   });
 
   it('trusts the invited in a trusted private chat', async () => {
     const preset = 'trusted_private_chat';
-    const old = await rooms.creator.create(alice, { preset, version: '11', invite: [bob] });
-    expect((await rooms.state(old, 'm.room.power_levels'))?.['users']).toEqual({
+    const old = await rooms.roomCreator.create(alice, { preset, version: '11', invite: [bob] });
+    expect((await rooms.stateOf(old, 'm.room.power_levels'))?.['users']).toEqual({
       [alice]: 100,
       [bob]: 100,
     });
     const creationContent = { additional_creators: [carol], 'm.federate': true, creator: 'x' };
-    const now = await rooms.creator.create(alice, { preset, invite: [bob], creationContent });
-    expect(await rooms.state(now, 'm.room.create')).toEqual({
+    const now = await rooms.roomCreator.create(alice, { preset, invite: [bob], creationContent });
+    expect(await rooms.stateOf(now, 'm.room.create')).toEqual({
       additional_creators: [carol, bob],
       'm.federate': true,
       room_version: '12',
@@ -126,14 +128,17 @@ describe('createRoom', () => {
   });
 
   it('lays the power level override over the default', async () => {
-    const roomId = await rooms.creator.create(alice, { powerLevelOverride: { invite: 75 } });
-    expect(await rooms.state(roomId, 'm.room.power_levels')).toMatchObject({ invite: 75, ban: 50 });
+    const roomId = await rooms.roomCreator.create(alice, { powerLevelOverride: { invite: 75 } });
+    expect(await rooms.stateOf(roomId, 'm.room.power_levels')).toMatchObject({
+      invite: 75,
+      ban: 50,
+    });
   });
 
   it('makes two rooms of two requests that are alike', async () => {
     const made = await Promise.all([
-      rooms.creator.create(alice, {}),
-      rooms.creator.create(alice, {}),
+      rooms.roomCreator.create(alice, {}),
+      rooms.roomCreator.create(alice, {}),
     ]);
     expect(new Set(made).size).toBe(2);
   });
@@ -164,7 +169,10 @@ describe('createRoom', () => {
     const count = async (): Promise<unknown> =>
       (await core.database.query({ text: 'SELECT count(*) FROM events' })).rows;
     const before = await count();
-    await expect(rooms.creator.create(alice, wanted)).rejects.toMatchObject({ errcode, status });
+    await expect(rooms.roomCreator.create(alice, wanted)).rejects.toMatchObject({
+      errcode,
+      status,
+    });
     await core.accountData.put(alice, undefined, 'm.flush', {});
     expect(await count()).toEqual(before);
     expect(await aliasRecord(core.database, '#lost:here.test' as never)).toBeUndefined();
@@ -175,22 +183,24 @@ describe('createRoom', () => {
     await core.accountData.put(dave, undefined, 'm.invite_permission_config', {
       default_action: 'block',
     });
-    await expect(rooms.creator.create(alice, { invite: [dave] })).rejects.toMatchObject({
+    await expect(rooms.roomCreator.create(alice, { invite: [dave] })).rejects.toMatchObject({
       errcode: 'M_INVITE_BLOCKED',
       status: 403,
     });
   });
 
   it('goes without invited users of servers it cannot reach', async () => {
-    const roomId = await rooms.creator.create(alice, { invite: ['@x:elsewhere.test' as UserId] });
+    const roomId = await rooms.roomCreator.create(alice, {
+      invite: ['@x:elsewhere.test' as UserId],
+    });
     expect(await timeline(roomId)).not.toContain('m.room.member @x:elsewhere.test');
   });
 
   it('survives a restart', async () => {
-    const roomId = await rooms.creator.create(alice, { name: 'kept' });
+    const roomId = await rooms.roomCreator.create(alice, { name: 'kept' });
     core = await test.restart();
     rooms = testRooms(core);
-    expect(await rooms.state(roomId, 'm.room.name')).toEqual({ name: 'kept' });
+    expect(await rooms.stateOf(roomId, 'm.room.name')).toEqual({ name: 'kept' });
     await rooms.say(roomId, alice, 'still here');
   });
 });

@@ -6,13 +6,17 @@
  * sends and kept while it is active, so that sending reads nothing.
  */
 import { LRUCache } from 'lru-cache';
-import type { DeviceId, EventId, UserId } from '../../spec/identifiers.ts';
+import type { DeviceId, EventId, RoomId, UserId } from '../../spec/identifiers.ts';
 import type { Db } from '../storage/database.ts';
 import { deviceTransactions } from '../storage/events.ts';
 
 const keptPerDevice = 1000;
 
-/** `scope` tells requests apart that share a transaction id: their method and path. */
+/** What tells requests apart that share a transaction id: where they go, and what they send. */
+export const transactionScope = (roomId: RoomId, type: string, txnId: string): string =>
+  JSON.stringify([roomId, type, txnId]);
+
+/** By scope. */
 type Answers = LRUCache<string, Promise<EventId>>;
 
 export class DeviceTransactions {
@@ -25,7 +29,7 @@ export class DeviceTransactions {
   }
 
   /**
-   * Runs `send` unless the device has used this transaction before; two requests at the same time
+   * Runs `send` unless the device has used this transaction before (see `transactionScope`); two requests at the same time
    * share one run. A failed run is forgotten, and what was written is read again before the next.
    */
   async once(
@@ -65,7 +69,10 @@ export class DeviceTransactions {
   async #load(user: UserId, device: DeviceId): Promise<Answers> {
     const answers: Answers = new LRUCache({ max: keptPerDevice });
     for (const row of await deviceTransactions(this.#db, user, device, keptPerDevice)) {
-      answers.set(row.txn_id, Promise.resolve(row.event_id));
+      answers.set(
+        transactionScope(row.room_id, row.type, row.txn_id),
+        Promise.resolve(row.event_id),
+      );
     }
     return answers;
   }

@@ -1,13 +1,18 @@
 /** The services that people's requests about rooms come to, built on the core in order. */
 import type { Core } from '../core.ts';
 import { RoomCreator } from './create-room.ts';
+import { EventSender } from './event-sender.ts';
 import { type InviteLimits, Invites } from './invites.ts';
-import { type MemberProfiles, memberProfiles } from './member-profiles.ts';
+import { memberProfiles } from './member-profiles.ts';
+import { MemberUpkeep } from './member-upkeep.ts';
 import { Membership } from './membership.ts';
+import { PublicRooms } from './public-rooms.ts';
 import { noRemoteRooms, type RemoteRooms } from './remote-rooms.ts';
 import { RestrictedJoins } from './restricted-joins.ts';
 import { RoomAliases } from './room-aliases.ts';
 import { RoomMaker } from './room-maker.ts';
+import { RoomState } from './room-state.ts';
+import { RoomUpgrader } from './upgrade-room.ts';
 
 export interface RoomServicesOptions {
   /** Version of rooms whose creator asks for none. */
@@ -19,13 +24,17 @@ export interface RoomServicesOptions {
 }
 
 export interface RoomServices {
-  readonly profiles: MemberProfiles;
   readonly restrictedJoins: RestrictedJoins;
-  readonly aliases: RoomAliases;
+  readonly roomAliases: RoomAliases;
   readonly invites: Invites;
   readonly membership: Membership;
-  readonly maker: RoomMaker;
-  readonly creator: RoomCreator;
+  readonly roomCreator: RoomCreator;
+  readonly roomUpgrader: RoomUpgrader;
+  readonly eventSender: EventSender;
+  readonly roomState: RoomState;
+  readonly publicRooms: PublicRooms;
+  /** To be told of changed profiles and deactivated accounts. */
+  readonly memberUpkeep: MemberUpkeep;
 }
 
 export const createRoomServices = (core: Core, options: RoomServicesOptions): RoomServices => {
@@ -43,12 +52,22 @@ export const createRoomServices = (core: Core, options: RoomServicesOptions): Ro
     remote,
   });
   const maker = new RoomMaker(core);
-  const creator = new RoomCreator({
-    ...core,
-    maker,
+  return {
+    restrictedJoins,
+    roomAliases: aliases,
     invites,
-    profiles,
-    defaultVersion: defaultRoomVersion,
-  });
-  return { profiles, restrictedJoins, aliases, invites, membership, maker, creator };
+    membership,
+    roomCreator: new RoomCreator({
+      ...core,
+      maker,
+      invites,
+      profiles,
+      defaultVersion: defaultRoomVersion,
+    }),
+    roomUpgrader: new RoomUpgrader({ ...core, maker, aliases, profiles }),
+    eventSender: new EventSender({ ...core, membership, aliases }),
+    roomState: new RoomState(core),
+    publicRooms: new PublicRooms({ ...core, remote }),
+    memberUpkeep: new MemberUpkeep({ ...core, profiles, membership }),
+  };
 };

@@ -109,3 +109,7 @@ export const accountDataEntry = async (
   });
   return rows[0] && fromRecord(rows[0]);
 };
+
+export const deleteAccountDataOf = async (db: Db, userId: UserId): Promise<void> => {
+  await db.query({ text: `DELETE FROM account_data WHERE user_id = $1`, values: [userId] });
+};

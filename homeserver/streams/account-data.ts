@@ -12,6 +12,7 @@ import {
   accountDataEntry,
   accountDataOf,
   accountDataSection,
+  deleteAccountDataOf,
 } from '../storage/account-data.ts';
 import type { Db } from '../storage/database.ts';
 import { type Log, rowsOf } from './log.ts';
@@ -69,6 +70,12 @@ export class AccountData {
       parts: [rowsOf(accountDataSection, [row])],
       committed: () => this.#follow(row),
     });
+  }
+
+  /** Deletes everything of a user who is gone for good: no device is left to be told. */
+  async erase(userId: UserId): Promise<void> {
+    await deleteAccountDataOf(this.#deps.db, userId);
+    this.#ignored.delete(userId);
   }
 
   /** Changes an entry by what it is now; `change` returning undefined leaves it alone. */

@@ -3,12 +3,15 @@
  * https://spec.matrix.org/v1.19/client-server-api/#typing-notifications
  */
 import { LRUCache } from 'lru-cache';
+import { matrixError } from '../../spec/errors.ts';
 import type { RoomId, UserId } from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
+import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { Notifier } from './notifier.ts';
 
 export interface TypingOptions {
+  readonly registry: RoomRegistry;
   readonly clock: Clock;
   readonly notifier: Notifier;
   /** Rooms remembered; the one quiet for the longest time is forgotten first. */
@@ -37,6 +40,7 @@ const remoteTimeoutMs = 60_000;
 const maxTypingPerRoom = 500;
 
 export class Typing {
+  readonly #registry: RoomRegistry;
   readonly #clock: Clock;
   readonly #notifier: Notifier;
   readonly #rooms: LRUCache<number, RoomTyping>;
@@ -47,7 +51,8 @@ export class Typing {
   #timerAtMs = Number.POSITIVE_INFINITY;
   #serial: number;
 
-  constructor({ clock, notifier, maxRooms = 10_000 }: TypingOptions) {
+  constructor({ registry, clock, notifier, maxRooms = 10_000 }: TypingOptions) {
+    this.#registry = registry;
     this.#clock = clock;
     this.#notifier = notifier;
     this.#rooms = new LRUCache({ max: maxRooms, dispose: (_, nid) => this.#active.delete(nid) });
@@ -63,8 +68,20 @@ export class Typing {
     this.#listeners.push(listener);
   }
 
-  /** Notes that one of this server's users types, or has stopped. The user is in the room. */
-  setLocal(room: LiveRoom, userId: UserId, typing: boolean, timeoutMs = defaultTimeoutMs): void {
+  /**
+   * Notes that one of this server's users types, for at most two minutes, or has stopped.
+   * @throws MatrixError M_FORBIDDEN for those who are not in the room
+   */
+  async setLocal(
+    userId: UserId,
+    roomId: RoomId,
+    typing: boolean,
+    timeoutMs = defaultTimeoutMs,
+  ): Promise<void> {
+    const room = await this.#registry.find(roomId);
+    if (room?.membership(userId) !== 'join') {
+      throw matrixError('M_FORBIDDEN', 'You are not in this room');
+    }
     const changed = typing
       ? this.#start(room, userId, Math.min(Math.max(timeoutMs, 1), maxTimeoutMs))
       : this.#stop(room.nid, userId);

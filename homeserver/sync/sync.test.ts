@@ -60,7 +60,7 @@ const setState = (roomId: RoomId, sender: UserId, type: string, content: JsonObj
   core.localEvents.send(roomId, { type, sender, content, stateKey: '' });
 
 const newRoom = async (creator: UserId, ...invite: UserId[]): Promise<RoomId> =>
-  rooms.creator.create(creator, { preset: 'public_chat', invite });
+  rooms.roomCreator.create(creator, { preset: 'public_chat', invite });
 
 const join = (roomId: RoomId, userId: UserId) =>
   core.localEvents.send(roomId, {

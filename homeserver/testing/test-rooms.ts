@@ -7,7 +7,7 @@ import { createRoomServices, type RoomServices } from '../rooms/room-services.ts
 
 export interface TestRooms extends RoomServices {
   /** The content of a state event, or undefined. */
-  state(roomId: RoomId, type: string, stateKey?: string): Promise<JsonObject | undefined>;
+  stateOf(roomId: RoomId, type: string, stateKey?: string): Promise<JsonObject | undefined>;
   say(roomId: RoomId, sender: UserId, body: string): Promise<EventId>;
 }
 
@@ -15,7 +15,7 @@ export const testRooms = (core: Core, version = DEFAULT_ROOM_VERSION): TestRooms
   const services = createRoomServices(core, { defaultRoomVersion: version });
   return {
     ...services,
-    async state(roomId, type, stateKey = '') {
+    async stateOf(roomId, type, stateKey = '') {
       const room = await core.registry.find(roomId);
       const ref = room?.stateRef(type, stateKey);
       if (room === undefined || ref === undefined) return undefined;

@@ -1,0 +1,190 @@
+/**
+ * What clients send into rooms: messages, state and redactions.
+ * https://spec.matrix.org/v1.19/client-server-api/#sending-events-to-a-room
+ */
+import { matrixError } from '../../spec/errors.ts';
+import type { JsonObject } from '../../spec/event.ts';
+import {
+  type DeviceId,
+  type EventId,
+  isEventId,
+  type RoomId,
+  type ServerName,
+  serverNameOf,
+  type UserId,
+} from '../../spec/identifiers.ts';
+import { type DeviceTransactions, transactionScope } from './device-transactions.ts';
+import type { EventStore } from './event-store.ts';
+import type { LiveRoom } from './live-room.ts';
+import type { LocalEvents } from './local-events.ts';
+import type { Membership } from './membership.ts';
+import type { RoomAliases } from './room-aliases.ts';
+import type { RoomRegistry } from './room-registry.ts';
+
+/** Who sends. */
+export interface Sender {
+  readonly userId: UserId;
+  readonly deviceId: DeviceId | undefined;
+  readonly isGuest: boolean;
+  readonly isAdmin: boolean;
+  /** Redacting their own events is all that suspended people may send. */
+  readonly suspended: boolean;
+}
+
+export interface Message {
+  readonly roomId: RoomId;
+  readonly type: string;
+  readonly txnId: string;
+  readonly content: JsonObject;
+  /** `origin_server_ts`, where an application service gives it. */
+  readonly ts?: number | undefined;
+}
+
+export interface EventSenderDeps {
+  readonly serverName: ServerName;
+  readonly registry: RoomRegistry;
+  readonly events: EventStore;
+  readonly localEvents: LocalEvents;
+  readonly transactions: DeviceTransactions;
+  readonly membership: Membership;
+  readonly aliases: RoomAliases;
+}
+
+/** For application services, which may act without a device. */
+const noDevice = '' as DeviceId;
+/** Events without which a room cannot be what it is. */
+const neverRedacted = new Set(['m.room.create', 'm.room.server_acl']);
+
+export class EventSender {
+  readonly #deps: EventSenderDeps;
+
+  constructor(deps: EventSenderDeps) {
+    this.#deps = deps;
+  }
+
+  /** Sends a message event, once for each transaction. @throws MatrixError M_FORBIDDEN, M_TOO_LARGE */
+  message(sender: Sender, message: Message): Promise<EventId> {
+    const { roomId, type, txnId, content, ts } = message;
+    if (type === 'm.room.redaction') {
+      const { redacts, ...rest } = content;
+      if (typeof redacts !== 'string' || !isEventId(redacts)) {
+        throw matrixError('M_BAD_JSON', "'redacts' is not an event id");
+      }
+      return this.redaction(sender, { roomId, txnId, content: rest, ts }, redacts);
+    }
+    return this.#once(sender, roomId, type, txnId, async (deviceId) => {
+      this.#checkSuspended(sender);
+      return this.#deps.localEvents.send(roomId, {
+        type,
+        sender: sender.userId,
+        content,
+        originServerTs: ts,
+        senderDevice: deviceId,
+        txnId,
+      });
+    });
+  }
+
+  /**
+   * Redacts an event. https://spec.matrix.org/v1.19/client-server-api/#redactions
+   * @throws MatrixError M_FORBIDDEN, M_NOT_FOUND
+   */
+  redaction(
+    sender: Sender,
+    { roomId, txnId, content, ts }: Omit<Message, 'type'>,
+    redacts: EventId,
+  ): Promise<EventId> {
+    const type = 'm.room.redaction';
+    return this.#once(sender, roomId, type, txnId, async (deviceId) => {
+      await this.#checkRedaction(sender, roomId, redacts);
+      return this.#deps.localEvents.send(roomId, {
+        type,
+        sender: sender.userId,
+        content,
+        redacts,
+        originServerTs: ts,
+        senderDevice: deviceId,
+        txnId,
+      });
+    });
+  }
+
+  /** @throws MatrixError M_FORBIDDEN, M_BAD_ALIAS, M_INVALID_PARAM, M_TOO_LARGE, M_INVITE_BLOCKED */
+  async state(
+    sender: Sender,
+    event: Omit<Message, 'txnId'> & { readonly stateKey: string },
+  ): Promise<EventId> {
+    const { roomId, type, stateKey, content, ts } = event;
+    const isOwnLeave = stateKey === sender.userId && content['membership'] === 'leave';
+    if (!(type === 'm.room.member' && isOwnLeave)) this.#checkSuspended(sender);
+    await this.#memberRoom(sender.userId, roomId, type, stateKey);
+    if (type === 'm.room.member') {
+      return this.#deps.membership.setState(
+        sender.userId,
+        roomId,
+        stateKey,
+        content,
+        sender.isGuest,
+      );
+    }
+    if (type === 'm.room.canonical_alias') {
+      await this.#deps.aliases.checkCanonicalAlias(roomId, content);
+    }
+    const draft = { type, stateKey, sender: sender.userId, content, originServerTs: ts };
+    return this.#deps.localEvents.send(roomId, draft);
+  }
+
+  async #once(
+    { userId, deviceId = noDevice }: Sender,
+    roomId: RoomId,
+    type: string,
+    txnId: string,
+    send: (deviceId: DeviceId) => Promise<EventId>,
+  ): Promise<EventId> {
+    const { transactions } = this.#deps;
+    return transactions.once(userId, deviceId, transactionScope(roomId, type, txnId), async () => {
+      await this.#memberRoom(userId, roomId);
+      return send(deviceId);
+    });
+  }
+
+  /** Whether a room exists is no business of those who are not in it. */
+  async #memberRoom(
+    userId: UserId,
+    roomId: RoomId,
+    type?: string,
+    stateKey?: string,
+  ): Promise<LiveRoom | undefined> {
+    const room = await this.#deps.registry.find(roomId);
+    // Coming in is for the rules on membership to decide, and may be through another server.
+    const isEntry = type === 'm.room.member' && stateKey === userId;
+    if (!isEntry && room?.membership(userId) !== 'join') {
+      throw matrixError('M_FORBIDDEN', 'You are not in this room');
+    }
+    return room;
+  }
+
+  async #checkRedaction(sender: Sender, roomId: RoomId, redacts: EventId): Promise<void> {
+    const { registry, events, localEvents, serverName } = this.#deps;
+    const room = await registry.find(roomId);
+    const target = await events.byId(redacts);
+    if (room === undefined || target?.roomNid !== room.nid) {
+      throw matrixError('M_NOT_FOUND', 'There is no such event in this room');
+    }
+    const { type, sender: author } = target.event;
+    if (neverRedacted.has(type)) {
+      throw matrixError('M_FORBIDDEN', `Events of type ${type} cannot be redacted`);
+    }
+    if (author === sender.userId) return;
+    this.#checkSuspended(sender);
+    const isOurs = serverNameOf(author) === serverName;
+    if (sender.isAdmin && isOurs) return;
+    if (!(await localEvents.powerLevels(room)).canRedact(sender.userId)) {
+      throw matrixError('M_FORBIDDEN', 'You may not redact the events of others in this room');
+    }
+  }
+
+  #checkSuspended({ suspended }: Sender): void {
+    if (suspended) throw matrixError('M_USER_SUSPENDED', 'Your account is suspended');
+  }
+}

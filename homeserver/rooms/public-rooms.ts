@@ -1,0 +1,164 @@
+/**
+ * The published room directory.
+ * https://spec.matrix.org/v1.19/client-server-api/#published-room-directory
+ */
+import { matrixError } from '../../spec/errors.ts';
+import type { JsonObject } from '../../spec/event.ts';
+import type { RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
+import type { Database } from '../storage/database.ts';
+import { type PublishedRoom, publishedRooms, stateContents } from '../storage/published-rooms.ts';
+import { isPublished, setPublished } from '../storage/room-directory.ts';
+import type { LocalEvents } from './local-events.ts';
+import type { PublicRoomsQuery, RemoteRooms } from './remote-rooms.ts';
+import type { RoomRegistry } from './room-registry.ts';
+
+export interface PublicRoomsDeps {
+  readonly database: Database;
+  readonly serverName: ServerName;
+  readonly registry: RoomRegistry;
+  readonly localEvents: LocalEvents;
+  readonly remote: RemoteRooms;
+}
+
+const maxPage = 500;
+/** Rooms whose state is read at one time while searching. */
+const searchBatch = 200;
+const tokenPattern = /^p(\d{1,9})$/;
+
+const shownTypes = [
+  'm.room.create',
+  'm.room.name',
+  'm.room.topic',
+  'm.room.avatar',
+  'm.room.canonical_alias',
+  'm.room.join_rules',
+  'm.room.guest_access',
+  'm.room.history_visibility',
+];
+
+type Contents = ReadonlyMap<string, JsonObject>;
+
+export class PublicRooms {
+  readonly #deps: PublicRoomsDeps;
+
+  constructor(deps: PublicRoomsDeps) {
+    this.#deps = deps;
+  }
+
+  /** As the response of `/publicRooms` has it. @throws MatrixError M_INVALID_PARAM for the token */
+  async list(query: PublicRoomsQuery, server?: ServerName): Promise<JsonObject> {
+    const { remote, serverName } = this.#deps;
+    if (server !== undefined && server !== serverName) return remote.publicRooms(server, query);
+    // No network but Matrix itself has rooms in this directory.
+    if (query.networkId !== undefined) return { chunk: [], total_room_count_estimate: 0 };
+    const start = query.since === undefined ? 0 : offsetOf(query.since);
+    const limit = Math.min(query.limit ?? maxPage, maxPage);
+    const all = await publishedRooms(this.#deps.database);
+    const { chunk, next } = await this.#page(all, start, limit, query);
+    return {
+      chunk,
+      ...(next < all.length && { next_batch: `p${next}` }),
+      ...(start > 0 && { prev_batch: `p${Math.max(0, start - limit)}` }),
+      total_room_count_estimate: all.length,
+    };
+  }
+
+  /** @throws MatrixError M_NOT_FOUND */
+  async isListed(roomId: RoomId): Promise<boolean> {
+    if ((await this.#deps.registry.find(roomId)) === undefined) throw roomNotFound();
+    return isPublished(this.#deps.database, roomId);
+  }
+
+  /**
+   * Those who may set the room's canonical alias may list it, and administrators.
+   * @throws MatrixError M_NOT_FOUND, M_FORBIDDEN
+   */
+  async setListed(
+    userId: UserId,
+    roomId: RoomId,
+    listed: boolean,
+    isAdmin: boolean,
+  ): Promise<void> {
+    const { registry, localEvents, database } = this.#deps;
+    const room = await registry.find(roomId);
+    if (room === undefined) throw roomNotFound();
+    if (!isAdmin) {
+      const isMember = room.membership(userId) === 'join';
+      const levels = await localEvents.powerLevels(room);
+      if (!isMember || !levels.canSend(userId, 'm.room.canonical_alias', true)) {
+        throw matrixError('M_FORBIDDEN', 'You may not change how this room is listed');
+      }
+    }
+    await database.transaction((tx) => setPublished(tx, roomId, listed));
+  }
+
+  async #page(
+    all: readonly PublishedRoom[],
+    start: number,
+    limit: number,
+    query: PublicRoomsQuery,
+  ): Promise<{ chunk: JsonObject[]; next: number }> {
+    const chunk: JsonObject[] = [];
+    let next = start;
+    while (next < all.length && chunk.length < limit) {
+      const batch = all.slice(next, next + searchBatch);
+      const contents = await stateContents(
+        this.#deps.database,
+        batch.map(({ roomNid }) => roomNid),
+        shownTypes,
+      );
+      for (const room of batch) {
+        if (chunk.length === limit) break;
+        next += 1;
+        const summary = summaryOf(room, contents.get(room.roomNid) ?? new Map());
+        if (isWanted(summary, query)) chunk.push(summary);
+      }
+    }
+    return { chunk, next };
+  }
+}
+
+const roomNotFound = () => matrixError('M_NOT_FOUND', 'Room not found');
+
+const offsetOf = (token: string): number => {
+  const match = tokenPattern.exec(token);
+  if (match === null) throw matrixError('M_INVALID_PARAM', "'since' is not a token of this list");
+  return Number(match[1]);
+};
+
+const textIn = (contents: Contents, type: string, property: string): string | undefined => {
+  const value = contents.get(type)?.[property];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+};
+
+/** One entry of the list; what the room does not say is left out. */
+const summaryOf = ({ roomId, joined }: PublishedRoom, contents: Contents): JsonObject => {
+  const optional = {
+    name: textIn(contents, 'm.room.name', 'name'),
+    topic: textIn(contents, 'm.room.topic', 'topic'),
+    avatar_url: textIn(contents, 'm.room.avatar', 'url'),
+    canonical_alias: textIn(contents, 'm.room.canonical_alias', 'alias'),
+    room_type: textIn(contents, 'm.room.create', 'type'),
+  };
+  return {
+    room_id: roomId,
+    num_joined_members: joined,
+    join_rule: textIn(contents, 'm.room.join_rules', 'join_rule') ?? 'invite',
+    guest_can_join: textIn(contents, 'm.room.guest_access', 'guest_access') === 'can_join',
+    world_readable:
+      textIn(contents, 'm.room.history_visibility', 'history_visibility') === 'world_readable',
+    ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)),
+  };
+};
+
+const isWanted = (summary: JsonObject, { searchTerm, roomTypes }: PublicRoomsQuery): boolean => {
+  if (roomTypes !== undefined) {
+    const type = (summary['room_type'] as string | undefined) ?? null;
+    if (!roomTypes.includes(type)) return false;
+  }
+  if (searchTerm === undefined || searchTerm === '') return true;
+  const term = searchTerm.toLowerCase();
+  return [summary['name'], summary['topic'], summary['canonical_alias']].some(
+    (text) => typeof text === 'string' && text.toLowerCase().includes(term),
+  );
+};

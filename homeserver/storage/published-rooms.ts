@@ -1,0 +1,47 @@
+/** Reading what the published room directory shows, from the current state of the rooms in it. */
+import type { JsonObject, Pdu } from '../../spec/event.ts';
+import type { RoomId } from '../../spec/identifiers.ts';
+import type { Db } from './database.ts';
+
+export interface PublishedRoom {
+  readonly roomNid: number;
+  readonly roomId: RoomId;
+  readonly joined: number;
+}
+
+/** Published rooms that somebody is in: those with the most people first. */
+export const publishedRooms = async (db: Db): Promise<PublishedRoom[]> => {
+  const { rows } = await db.query<PublishedRoom>({
+    name: 'published-rooms',
+    text: `SELECT r.room_nid AS "roomNid", r.room_id AS "roomId", m.joined
+      FROM published_rooms p JOIN rooms r USING (room_id)
+      CROSS JOIN LATERAL (
+        SELECT count(*) AS joined FROM current_state c
+        WHERE c.room_nid = r.room_nid AND c.type = 'm.room.member' AND c.membership = 'join'
+      ) m
+      WHERE m.joined > 0 ORDER BY m.joined DESC, r.room_nid`,
+  });
+  return rows;
+};
+
+/** Content of state events of these types with an empty state key, by room and type. */
+export const stateContents = async (
+  db: Db,
+  roomNids: readonly number[],
+  types: readonly string[],
+): Promise<Map<number, Map<string, JsonObject>>> => {
+  const { rows } = await db.query<{ room_nid: number; type: string; json: string }>({
+    name: 'state-contents',
+    text: `SELECT c.room_nid, c.type, e.json
+      FROM current_state c JOIN events e USING (room_nid, event_nid)
+      WHERE c.room_nid = ANY($1::bigint[]) AND c.type = ANY($2::text[]) AND c.state_key = ''`,
+    values: [roomNids, types],
+  });
+  const contents = new Map<number, Map<string, JsonObject>>();
+  for (const { room_nid: roomNid, type, json } of rows) {
+    const ofRoom = contents.get(roomNid) ?? new Map<string, JsonObject>();
+    ofRoom.set(type, (JSON.parse(json) as Pdu).content);
+    contents.set(roomNid, ofRoom);
+  }
+  return contents;
+};
