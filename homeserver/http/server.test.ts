@@ -372,7 +372,7 @@ describe('answers', () => {
   it('leave one line each, without the query, and are counted by operation', async () => {
     const lines: string[] = [];
     const logger = createLogger(
-      { level: 'info', format: 'json' },
+      { level: 'debug', format: 'json' },
       { write: (line) => lines.push(line) },
     );
     const metrics = createMetricsRegistry({ processMetrics: false });

@@ -27,7 +27,6 @@ export interface HttpServerOptions {
   readonly listeners: readonly Listener[];
   readonly resources: Readonly<Record<string, RouteSet>>;
   readonly logger: Logger;
-  readonly accessLog?: boolean;
   /** Where request metrics are registered; none are kept without. */
   readonly metrics?: Registry;
   /** No limits without. */
@@ -116,7 +115,6 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
         checkResponses,
       },
       logger: options.logger,
-      accessLog: options.accessLog ?? true,
       metrics,
       clientAddress: address,
       draining: drain.signal,

@@ -1,0 +1,111 @@
+import type { DeviceId, ServerName, UserId } from '../../spec/identifiers.ts';
+import { silentLogger } from '../ops/logger.ts';
+import { Database } from '../storage/database.ts';
+import { FakeClock } from '../testing/fake-clock.ts';
+import { seededRandom } from '../testing/seeded-random.ts';
+import { type TestDatabase, testDatabase } from '../testing/test-database.ts';
+import { type Accounts, createAccounts } from './accounts.ts';
+
+const ALICE = '@alice:parley.test' as UserId;
+
+/** Counts what reaches the pool. */
+class CountingDatabase extends Database {
+  queries = 0;
+
+  override query(...statement: Parameters<Database['query']>): never {
+    this.queries++;
+    return super.query(...statement) as never;
+  }
+}
+
+describe('Sessions', () => {
+  let test: TestDatabase;
+  let database: CountingDatabase;
+  const clock = new FakeClock();
+  const build = (): Accounts =>
+    createAccounts({
+      database,
+      clock,
+      random: seededRandom(`sessions ${database.queries}`),
+      logger: silentLogger,
+      serverName: 'parley.test' as ServerName,
+      registration: {
+        enabled: true,
+        requireToken: false,
+        allowGuests: false,
+        sharedSecret: undefined,
+      },
+      passwords: { minLength: 1, hashMemoryKib: 64, hashPasses: 1 },
+    });
+  let accounts: Accounts;
+  const open = (deviceId?: string) =>
+    database.transaction((tx) => accounts.sessions.open(tx, { userId: ALICE, deviceId }));
+
+  beforeAll(async () => {
+    test = await testDatabase();
+    database = new CountingDatabase(test.database.pool, test.database.knex);
+    accounts = build();
+    await accounts.registration.registerByOperator({ username: 'alice', password: 'x' }, undefined);
+  });
+  afterAll(() => test.close());
+
+  it('know a token from memory, and ask again after a minute', async () => {
+    const { accessToken, deviceId } = await open();
+    expect(await accounts.sessions.recognise(accessToken)).toMatchObject({ deviceId });
+    const before = database.queries;
+    for (let i = 0; i < 10; i++) await accounts.sessions.recognise(accessToken);
+    expect(database.queries).toBe(before);
+    clock.advance(60_000);
+    await accounts.sessions.recognise(accessToken);
+    expect(database.queries).toBe(before + 1);
+  });
+
+  it('forget a token at once where it is revoked, and within a minute elsewhere', async () => {
+    const { accessToken, deviceId } = await open();
+    const elsewhere = build();
+    const told = build();
+    for (const each of [accounts, elsewhere, told]) {
+      expect(await each.sessions.recognise(accessToken)).toBeDefined();
+    }
+    accounts.tokenCache.onChange((change) => told.tokenCache.forget(change));
+    await database.transaction((tx) => accounts.sessions.close(tx, ALICE, [deviceId]));
+    expect(await accounts.sessions.recognise(accessToken)).toBeUndefined();
+    expect(await told.sessions.recognise(accessToken)).toBeUndefined();
+    expect(await elsewhere.sessions.recognise(accessToken)).toBeDefined();
+    clock.advance(60_000);
+    expect(await elsewhere.sessions.recognise(accessToken)).toBeUndefined();
+  });
+
+  it('do not remember what was revoked while it was being read', async () => {
+    const { accessToken, deviceId } = await open();
+    const token = await accounts.sessions.recognise(accessToken);
+    accounts.tokenCache.drop('a-hash');
+    const { generation } = accounts.tokenCache;
+    accounts.tokenCache.changed({ userId: ALICE, deviceIds: [deviceId] });
+    accounts.tokenCache.set('a-hash', token as never, generation);
+    expect(accounts.tokenCache.get('a-hash')).toBeUndefined();
+  });
+
+  it('read again what was forgotten', async () => {
+    const tokens = await Promise.all(
+      Array.from({ length: 5 }, (_, i) => open(`D${i}` as DeviceId)),
+    );
+    for (const { accessToken, deviceId } of tokens) {
+      expect(await accounts.sessions.recognise(accessToken)).toMatchObject({ deviceId });
+    }
+    accounts.sessions.accountChanged(ALICE);
+    for (const { accessToken, deviceId } of tokens) {
+      expect(await accounts.sessions.recognise(accessToken)).toMatchObject({ deviceId });
+    }
+  });
+
+  it('undo a new session whose transaction fails', async () => {
+    let accessToken = '';
+    const failing = database.transaction(async (tx) => {
+      accessToken = (await accounts.sessions.open(tx, { userId: ALICE })).accessToken;
+      throw new Error('no');
+    });
+    await expect(failing).rejects.toThrow('no');
+    expect(await accounts.sessions.recognise(accessToken)).toBeUndefined();
+  });
+});
