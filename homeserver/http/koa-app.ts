@@ -70,13 +70,20 @@ const requestIdOf = (header: string | string[] | undefined): string =>
     ? header
     : `${processPrefix}-${(++requestCount).toString(36)}`;
 
+const headersToSend = (ctx: Koa.Context): string[] => {
+  const { headers, request } = ctx.state as State;
+  // A connection kept alive would hold up the stop.
+  if (request.draining.aborted) headers.push('Connection', 'close');
+  return headers;
+};
+
 /**
  * Sends a JSON answer in one piece. Koa's own response path sets headers one by one, which costs a
  * tenth of a small request; node takes the flat list as it is.
  */
 const sendJson = (ctx: Koa.Context, status: number, value: unknown): void => {
   const text = stringifyWithRaw(value);
-  const { headers } = ctx.state as State;
+  const headers = headersToSend(ctx);
   headers.push('Content-Type', JSON_TYPE, 'Content-Length', String(Buffer.byteLength(text)));
   ctx.respond = false;
   if (ctx.res.headersSent || !ctx.writable) return;
@@ -86,7 +93,7 @@ const sendJson = (ctx: Koa.Context, status: number, value: unknown): void => {
 
 /** Bytes, streams and empty answers go through Koa. */
 const sendRaw = (ctx: Koa.Context, status: number, body: unknown): void => {
-  const { headers } = ctx.state as State;
+  const headers = headersToSend(ctx);
   for (let i = 0; i < headers.length; i += 2)
     ctx.set(headers[i] as string, headers[i + 1] as string);
   ctx.status = status;
@@ -151,8 +158,6 @@ export const koaApp = (options: AppOptions): Koa => {
     const headers = ['X-Request-Id', requestId];
     const state: State = { request, operation: 'unknown', errcode: undefined, headers };
     ctx.state = state;
-    // A kept-alive connection would otherwise hold up the stop.
-    if (draining.aborted) headers.push('Connection', 'close');
     metrics?.started();
     ctx.res.once('close', () => {
       const sent = ctx.res.writableFinished;

@@ -430,11 +430,27 @@ describe('going away', () => {
     const { request, server } = await start([poll]);
     const pending = request('GET', '/poll');
     await entered.promise;
-    const stopped = server.stop({ graceMs: 5_000 });
+    const startedMs = performance.now();
+    const stopped = server.stop({ graceMs: 20_000 });
     const answer = await pending;
     expect(answer.body).toEqual({ returned: 'early' });
+    expect(answer.headers.get('connection')).toBe('close');
     await stopped;
+    expect(performance.now() - startedMs).toBeLessThan(10_000);
     await expect(request('GET', '/poll')).rejects.toThrow();
+  });
+
+  it('does not wait for connections over which nothing was asked', async () => {
+    const { port, server } = await start([optionalBody]);
+    const socket = connect(port, '127.0.0.1');
+    await new Promise<void>((resolve) => socket.once('connect', () => resolve()));
+    // A second connection answered means that the first has been accepted.
+    await fetch(`http://127.0.0.1:${port}/optional`, { method: 'POST' });
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    const startedMs = performance.now();
+    await server.stop({ graceMs: 20_000 });
+    await closed;
+    expect(performance.now() - startedMs).toBeLessThan(10_000);
   });
 
   it('cuts what does not finish within the grace', async () => {

@@ -83,6 +83,22 @@ const listen = (server: Server, { port, bind }: Listener): Promise<void> =>
     });
   });
 
+/**
+ * Connections over which nothing was asked yet: browsers open some ahead of need, and node does not
+ * count them among the idle ones it closes.
+ */
+const unusedConnections = (server: Server): Set<Socket> => {
+  const unused = new Set<Socket>();
+  const opened = (socket: Socket) => {
+    unused.add(socket);
+    socket.once('close', () => unused.delete(socket));
+  };
+  server.on('connection', opened);
+  server.on('secureConnection', opened);
+  server.on('request', ({ socket }) => unused.delete(socket));
+  return unused;
+};
+
 /** One at a time between other work, so that the first requests do not wait for all of them. */
 const prepareInBackground = (sets: Iterable<RouteSet>, stopped: AbortSignal): void => {
   const waiting = [...sets].flatMap((set) => set.routes);
@@ -126,10 +142,10 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
     server.keepAliveTimeout = KEEP_ALIVE_MS;
     server.headersTimeout = KEEP_ALIVE_MS + 1_000;
     server.on('clientError', answerBadRequest);
-    return { listener, server };
+    return { listener, server, unused: unusedConnections(server) };
   });
 
-  const close = (server: Server, graceMs: number): Promise<void> =>
+  const close = (server: Server, unused: Set<Socket>, graceMs: number): Promise<void> =>
     new Promise((resolve) => {
       if (!server.listening) {
         resolve();
@@ -141,6 +157,7 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
         resolve();
       });
       server.closeIdleConnections();
+      for (const socket of unused) socket.destroy();
     });
 
   return {
@@ -153,7 +170,7 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
     draining: drain.signal,
     stop: async ({ graceMs }) => {
       drain.abort();
-      await Promise.all(servers.map(({ server }) => close(server, graceMs)));
+      await Promise.all(servers.map(({ server, unused }) => close(server, unused, graceMs)));
     },
   };
 };
