@@ -1,3 +1,4 @@
+import { get } from 'node:https';
 import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -5,6 +6,7 @@ import { Type } from 'typebox';
 import { matrixError } from '../../spec/errors.ts';
 import { createLogger } from '../ops/logger.ts';
 import { createMetricsRegistry } from '../ops/metrics.ts';
+import { createTestAuthority } from '../outbound/testing/test-authority.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
 import { UserIdSchema } from './identifier-schemas.ts';
 import { perIp, perUser, RateLimits } from './rate-limits.ts';
@@ -451,6 +453,34 @@ describe('going away', () => {
     await server.stop({ graceMs: 20_000 });
     await closed;
     expect(performance.now() - startedMs).toBeLessThan(10_000);
+  });
+
+  it('finishes what is under way over TLS too', async () => {
+    const authority = createTestAuthority();
+    const tls = authority.issue(['localhost']);
+    const entered = deferred();
+    const poll = route({
+      operationId: 'poll',
+      method: 'GET',
+      path: '/poll',
+      handler: async ({ draining }) => {
+        entered.resolve();
+        await new Promise<void>((resolve) => draining.addEventListener('abort', () => resolve()));
+        return { returned: 'early' };
+      },
+    });
+    const { port, server } = await start([poll], {
+      listeners: [{ port: 0, bind: '127.0.0.1', tls, resources: ['test'] }],
+    });
+    const pending = new Promise<string>((resolve, reject) => {
+      const options = { port, host: '127.0.0.1', path: '/poll', servername: 'localhost' };
+      get({ ...options, ca: authority.caPem }, (response) => {
+        response.setEncoding('utf8').on('data', resolve);
+      }).on('error', reject);
+    });
+    await entered.promise;
+    await server.stop({ graceMs: 20_000 });
+    expect(await pending).toBe('{"returned":"early"}');
   });
 
   it('cuts what does not finish within the grace', async () => {

@@ -87,14 +87,13 @@ const listen = (server: Server, { port, bind }: Listener): Promise<void> =>
  * Connections over which nothing was asked yet: browsers open some ahead of need, and node does not
  * count them among the idle ones it closes.
  */
-const unusedConnections = (server: Server): Set<Socket> => {
+const unusedConnections = (server: Server, isTls: boolean): Set<Socket> => {
   const unused = new Set<Socket>();
-  const opened = (socket: Socket) => {
+  // Requests over TLS name the inner socket, which is the one to know by.
+  server.on(isTls ? 'secureConnection' : 'connection', (socket: Socket) => {
     unused.add(socket);
     socket.once('close', () => unused.delete(socket));
-  };
-  server.on('connection', opened);
-  server.on('secureConnection', opened);
+  });
   server.on('request', ({ socket }) => unused.delete(socket));
   return unused;
 };
@@ -142,7 +141,7 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
     server.keepAliveTimeout = KEEP_ALIVE_MS;
     server.headersTimeout = KEEP_ALIVE_MS + 1_000;
     server.on('clientError', answerBadRequest);
-    return { listener, server, unused: unusedConnections(server) };
+    return { listener, server, unused: unusedConnections(server, listener.tls !== undefined) };
   });
 
   const close = (server: Server, unused: Set<Socket>, graceMs: number): Promise<void> =>
