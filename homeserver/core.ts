@@ -6,7 +6,9 @@ import type { Logger } from 'pino';
 import type { ServerName, UserId } from '../spec/identifiers.ts';
 import type { SigningKey } from '../spec/signing.ts';
 import type { Clock } from './clock.ts';
+import { PushEvaluator } from './push/push-evaluator.ts';
 import { PushRules } from './push/push-rules.ts';
+import { UnreadCounts } from './push/unread-counts.ts';
 import type { Random } from './random.ts';
 import { Appender } from './rooms/append.ts';
 import { AuthChains } from './rooms/auth-chains.ts';
@@ -69,6 +71,8 @@ export interface Core {
   readonly receipts: Receipts;
   readonly typing: Typing;
   readonly pushRules: PushRules;
+  readonly pushEvaluator: PushEvaluator;
+  readonly unreadCounts: UnreadCounts;
   /** Waits until everything appended is durable. The database stays open: its owner closes it. */
   close(): Promise<void>;
 }
@@ -129,6 +133,17 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
   });
   const typing = new Typing({ registry, clock, notifier });
   const pushRules = new PushRules({ db: database, log, notifier });
+  const pushEvaluator = new PushEvaluator(events);
+  const unreadCounts = new UnreadCounts({
+    database,
+    logger,
+    registry,
+    events,
+    receipts,
+    accountData,
+    pushRules,
+    evaluator: pushEvaluator,
+  });
   observer.onAppended((room, appended) => {
     for (const { event } of appended) {
       if (event.type !== 'm.room.member' || event.stateKey === undefined) continue;
@@ -143,6 +158,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     accountData.reset(position);
     receipts.reset(position);
     pushRules.reset();
+    unreadCounts.reset();
     registry.clear();
     events.clear();
     snapshots.clear();
@@ -195,8 +211,11 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     receipts,
     typing,
     pushRules,
+    pushEvaluator,
+    unreadCounts,
     close: async () => {
       typing.close();
+      await unreadCounts.close();
       await log.close();
     },
   };

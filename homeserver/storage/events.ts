@@ -111,6 +111,32 @@ export const latestByRoom = async (
   return rows;
 };
 
+/**
+ * The newest `limit` live timeline events of each room with `after < position <= upTo`, by room and
+ * in log order. Uses index events_timeline.
+ */
+export const liveEventsAfter = async (
+  db: Db,
+  rooms: readonly { roomNid: number; after: number }[],
+  upTo: number,
+  limit: number,
+): Promise<EventRecord[]> => {
+  const { rows } = await db.query<EventRecord>({
+    name: 'live-events-after',
+    text: `SELECT ${columns} FROM unnest($1::bigint[], $2::bigint[]) AS wanted (room_nid, after)
+      JOIN rooms r USING (room_nid)
+      CROSS JOIN LATERAL (
+        SELECT * FROM events WHERE events.room_nid = wanted.room_nid
+          AND stream_pos > wanted.after AND stream_pos <= $3 AND backfill_pos = 0
+          AND rejected_reason IS NULL AND NOT soft_failed
+        ORDER BY stream_pos DESC, backfill_pos DESC LIMIT $4
+      ) e
+      ORDER BY e.room_nid, e.stream_pos`,
+    values: [rooms.map(({ roomNid }) => roomNid), rooms.map(({ after }) => after), upTo, limit],
+  });
+  return rows;
+};
+
 export interface RoomRecord {
   room_nid: number;
   room_id: RoomId;

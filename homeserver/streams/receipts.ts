@@ -2,11 +2,11 @@
  * How far people have read. https://spec.matrix.org/v1.19/client-server-api/#receipts
  */
 import { matrixError } from '../../spec/errors.ts';
-import type { MatrixEvent } from '../../spec/event.ts';
 import { type EventId, isEventId, type RoomId, type UserId } from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
+import { mainTimeline, threadOf } from '../rooms/relations.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
 import type { Db } from '../storage/database.ts';
@@ -48,8 +48,6 @@ export interface RemoteReceipt {
   readonly ts: number;
 }
 
-/** Relations followed to find the thread of an event, as the specification recommends. */
-const maxThreadHops = 3;
 /** A first sync shows this many of a room's receipts: the most recent ones. */
 const maxShownPerRoom = 1000;
 
@@ -206,37 +204,16 @@ export class Receipts {
 
   /** https://spec.matrix.org/v1.19/client-server-api/#threaded-read-receipts */
   async #checkThread(stored: StoredEvent, threadId: string): Promise<void> {
-    if (threadId !== 'main' && !isEventId(threadId)) {
+    if (threadId !== mainTimeline && !isEventId(threadId)) {
       throw matrixError('M_INVALID_PARAM', "thread_id is neither 'main' nor an event id");
     }
     // A thread's root belongs to the main timeline, but some clients mark it in its thread.
     if (stored.event.eventId === threadId) return;
-    if ((await this.#threadOf(stored)) !== threadId) {
+    if ((await threadOf(this.#deps.events, stored)) !== threadId) {
       throw matrixError('M_INVALID_PARAM', 'The event is not in this thread');
     }
   }
-
-  async #threadOf(stored: StoredEvent): Promise<string> {
-    let { event } = stored;
-    for (let hop = 0; hop <= maxThreadHops; hop += 1) {
-      const relation = relationOf(event);
-      if (relation === undefined) return 'main';
-      if (relation.type === 'm.thread') return relation.eventId;
-      const parent = await this.#deps.events.byId(relation.eventId);
-      if (parent?.roomNid !== stored.roomNid) return 'main';
-      event = parent.event;
-    }
-    return 'main';
-  }
 }
-
-const relationOf = (event: MatrixEvent): { type: unknown; eventId: EventId } | undefined => {
-  const relation = event.content['m.relates_to'];
-  if (typeof relation !== 'object' || relation === null || Array.isArray(relation))
-    return undefined;
-  const { rel_type: type, event_id: eventId } = relation;
-  return typeof eventId === 'string' ? { type, eventId: eventId as EventId } : undefined;
-};
 
 const newestOfEach = (rows: ReceiptRow[]): ReceiptRow[] => {
   if (rows.length < 2) return rows;

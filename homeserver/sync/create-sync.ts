@@ -1,12 +1,14 @@
 /** Sync with every stream it reads: the one list of them. */
 import type { Core } from '../core.ts';
 import { AccountDataStream } from './account-data-stream.ts';
+import { PushRulesStream } from './push-rules-stream.ts';
 import { ReceiptsStream } from './receipts-stream.ts';
 import { RoomStateReader } from './room-state-reader.ts';
 import { RoomsStream } from './rooms-stream.ts';
 import { SummaryReader } from './summary-reader.ts';
 import { Sync } from './sync.ts';
 import { TypingStream } from './typing-stream.ts';
+import { UnreadStream } from './unread-stream.ts';
 
 export const createSync = (core: Core): Sync => {
   const { database: db, events, snapshots, registry, activity, timeline, visibility } = core;
@@ -29,6 +31,8 @@ export const createSync = (core: Core): Sync => {
       new ReceiptsStream(core.receipts),
       new TypingStream(core.typing),
       new AccountDataStream(core.accountData),
+      new PushRulesStream(core.pushRules),
+      new UnreadStream(core.unreadCounts, activity, core.receipts),
     ],
     ephemeralSerials: () => ({ typing: core.typing.serial, presence: 0 }),
     ignoredUsers: (userId) => core.accountData.ignoredUsers(userId),

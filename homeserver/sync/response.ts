@@ -17,6 +17,7 @@ export class RoomPart {
   /** JSON. */
   summary: string | undefined;
   unreadNotifications: string | undefined;
+  unreadThreadNotifications: string | undefined;
   readonly ephemeral: string[] = [];
   readonly accountData: string[] = [];
 
@@ -33,6 +34,9 @@ export class RoomPart {
     }
     if (this.unreadNotifications !== undefined) {
       parts.push(`"unread_notifications":${this.unreadNotifications}`);
+    }
+    if (this.unreadThreadNotifications !== undefined) {
+      parts.push(`"unread_thread_notifications":${this.unreadThreadNotifications}`);
     }
     if (this.ephemeral.length > 0) parts.push(`"ephemeral":${eventList(this.ephemeral)}`);
     if (this.accountData.length > 0) parts.push(`"account_data":${eventList(this.accountData)}`);
@@ -61,6 +65,10 @@ export class SyncResponse {
   /** The part of a joined room, begun when first asked for. */
   joined(roomId: RoomId): RoomPart {
     return partOf(this.#join, roomId);
+  }
+
+  hasJoined(roomId: RoomId): boolean {
+    return this.#join.has(roomId);
   }
 
   left(roomId: RoomId): RoomPart {

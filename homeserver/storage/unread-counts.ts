@@ -1,0 +1,66 @@
+/** The table `unread_counts`: what may be counted again from the log, kept so that it need not be. */
+import type { UserId } from '../../spec/identifiers.ts';
+import type { Db } from './database.ts';
+
+export interface UnreadCountRow {
+  readonly userId: UserId;
+  readonly roomNid: number;
+  readonly countedPos: number;
+  readonly receiptsPos: number;
+  readonly readPos: number;
+  /** JSON. */
+  readonly threads: string;
+}
+
+export const unreadCountsOf = async (
+  db: Db,
+  userId: UserId,
+  roomNids: readonly number[],
+): Promise<UnreadCountRow[]> => {
+  const { rows } = await db.query<{
+    room_nid: number;
+    counted_pos: number;
+    receipts_pos: number;
+    read_pos: number;
+    threads: string;
+  }>({
+    name: 'unread-counts-of',
+    text: `SELECT room_nid, counted_pos, receipts_pos, read_pos, threads FROM unread_counts
+      WHERE user_id = $1 AND room_nid = ANY($2::bigint[])`,
+    values: [userId, roomNids],
+  });
+  return rows.map((row) => ({
+    userId,
+    roomNid: row.room_nid,
+    countedPos: row.counted_pos,
+    receiptsPos: row.receipts_pos,
+    readPos: row.read_pos,
+    threads: row.threads,
+  }));
+};
+
+/**
+ * One statement, and so all or nothing. No transaction of the caller's: a row that is lost is
+ * counted again. Each user and room comes once.
+ */
+export const putUnreadCounts = async (db: Db, rows: readonly UnreadCountRow[]): Promise<void> => {
+  await db.query({
+    name: 'put-unread-counts',
+    text: `INSERT INTO unread_counts AS kept (user_id, room_nid, counted_pos, receipts_pos,
+        read_pos, threads)
+      SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
+        $6::text[])
+      ON CONFLICT (user_id, room_nid) DO UPDATE SET counted_pos = EXCLUDED.counted_pos,
+        receipts_pos = EXCLUDED.receipts_pos, read_pos = EXCLUDED.read_pos,
+        threads = EXCLUDED.threads
+        WHERE EXCLUDED.counted_pos >= kept.counted_pos`,
+    values: [
+      rows.map((row) => row.userId),
+      rows.map((row) => row.roomNid),
+      rows.map((row) => row.countedPos),
+      rows.map((row) => row.receiptsPos),
+      rows.map((row) => row.readPos),
+      rows.map((row) => row.threads),
+    ],
+  });
+};
