@@ -15,6 +15,7 @@ import { AuthChains } from './rooms/auth-chains.ts';
 import { ClientEvents } from './rooms/client-events.ts';
 import { DeviceTransactions } from './rooms/device-transactions.ts';
 import { EventStore } from './rooms/event-store.ts';
+import { ExtremityReducer } from './rooms/extremity-reducer.ts';
 import { LocalEvents } from './rooms/local-events.ts';
 import { MembershipEffects } from './rooms/membership-effects.ts';
 import { RoomActivity } from './rooms/room-activity.ts';
@@ -117,6 +118,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     clock,
     random,
   });
+  new ExtremityReducer({ observer, localEvents, logger });
   const transactions = new DeviceTransactions(database);
   const visibility = new Visibility(events, snapshots);
   const timeline = new Timeline(database, events, registry);
