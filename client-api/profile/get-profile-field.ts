@@ -1,5 +1,6 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3profileuseridkeyname */
 import { Type } from 'typebox';
+import { profileField } from '../../homeserver/accounts/profiles.ts';
 import { UserIdSchema } from '../../homeserver/http/identifier-schemas.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
@@ -15,7 +16,8 @@ export const getProfileField = ({ accounts }: Pick<ClientApiDeps, 'accounts'>) =
     params: Type.Object({ userId: UserIdSchema, keyName: Type.String() }),
     response: AnyObject,
     handler: async ({ params: { userId, keyName } }) => {
-      const value = (await accounts.profiles.of(userId, keyName))?.[keyName];
+      const profile = await accounts.profiles.of(userId, keyName);
+      const value = profile && profileField(profile, keyName);
       if (value === undefined) throw matrixError('M_NOT_FOUND', 'The profile has no such field');
       return { [keyName]: value };
     },

@@ -60,6 +60,15 @@ describe('profiles', () => {
     expect(changes.at(-1)).toEqual([alice.userId, { avatar_url: 'mxc://parley.test/abc' }]);
   });
 
+  it('have no fields that every object has', async () => {
+    const path = `${V3}/profile/${bob.userId}/constructor`;
+    expect((await server.request('GET', path)).status).toBe(404);
+    expect((await server.request('DELETE', path, { token: bob.token })).body).toEqual({});
+    const put = { token: bob.token, body: { constructor: 1 } };
+    expect((await server.request('PUT', path, put)).body).toEqual({});
+    expect((await server.request('GET', path)).body).toEqual({ constructor: 1 });
+  });
+
   it.each([
     ['displayname', { other: 1 }, 'M_MISSING_PARAM'],
     ['displayname', { displayname: 1 }, 'M_BAD_JSON'],

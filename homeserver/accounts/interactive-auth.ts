@@ -86,7 +86,7 @@ const fingerprintOf = ({ operation, userId, boundTo = null }: UiaCall): string =
     .digest('base64url');
 
 const isPassed = (flow: readonly string[], completed: JsonObject): boolean =>
-  flow.every((stage) => stage in completed);
+  flow.every((stage) => Object.hasOwn(completed, stage));
 
 /** Whether some flow has this stage next, or has passed it already. */
 const isInTurn = (flows: UiaCall['flows'], stage: string, completed: JsonObject): boolean =>
@@ -140,7 +140,7 @@ export class InteractiveAuth {
     const type = auth['type'];
     let { completed } = session;
     // Without a type the client asks whether a stage was passed elsewhere.
-    if (typeof type === 'string' && !(type in completed)) {
+    if (typeof type === 'string' && !Object.hasOwn(completed, type)) {
       const stage = this.#stages.get(type);
       if (stage === undefined || !isInTurn(call.flows, type, completed)) {
         const error = matrixError('M_FORBIDDEN', `It is not the turn of the stage ${type}`);

@@ -82,6 +82,10 @@ const checkValue = (field: string, value: JsonValue): void => {
   }
 };
 
+/** A field by a name that others chose: `constructor` is no field of a profile without it. */
+export const profileField = (profile: ProfileFields, field: string): JsonValue | undefined =>
+  Object.hasOwn(profile, field) ? profile[field] : undefined;
+
 /** The part of a profile that member events carry. */
 export const memberProfile = ({ displayname, avatar_url }: ProfileFields): MemberProfile => ({
   ...(typeof displayname === 'string' ? { displayname } : {}),
@@ -150,7 +154,7 @@ export class Profiles {
       await lockUser(tx, userId);
       const before = (await profilesOf(tx, [userId])).get(userId) ?? {};
       const after = change(before);
-      const value = after[field];
+      const value = profileField(after, field);
       if (value === undefined) {
         await deleteProfileField(tx, userId, field);
       } else {
@@ -159,7 +163,7 @@ export class Profiles {
         }
         await putProfileField(tx, userId, field, value);
       }
-      return before[field] === value ? undefined : after;
+      return profileField(before, field) === value ? undefined : after;
     });
     if (profile === undefined || !TEXT_FIELDS.has(field)) return;
     for (const listener of this.#listeners) {

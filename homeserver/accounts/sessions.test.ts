@@ -99,6 +99,24 @@ describe('Sessions', () => {
     }
   });
 
+  it('take any number of first uses of refreshed tokens at once', async () => {
+    const { sessions } = accounts;
+    const first = await database.transaction((tx) =>
+      sessions.open(tx, { userId: ALICE, refreshable: true }),
+    );
+    for (let round = 0; round < 5; round++) {
+      const fresh = await sessions.refresh(first.refreshToken as string);
+      const uses = await Promise.all([
+        ...Array.from({ length: 5 }, () => build().sessions.recognise(fresh.accessToken)),
+        sessions.refresh(fresh.refreshToken as string),
+      ]);
+      expect(uses.filter((use) => use === undefined)).toEqual([]);
+      const last = uses.at(-1) as { accessToken: string; refreshToken: string };
+      expect(await sessions.recognise(last.accessToken)).toBeDefined();
+      Object.assign(first, last);
+    }
+  });
+
   it('undo a new session whose transaction fails', async () => {
     let accessToken = '';
     const failing = database.transaction(async (tx) => {

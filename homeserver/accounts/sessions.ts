@@ -12,12 +12,13 @@ import {
   deleteUnusedTokens,
   insertAccessToken,
   insertRefreshToken,
-  lockRefreshToken,
+  ownerOfRefreshToken,
   ownerOfToken,
   settleRefresh,
 } from '../storage/access-tokens.ts';
 import type { Database, Tx } from '../storage/database.ts';
-import { deleteDevices, devicesOf, ensureDevice } from '../storage/devices.ts';
+import { deleteDevices, devicesOf, ensureDevice, lockDevice } from '../storage/devices.ts';
+import { assertNotLocked } from './credentials.ts';
 import { newSecret, readableText, secretHash } from './secrets.ts';
 import type { CachedToken, TokenCache } from './token-cache.ts';
 
@@ -65,6 +66,9 @@ const TRUSTED_MS = 60_000;
 /** Display names of devices are shown, not used: a long one is cut. */
 export const deviceDisplayName = (text: string): string => text.slice(0, MAX_DISPLAY_NAME);
 
+const unknownRefreshToken = () =>
+  matrixError('M_UNKNOWN_TOKEN', 'Unknown refresh token', { soft_logout: true });
+
 export class Sessions {
   readonly #options: SessionsOptions;
 
@@ -87,6 +91,7 @@ export class Sessions {
     if (await ensureDevice(tx, userId, deviceId, displayName, clock.nowMs())) {
       for (const listener of deviceListeners) await listener.deviceCreated(tx, userId, deviceId);
     } else {
+      await lockDevice(tx, userId, deviceId);
       await deleteTokensOfDevices(tx, userId, [deviceId]);
       tx.onCommit(() => cache.changed({ userId, deviceIds: [deviceId] }));
     }
@@ -121,13 +126,16 @@ export class Sessions {
    */
   refresh(refreshToken: string): Promise<SessionTokens> {
     const { database, cache } = this.#options;
+    const tokenHash = secretHash(refreshToken);
     return database.transaction(async (tx) => {
-      const owner = await lockRefreshToken(tx, secretHash(refreshToken));
-      if (owner === undefined) {
-        throw matrixError('M_UNKNOWN_TOKEN', 'Unknown refresh token', { soft_logout: true });
-      }
-      const { userId, deviceId, unused } = owner;
-      if (unused) {
+      const found = await ownerOfRefreshToken(tx, tokenHash);
+      if (found === undefined) throw unknownRefreshToken();
+      const { userId, deviceId } = found;
+      await lockDevice(tx, userId, deviceId);
+      const owner = await ownerOfRefreshToken(tx, tokenHash);
+      if (owner === undefined) throw unknownRefreshToken();
+      assertNotLocked(owner);
+      if (owner.unused) {
         await settleRefresh(tx, userId, deviceId);
         tx.onCommit(() => cache.changed({ userId, deviceIds: [deviceId] }));
       } else {
@@ -157,22 +165,23 @@ export class Sessions {
 
   async #read(tokenHash: string): Promise<CachedToken | undefined> {
     const { cache, database, clock } = this.#options;
-    let { generation } = cache;
+    const { generation } = cache;
     const owner = await ownerOfToken(database, tokenHash);
     if (owner === undefined) {
       cache.drop(tokenHash);
       return undefined;
     }
-    const { unused, ...rest } = owner;
-    const token = { ...rest, readAtMs: clock.nowMs() };
-    if (unused) {
-      const { userId, deviceId } = token;
-      await database.transaction((tx) => settleRefresh(tx, userId, deviceId));
-      cache.changed({ userId, deviceIds: [deviceId] });
-      ({ generation } = cache);
-      // Another use of the old tokens may have revoked this one in between.
-      if ((await ownerOfToken(database, tokenHash)) === undefined) return undefined;
+    if (owner.unused) {
+      const { userId, deviceId } = owner;
+      await database.transaction(async (tx) => {
+        await lockDevice(tx, userId, deviceId);
+        if ((await ownerOfToken(tx, tokenHash))?.unused !== true) return;
+        await settleRefresh(tx, userId, deviceId);
+        tx.onCommit(() => cache.changed({ userId, deviceIds: [deviceId] }));
+      });
+      return this.#read(tokenHash);
     }
+    const token = { ...owner, readAtMs: clock.nowMs() };
     cache.set(tokenHash, token, generation);
     return token;
   }

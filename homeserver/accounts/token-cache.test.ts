@@ -5,6 +5,7 @@ const token = (user: string, device: string): CachedToken => ({
   userId: `@${user}:x` as UserId,
   deviceId: device as DeviceId,
   expiresAtMs: undefined,
+  unused: false,
   isAdmin: false,
   isGuest: false,
   locked: false,

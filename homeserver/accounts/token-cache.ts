@@ -6,7 +6,7 @@ import { LRUCache } from 'lru-cache';
 import type { DeviceId, UserId } from '../../spec/identifiers.ts';
 import type { TokenOwner } from '../storage/access-tokens.ts';
 
-export interface CachedToken extends Omit<TokenOwner, 'unused'> {
+export interface CachedToken extends TokenOwner {
   /** When the database said so. */
   readonly readAtMs: number;
 }

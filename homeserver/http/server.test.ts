@@ -1,4 +1,3 @@
-import { get } from 'node:https';
 import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -6,7 +5,6 @@ import { Type } from 'typebox';
 import { matrixError } from '../../spec/errors.ts';
 import { createLogger } from '../ops/logger.ts';
 import { createMetricsRegistry } from '../ops/metrics.ts';
-import { createTestAuthority } from '../outbound/testing/test-authority.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
 import { UserIdSchema } from './identifier-schemas.ts';
 import { perIp, perUser, RateLimits } from './rate-limits.ts';
@@ -52,14 +50,6 @@ const optionalBody = route({
   body: Type.Object({ reason: Type.Optional(Type.String()) }),
   handler: ({ body }) => body,
 });
-
-const deferred = () => {
-  let resolve = (): void => undefined;
-  const promise = new Promise<void>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve };
-};
 
 let running: TestServer[] = [];
 const start = async (routes: Route[], options: Partial<HttpServerOptions> = {}) => {
@@ -390,115 +380,6 @@ describe('answers', () => {
     const text = await metrics.metrics();
     expect(text).toContain('parley_http_requests_total{operation="answering",status="200"} 1');
     expect(text).toContain('parley_http_requests_in_flight 0');
-  });
-});
-
-describe('going away', () => {
-  it('aborts the signal when the client leaves', async () => {
-    const left = deferred();
-    const entered = deferred();
-    const waiting = route({
-      operationId: 'waiting',
-      method: 'GET',
-      path: '/wait',
-      handler: async ({ signal }) => {
-        entered.resolve();
-        await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
-        left.resolve();
-        return {};
-      },
-    });
-    const { request } = await start([waiting]);
-    const client = new AbortController();
-    const pending = request('GET', '/wait', { signal: client.signal });
-    await entered.promise;
-    client.abort();
-    await expect(pending).rejects.toThrow();
-    await left.promise;
-  });
-
-  it('finishes what is under way when the server stops, and takes nothing new', async () => {
-    const entered = deferred();
-    const poll = route({
-      operationId: 'poll',
-      method: 'GET',
-      path: '/poll',
-      handler: async ({ draining }) => {
-        entered.resolve();
-        await new Promise<void>((resolve) => draining.addEventListener('abort', () => resolve()));
-        return { returned: 'early' };
-      },
-    });
-    const { request, server } = await start([poll]);
-    const pending = request('GET', '/poll');
-    await entered.promise;
-    const startedMs = performance.now();
-    const stopped = server.stop({ graceMs: 20_000 });
-    const answer = await pending;
-    expect(answer.body).toEqual({ returned: 'early' });
-    expect(answer.headers.get('connection')).toBe('close');
-    await stopped;
-    expect(performance.now() - startedMs).toBeLessThan(10_000);
-    await expect(request('GET', '/poll')).rejects.toThrow();
-  });
-
-  it('does not wait for connections over which nothing was asked', async () => {
-    const { port, server } = await start([optionalBody]);
-    const socket = connect(port, '127.0.0.1');
-    await new Promise<void>((resolve) => socket.once('connect', () => resolve()));
-    // A second connection answered means that the first has been accepted.
-    await fetch(`http://127.0.0.1:${port}/optional`, { method: 'POST' });
-    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-    const startedMs = performance.now();
-    await server.stop({ graceMs: 20_000 });
-    await closed;
-    expect(performance.now() - startedMs).toBeLessThan(10_000);
-  });
-
-  it('finishes what is under way over TLS too', async () => {
-    const authority = createTestAuthority();
-    const tls = authority.issue(['localhost']);
-    const entered = deferred();
-    const poll = route({
-      operationId: 'poll',
-      method: 'GET',
-      path: '/poll',
-      handler: async ({ draining }) => {
-        entered.resolve();
-        await new Promise<void>((resolve) => draining.addEventListener('abort', () => resolve()));
-        return { returned: 'early' };
-      },
-    });
-    const { port, server } = await start([poll], {
-      listeners: [{ port: 0, bind: '127.0.0.1', tls, resources: ['test'] }],
-    });
-    const pending = new Promise<string>((resolve, reject) => {
-      const options = { port, host: '127.0.0.1', path: '/poll', servername: 'localhost' };
-      get({ ...options, ca: authority.caPem }, (response) => {
-        response.setEncoding('utf8').on('data', resolve);
-      }).on('error', reject);
-    });
-    await entered.promise;
-    await server.stop({ graceMs: 20_000 });
-    expect(await pending).toBe('{"returned":"early"}');
-  });
-
-  it('cuts what does not finish within the grace', async () => {
-    const entered = deferred();
-    const stuck = route({
-      operationId: 'stuck',
-      method: 'GET',
-      path: '/stuck',
-      handler: async () => {
-        entered.resolve();
-        await new Promise(() => undefined);
-        return {};
-      },
-    });
-    const { request, server } = await start([stuck]);
-    const pending = request('GET', '/stuck');
-    await entered.promise;
-    await Promise.all([expect(pending).rejects.toThrow(), server.stop({ graceMs: 20 })]);
   });
 });
 

@@ -85,19 +85,38 @@ export const insertRefreshToken = async (tx: Tx, token: NewToken): Promise<void>
   });
 };
 
-/** The owner of a refresh token; nobody else uses it until the transaction ends. */
-export const lockRefreshToken = async (
-  tx: Tx,
+export interface RefreshTokenOwner {
+  readonly userId: UserId;
+  readonly deviceId: DeviceId;
+  /** Made by a refresh and not used yet. */
+  readonly unused: boolean;
+  readonly locked: boolean;
+}
+
+export const ownerOfRefreshToken = async (
+  db: Db,
   tokenHash: string,
-): Promise<{ userId: UserId; deviceId: DeviceId; unused: boolean } | undefined> => {
-  const { rows } = await tx.query<{ user_id: UserId; device_id: DeviceId; unused: boolean }>({
-    text: `SELECT t.user_id, t.device_id, t.unused
+): Promise<RefreshTokenOwner | undefined> => {
+  const { rows } = await db.query<{
+    user_id: UserId;
+    device_id: DeviceId;
+    unused: boolean;
+    locked: boolean;
+  }>({
+    text: `SELECT t.user_id, t.device_id, t.unused, u.locked
       FROM refresh_tokens t JOIN users u USING (user_id)
-      WHERE t.token_hash = $1 AND u.deactivated_at_ms IS NULL FOR UPDATE OF t`,
+      WHERE t.token_hash = $1 AND u.deactivated_at_ms IS NULL`,
     values: [tokenHash],
   });
   const row = rows[0];
-  return row && { userId: row.user_id, deviceId: row.device_id, unused: row.unused };
+  return (
+    row && {
+      userId: row.user_id,
+      deviceId: row.device_id,
+      unused: row.unused,
+      locked: row.locked,
+    }
+  );
 };
 
 /** Deletes what an earlier refresh made and nobody has used. */
@@ -116,7 +135,8 @@ export const deleteUnusedTokens = async (
 
 /**
  * The first use of what a refresh made: every older token of the device goes, and the pair is
- * ordinary from here on.
+ * ordinary from here on. The caller has locked the device and seen that the token is still unused:
+ * done twice, this would delete the pair itself.
  */
 export const settleRefresh = async (tx: Tx, userId: UserId, deviceId: DeviceId): Promise<void> => {
   for (const table of ['access_tokens', 'refresh_tokens']) {

@@ -51,6 +51,15 @@ export const deviceById = async (
   return rows[0] && toDevice(rows[0]);
 };
 
+/** Nobody else changes the device or its tokens until the transaction ends. `false`: no device. */
+export const lockDevice = async (tx: Tx, userId: UserId, deviceId: DeviceId): Promise<boolean> => {
+  const { rowCount } = await tx.query({
+    text: 'SELECT 1 FROM devices WHERE user_id = $1 AND device_id = $2 FOR UPDATE',
+    values: [userId, deviceId],
+  });
+  return rowCount === 1;
+};
+
 /** Makes the device unless it exists; then its display name stays. Whether it was made. */
 export const ensureDevice = async (
   tx: Tx,
