@@ -1,0 +1,86 @@
+/**
+ * Trying one server after the other until one helps, and what to tell a person when none did.
+ *
+ * Specification: https://spec.matrix.org/v1.19/server-server-api/#joining-rooms
+ */
+import { ERROR_STATUS, type ErrorCode, MatrixError, matrixError } from '../../spec/errors.ts';
+import type { ServerName } from '../../spec/identifiers.ts';
+import { FederationError, RefusedByServer } from '../federation-error.ts';
+
+/** A server's answer makes no sense; another one's may. */
+export class BadAnswer extends Error {
+  override readonly name = 'BadAnswer';
+}
+
+/**
+ * Error codes that say something about the person's request, those that say most first. Anything
+ * else is between the servers.
+ */
+const TELLING: readonly ErrorCode[] = [
+  'M_FORBIDDEN',
+  'M_INVITE_BLOCKED',
+  'M_INCOMPATIBLE_ROOM_VERSION',
+  'M_UNSUPPORTED_ROOM_VERSION',
+  'M_UNABLE_TO_GRANT_JOIN',
+  'M_UNABLE_TO_AUTHORISE_JOIN',
+  'M_LIMIT_EXCEEDED',
+  'M_NOT_FOUND',
+];
+
+/** A room's own servers all say no for the same reason: not every one has to. */
+const MAX_REFUSALS = 3;
+
+const isTelling = (code: string): code is ErrorCode =>
+  (TELLING as readonly string[]).includes(code);
+
+/**
+ * What a person is told of a failure: the other server's own words where they are about the request,
+ * otherwise that the server could not help. Bugs are thrown on unchanged.
+ */
+export const errorForPerson = (error: unknown): MatrixError => {
+  if (error instanceof MatrixError) return error;
+  if (error instanceof RefusedByServer && isTelling(error.errcode)) {
+    const { errcode, error: message, ...fields } = error.body;
+    const text = typeof message === 'string' ? message.slice(0, 1000) : 'Refused';
+    const version = fields['room_version'];
+    return matrixError(
+      error.errcode,
+      `${error.destination}: ${text}`,
+      typeof version === 'string' ? { room_version: version } : {},
+      { status: ERROR_STATUS[error.errcode] },
+    );
+  }
+  if (error instanceof FederationError || error instanceof BadAnswer) {
+    return matrixError('M_UNKNOWN', error.message, {}, { status: 502 });
+  }
+  throw error;
+};
+
+/**
+ * The first success, asking servers in order.
+ * @throws MatrixError the most telling of the failures; M_NOT_FOUND when there is nobody to ask
+ */
+export const firstToHelp = async <T>(
+  servers: readonly ServerName[],
+  timeoutMs: number,
+  ask: (server: ServerName) => Promise<T>,
+): Promise<T> => {
+  const deadlineMs = performance.now() + timeoutMs;
+  const failures: MatrixError[] = [];
+  let refusals = 0;
+  for (const server of servers) {
+    try {
+      return await ask(server);
+    } catch (error) {
+      const failure = errorForPerson(error);
+      failures.push(failure);
+      if (failure.errcode === 'M_FORBIDDEN') refusals += 1;
+    }
+    if (refusals >= MAX_REFUSALS || performance.now() > deadlineMs) break;
+  }
+  for (const code of TELLING) {
+    const failure = failures.find(({ errcode }) => errcode === code);
+    if (failure !== undefined) throw failure;
+  }
+  throw failures[0] ?? matrixError('M_NOT_FOUND', 'No server is known that could help');
+};
