@@ -41,6 +41,8 @@ export interface FederationRequest {
   readonly maxBytes?: number;
   /** Tries even a server that is being left alone: for what a person is waiting for. */
   readonly essential?: boolean;
+  /** Counts any answer but status 200 against the server: for transactions, which must arrive. */
+  readonly mustSucceed?: boolean;
   /** Only key requests travel unsigned. */
   readonly unsigned?: boolean;
   readonly signal?: AbortSignal;
@@ -117,13 +119,13 @@ export class FederationClient {
   }
 
   #refused(
-    { destination }: FederationRequest,
+    { destination, mustSucceed = false }: FederationRequest,
     status: number,
     body: JsonObject | undefined,
     startedMs: number,
   ): RefusedByServer {
     const { health, clock } = this.#options;
-    if (OVERLOADED.has(status)) {
+    if (mustSucceed || OVERLOADED.has(status)) {
       const askedMs = Number(body?.['retry_after_ms']);
       const notBeforeMs = Number.isFinite(askedMs) ? clock.nowMs() + askedMs : 0;
       health.failed(destination, startedMs, notBeforeMs);
