@@ -2,24 +2,31 @@
  * What the routes of this API are built from. Each takes the few it uses: `Pick<ClientApiDeps, …>`.
  */
 import type { Accounts } from '../homeserver/accounts/accounts.ts';
+import type { Notifications } from '../homeserver/push/notifications.ts';
 import type { PushRules } from '../homeserver/push/push-rules.ts';
 import type { ClientEvents } from '../homeserver/rooms/client-events.ts';
 import type { History } from '../homeserver/rooms/history.ts';
+import type { RoomServices } from '../homeserver/rooms/room-services.ts';
 import type { AccountData } from '../homeserver/streams/account-data.ts';
+import type { Receipts } from '../homeserver/streams/receipts.ts';
+import type { Typing } from '../homeserver/streams/typing.ts';
 import type { Sync } from '../homeserver/sync/sync.ts';
 import type { ServerName } from '../spec/identifiers.ts';
 import type { ClientAuth } from './auth.ts';
 import type { WellKnown } from './well-known/well-known.ts';
 
-export interface ClientApiDeps {
+export interface ClientApiDeps extends RoomServices {
   readonly sync: Sync;
   readonly history: History;
   readonly clientEvents: ClientEvents;
   readonly serverName: ServerName;
   readonly auth: ClientAuth;
   readonly accounts: Accounts;
-  readonly accountData: Pick<AccountData, 'get' | 'put'>;
+  readonly accountData: Pick<AccountData, 'get' | 'put' | 'update'>;
+  readonly receipts: Receipts;
+  readonly typing: Typing;
   readonly pushRules: PushRules;
+  readonly notifications: Notifications;
   readonly wellKnown: WellKnown;
   /** Of rooms whose creator asks for no version. */
   readonly defaultRoomVersion: string;

@@ -29,6 +29,7 @@ import { pushRoutes } from './push/routes.ts';
 import { checkUsernameAvailability } from './registration/check-username-availability.ts';
 import { register } from './registration/register.ts';
 import { registrationTokenValidity } from './registration/registration-token-validity.ts';
+import { roomRoutes } from './rooms/routes.ts';
 import { generateLoginToken } from './session/generate-login-token.ts';
 import { getLoginFlows } from './session/get-login-flows.ts';
 import { getTokenOwner } from './session/get-token-owner.ts';
@@ -93,4 +94,5 @@ export const clientApiRoutes = (deps: ClientApiDeps): Route[] => [
   ...accountRoutes(deps),
   ...readingRoutes(deps),
   ...pushRoutes(deps),
+  ...roomRoutes(deps),
 ];

@@ -25,18 +25,18 @@ export const roomPresets = ['private_chat', 'public_chat', 'trusted_private_chat
 export type RoomPreset = (typeof roomPresets)[number];
 
 export interface NewRoom {
-  readonly visibility?: 'public' | 'private';
-  readonly preset?: RoomPreset;
+  readonly visibility?: 'public' | 'private' | undefined;
+  readonly preset?: RoomPreset | undefined;
   /** The localpart of the alias to give to the room. */
-  readonly aliasName?: string;
-  readonly name?: string;
-  readonly topic?: string;
-  readonly invite?: readonly UserId[];
-  readonly isDirect?: boolean;
-  readonly version?: string;
-  readonly creationContent?: JsonObject;
-  readonly initialState?: readonly InitialEvent[];
-  readonly powerLevelOverride?: JsonObject;
+  readonly aliasName?: string | undefined;
+  readonly name?: string | undefined;
+  readonly topic?: string | undefined;
+  readonly invite?: readonly UserId[] | undefined;
+  readonly isDirect?: boolean | undefined;
+  readonly version?: string | undefined;
+  readonly creationContent?: JsonObject | undefined;
+  readonly initialState?: readonly InitialEvent[] | undefined;
+  readonly powerLevelOverride?: JsonObject | undefined;
 }
 
 export interface RoomCreatorDeps {

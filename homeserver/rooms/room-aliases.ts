@@ -18,6 +18,7 @@ import type { EventStore } from './event-store.ts';
 import type { LocalEvents } from './local-events.ts';
 import type { RemoteRooms } from './remote-rooms.ts';
 import type { RoomRegistry } from './room-registry.ts';
+import type { Visibility } from './visibility.ts';
 
 export interface ResolvedAlias {
   readonly roomId: RoomId;
@@ -30,6 +31,7 @@ export interface RoomAliasesDeps {
   readonly registry: RoomRegistry;
   readonly localEvents: LocalEvents;
   readonly events: EventStore;
+  readonly visibility: Visibility;
   readonly remote: RemoteRooms;
   readonly serverName: ServerName;
 }
@@ -87,6 +89,21 @@ export class RoomAliases {
     }
     await database.transaction((tx) => deleteAlias(tx, alias));
     await this.#removeFromState(userId, alias, record.roomId);
+  }
+
+  /**
+   * This server's aliases of a room, for its members and whoever may look into it.
+   * @throws MatrixError M_FORBIDDEN
+   */
+  async list(userId: UserId, roomId: RoomId, isAdmin: boolean): Promise<RoomAlias[]> {
+    const { registry, visibility } = this.#deps;
+    const room = await registry.find(roomId);
+    const mayLook =
+      isAdmin ||
+      room?.membership(userId) === 'join' ||
+      (room && (await visibility.settingIn(room.nid, room.state))) === 'world_readable';
+    if (!mayLook) throw matrixError('M_FORBIDDEN', 'You are not in this room');
+    return this.ofRoom(roomId);
   }
 
   ofRoom(roomId: RoomId): Promise<RoomAlias[]> {

@@ -8,6 +8,7 @@ import { MemberUpkeep } from './member-upkeep.ts';
 import { Membership } from './membership.ts';
 import { PublicRooms } from './public-rooms.ts';
 import { noRemoteRooms, type RemoteRooms } from './remote-rooms.ts';
+import { Reports } from './reports.ts';
 import { RestrictedJoins } from './restricted-joins.ts';
 import { RoomAliases } from './room-aliases.ts';
 import { RoomMaker } from './room-maker.ts';
@@ -33,6 +34,7 @@ export interface RoomServices {
   readonly eventSender: EventSender;
   readonly roomState: RoomState;
   readonly publicRooms: PublicRooms;
+  readonly reports: Reports;
   /** To be told of changed profiles and deactivated accounts. */
   readonly memberUpkeep: MemberUpkeep;
 }
@@ -68,6 +70,7 @@ export const createRoomServices = (core: Core, options: RoomServicesOptions): Ro
     eventSender: new EventSender({ ...core, membership, aliases }),
     roomState: new RoomState(core),
     publicRooms: new PublicRooms({ ...core, remote }),
+    reports: new Reports(core),
     memberUpkeep: new MemberUpkeep({ ...core, profiles, membership }),
   };
 };

@@ -4,10 +4,12 @@ import * as core from './0001-core.ts';
 import { accountsMigration } from './0002-accounts.ts';
 import { federationMigration } from './0003-federation.ts';
 import { pushMigration } from './0005-push.ts';
+import { reportsMigration } from './0006-reports.ts';
 
 export const migrations: readonly Migration[] = [
   { name: '0001-core', up: core.up },
   accountsMigration,
   federationMigration,
   pushMigration,
+  reportsMigration,
 ];

@@ -1,0 +1,19 @@
+/** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3directoryroomroomalias */
+import { Type } from 'typebox';
+import { RoomAliasSchema, RoomIdSchema } from '../../../homeserver/http/identifier-schemas.ts';
+import { route } from '../../../homeserver/http/route.ts';
+import type { ClientApiDeps } from '../../deps.ts';
+import { clientPaths } from '../../paths.ts';
+
+export const getRoomIdByAlias = ({ roomAliases }: Pick<ClientApiDeps, 'roomAliases'>) =>
+  route({
+    operationId: 'getRoomIdByAlias',
+    method: 'GET',
+    path: clientPaths('v3', '/directory/room/{roomAlias}'),
+    params: Type.Object({ roomAlias: RoomAliasSchema }),
+    response: Type.Object({ room_id: RoomIdSchema, servers: Type.Array(Type.String()) }),
+    handler: async ({ params }) => {
+      const { roomId, servers } = await roomAliases.resolve(params.roomAlias);
+      return { room_id: roomId, servers: [...servers] };
+    },
+  });

@@ -1,0 +1,33 @@
+/**
+ * The two operations that share a path: inviteUser and inviteBy3PID.
+ * https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidinvite
+ */
+import { Type } from 'typebox';
+import { RoomIdSchema, UserIdSchema } from '../../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../../homeserver/http/rate-limits.ts';
+import { route } from '../../../homeserver/http/route.ts';
+import { assertNotSuspended } from '../../auth.ts';
+import type { ClientApiDeps } from '../../deps.ts';
+import { clientPaths } from '../../paths.ts';
+import { Done } from '../../schemas.ts';
+import { noIdentityServer, ThirdPartyInvite } from './third-party-invite-schema.ts';
+
+const ById = Type.Object({ user_id: UserIdSchema, reason: Type.Optional(Type.String()) });
+
+export const inviteUser = ({ auth, membership }: Pick<ClientApiDeps, 'auth' | 'membership'>) =>
+  route({
+    operationId: 'inviteUser',
+    method: 'POST',
+    path: clientPaths('v3', '/rooms/{roomId}/invite'),
+    auth: auth.user,
+    rateLimit: perUser('invite'),
+    params: Type.Object({ roomId: RoomIdSchema }),
+    body: Type.Union([ById, ThirdPartyInvite]),
+    response: Done,
+    handler: async ({ requester, params, body }) => {
+      assertNotSuspended(requester);
+      if (!('user_id' in body)) throw noIdentityServer();
+      await membership.invite(requester.userId, params.roomId, body.user_id, body.reason);
+      return {};
+    },
+  });

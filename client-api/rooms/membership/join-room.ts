@@ -1,0 +1,32 @@
+/** https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3joinroomidoralias */
+import { Type } from 'typebox';
+import { RoomIdOrAliasSchema } from '../../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../../homeserver/http/rate-limits.ts';
+import { route } from '../../../homeserver/http/route.ts';
+import { assertNotSuspended } from '../../auth.ts';
+import type { ClientApiDeps } from '../../deps.ts';
+import { clientPaths } from '../../paths.ts';
+import { EnteredRoom, JoinBody, ViaQuery, viaOf } from './entry.ts';
+
+export const joinRoom = ({ auth, membership }: Pick<ClientApiDeps, 'auth' | 'membership'>) =>
+  route({
+    operationId: 'joinRoom',
+    method: 'POST',
+    path: clientPaths('v3', '/join/{roomIdOrAlias}'),
+    auth: auth.userOrGuest,
+    rateLimit: perUser('join'),
+    params: Type.Object({ roomIdOrAlias: RoomIdOrAliasSchema }),
+    query: ViaQuery,
+    body: JoinBody,
+    response: EnteredRoom,
+    handler: async ({ requester, params, query, body }) => {
+      assertNotSuspended(requester);
+      const roomId = await membership.join(requester.userId, params.roomIdOrAlias, {
+        via: viaOf(query),
+        reason: body.reason,
+        isGuest: requester.isGuest,
+        thirdPartySigned: body.third_party_signed,
+      });
+      return { room_id: roomId };
+    },
+  });
