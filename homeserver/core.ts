@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { ServerName, UserId } from '../spec/identifiers.ts';
 import type { SigningKey } from '../spec/signing.ts';
 import type { Clock } from './clock.ts';
+import { Notifications } from './push/notifications.ts';
 import { PushEvaluator } from './push/push-evaluator.ts';
 import { PushRules } from './push/push-rules.ts';
 import { UnreadCounts } from './push/unread-counts.ts';
@@ -74,6 +75,7 @@ export interface Core {
   readonly pushRules: PushRules;
   readonly pushEvaluator: PushEvaluator;
   readonly unreadCounts: UnreadCounts;
+  readonly notifications: Notifications;
   /** Waits until everything appended is durable. The database stays open: its owner closes it. */
   close(): Promise<void>;
 }
@@ -146,6 +148,17 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     pushRules,
     evaluator: pushEvaluator,
   });
+  const notifications = new Notifications({
+    db: database,
+    log,
+    userRooms,
+    registry,
+    events,
+    accountData,
+    pushRules,
+    evaluator: pushEvaluator,
+    unreadCounts,
+  });
   observer.onAppended((room, appended) => {
     for (const { event } of appended) {
       if (event.type !== 'm.room.member' || event.stateKey === undefined) continue;
@@ -215,6 +228,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     pushRules,
     pushEvaluator,
     unreadCounts,
+    notifications,
     close: async () => {
       typing.close();
       await unreadCounts.close();

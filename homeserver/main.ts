@@ -23,6 +23,7 @@ import type { Logger } from './ops/logger.ts';
 import { createMetricsRegistry } from './ops/metrics.ts';
 import { healthRoutes, metricsRoute } from './ops/operator-routes.ts';
 import type { RunningServer } from './ops/running-server.ts';
+import { accountDataWithRules } from './push/account-data-with-rules.ts';
 import { systemRandom } from './random.ts';
 import { History, noHistoryFiller } from './rooms/history.ts';
 import { createRoomServices } from './rooms/room-services.ts';
@@ -101,6 +102,7 @@ const build = async (
   const clientRoutes = clientApiRoutes({
     ...core,
     ...rooms,
+    accountData: accountDataWithRules(core.accountData, core.pushRules),
     history,
     sync: createSync(core),
     auth: clientAuth(accounts),

@@ -1,10 +1,12 @@
 import { serve, type TestServer } from '../../homeserver/http/testing/serve.ts';
+import { accountDataWithRules } from '../../homeserver/push/account-data-with-rules.ts';
 import { PushRulesStream } from '../../homeserver/sync/push-rules-stream.ts';
 import { Sync } from '../../homeserver/sync/sync.ts';
 import { parseSyncToken } from '../../homeserver/sync/tokens.ts';
 import { localUser, type TestCore, testCore } from '../../homeserver/testing/test-core.ts';
 import { compileFilter } from '../../spec/filter.ts';
 import type { UserId } from '../../spec/identifiers.ts';
+import { getAccountData } from '../account-data/get-account-data.ts';
 import { tokenIsUser } from '../testing/token-is-user.ts';
 import { pushRoutes } from './routes.ts';
 
@@ -14,7 +16,12 @@ let people = 0;
 
 beforeAll(async () => {
   test = await testCore();
-  server = await serve(pushRoutes({ auth: tokenIsUser, pushRules: test.core.pushRules }));
+  const { core } = test;
+  const accountData = accountDataWithRules(core.accountData, core.pushRules);
+  server = await serve([
+    ...pushRoutes({ ...core, auth: tokenIsUser }),
+    getAccountData({ auth: tokenIsUser, accountData }),
+  ]);
 });
 afterAll(async () => {
   await server.stop();
@@ -218,6 +225,17 @@ describe('m.push_rules in sync', () => {
     await putRoomRule(bob, '#b:b');
     await putRoomRule(alice, '#a:b');
     expect((await waiting).account_data.events[0].content.global.room).toHaveLength(1);
+  });
+
+  it('can be read as account data, and as that only', async () => {
+    const alice = newPerson();
+    await putRoomRule(alice, '#a:b');
+    const get = (type: string) =>
+      server.request('GET', `/_matrix/client/v3/user/${alice}/account_data/${type}`, {
+        token: alice,
+      });
+    expect((await get('m.push_rules')).body).toEqual((await call(alice, 'GET', '')).body);
+    expect((await get('m.other')).body.errcode).toBe('M_NOT_FOUND');
   });
 
   it('survives a restart', async () => {

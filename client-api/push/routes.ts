@@ -2,6 +2,7 @@
 import type { Route } from '../../homeserver/http/route.ts';
 import type { ClientApiDeps } from '../deps.ts';
 import { deletePushRule } from './delete-push-rule.ts';
+import { getNotifications } from './get-notifications.ts';
 import { getPushRule } from './get-push-rule.ts';
 import { getPushRuleActions } from './get-push-rule-actions.ts';
 import { getPushRules } from './get-push-rules.ts';
@@ -12,7 +13,9 @@ import { setPushRule } from './set-push-rule.ts';
 import { setPushRuleActions } from './set-push-rule-actions.ts';
 import { setPushRuleEnabled } from './set-push-rule-enabled.ts';
 
-export const pushRoutes = (deps: Pick<ClientApiDeps, 'auth' | 'pushRules'>): Route[] => [
+export const pushRoutes = (
+  deps: Pick<ClientApiDeps, 'auth' | 'pushRules' | 'notifications' | 'clientEvents'>,
+): Route[] => [
   getPushRules(deps),
   getPushRulesGlobal(deps),
   getPushRulesOfKind(deps),
@@ -23,4 +26,5 @@ export const pushRoutes = (deps: Pick<ClientApiDeps, 'auth' | 'pushRules'>): Rou
   setPushRuleEnabled(deps),
   getPushRuleActions(deps),
   setPushRuleActions(deps),
+  getNotifications(deps),
 ];

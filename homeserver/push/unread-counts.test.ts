@@ -110,7 +110,10 @@ describe('unread notifications', () => {
     const second = await say(roomId, bob);
     await say(roomId, bob);
     let since = (await read(alice)).next_batch;
-    const unreadAfter = async (type: 'm.read' | 'm.read.private', eventId: EventId): Promise<number> => {
+    const unreadAfter = async (
+      type: 'm.read' | 'm.read.private',
+      eventId: EventId,
+    ): Promise<number> => {
       await core.receipts.set(alice, roomId, type, eventId);
       const answer = await read(alice, since);
       since = answer.next_batch;

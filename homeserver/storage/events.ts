@@ -137,6 +137,44 @@ export const liveEventsAfter = async (
   return rows;
 };
 
+/**
+ * The newest `limit` live timeline events with `after < position < before` over all these rooms that
+ * others have sent, newest first. Uses index events_timeline.
+ */
+export const newestOfOthers = async (
+  db: Db,
+  sender: string,
+  rooms: readonly { roomNid: number; after: number }[],
+  before: number,
+  limit: number,
+): Promise<EventRecord[]> => {
+  const { rows } = await db.query<EventRecord>({
+    name: 'newest-of-others',
+    text: `SELECT ${columns} FROM (
+        SELECT found.room_nid, found.event_nid
+        FROM unnest($1::bigint[], $2::bigint[]) AS wanted (room_nid, after)
+        CROSS JOIN LATERAL (
+          SELECT room_nid, event_nid, stream_pos FROM events
+          WHERE events.room_nid = wanted.room_nid AND stream_pos > wanted.after
+            AND stream_pos < $3 AND backfill_pos = 0 AND sender <> $4
+            AND rejected_reason IS NULL AND NOT soft_failed
+          ORDER BY stream_pos DESC, backfill_pos DESC LIMIT $5
+        ) found
+        ORDER BY found.stream_pos DESC LIMIT $5
+      ) newest
+      JOIN events e USING (room_nid, event_nid) JOIN rooms r USING (room_nid)
+      ORDER BY e.stream_pos DESC`,
+    values: [
+      rooms.map(({ roomNid }) => roomNid),
+      rooms.map(({ after }) => after),
+      before,
+      sender,
+      limit,
+    ],
+  });
+  return rows;
+};
+
 export interface RoomRecord {
   room_nid: number;
   room_id: RoomId;

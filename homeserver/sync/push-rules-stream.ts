@@ -2,12 +2,11 @@
  * Push rules in sync: as the account data `m.push_rules`, on a first sync and at every change.
  * https://spec.matrix.org/v1.19/client-server-api/#push-rules-events
  */
+import { pushRulesType as type } from '../push/account-data-with-rules.ts';
 import type { PushRules } from '../push/push-rules.ts';
 import type { UserRules } from '../push/user-rules.ts';
 import type { SyncResponse } from './response.ts';
 import type { SyncContext, SyncStream } from './sync-stream.ts';
-
-const type = 'm.push_rules';
 
 export class PushRulesStream implements SyncStream {
   readonly name = 'push rules';

@@ -1,0 +1,109 @@
+/**
+ * The events a person has been notified about, newest first. They are found by asking the rules
+ * again, so that nothing need be kept of them.
+ * https://spec.matrix.org/v1.19/client-server-api/#listing-notifications
+ */
+import type { UserId } from '../../spec/identifiers.ts';
+import type { PushVerdict } from '../../spec/push-rules/evaluate.ts';
+import type { EventStore } from '../rooms/event-store.ts';
+import type { LiveRoom } from '../rooms/live-room.ts';
+import { threadOf } from '../rooms/relations.ts';
+import type { RoomRegistry } from '../rooms/room-registry.ts';
+import type { StoredEvent } from '../rooms/stored-event.ts';
+import type { UserRooms } from '../rooms/user-rooms.ts';
+import type { Db } from '../storage/database.ts';
+import { newestOfOthers } from '../storage/events.ts';
+import type { AccountData } from '../streams/account-data.ts';
+import type { Log } from '../streams/log.ts';
+import type { PushContext, PushEvaluator } from './push-evaluator.ts';
+import type { PushRules } from './push-rules.ts';
+import type { UnreadCounts } from './unread-counts.ts';
+
+export interface NotificationsDeps {
+  readonly db: Db;
+  readonly log: Log;
+  readonly userRooms: UserRooms;
+  readonly registry: RoomRegistry;
+  readonly events: EventStore;
+  readonly accountData: AccountData;
+  readonly pushRules: PushRules;
+  readonly evaluator: PushEvaluator;
+  readonly unreadCounts: UnreadCounts;
+}
+
+export interface NotificationsRequest {
+  readonly userId: UserId;
+  /** Only events before this position of the log. */
+  readonly before: number | undefined;
+  readonly limit: number;
+  readonly onlyHighlights: boolean;
+}
+
+export interface Notification {
+  readonly room: LiveRoom;
+  readonly stored: StoredEvent;
+  readonly verdict: PushVerdict;
+  readonly read: boolean;
+}
+
+export interface NotificationsPage {
+  readonly notifications: readonly Notification[];
+  /** Where to go on; undefined when there is nothing further. */
+  readonly before: number | undefined;
+}
+
+const pageSize = 200;
+/** Events that one request looks at; where few of them notify, it answers with few. */
+const maxEvents = 2000;
+
+export class Notifications {
+  readonly #deps: NotificationsDeps;
+
+  constructor(deps: NotificationsDeps) {
+    this.#deps = deps;
+  }
+
+  async list(request: NotificationsRequest): Promise<NotificationsPage> {
+    const { userId, limit, onlyHighlights } = request;
+    const { db, log, userRooms, unreadCounts, accountData } = this.#deps;
+    const joined = [...(await userRooms.of(userId)).values()].filter(
+      ({ membership }) => membership === 'join',
+    );
+    const counters = await unreadCounts.of(userId, joined, log.position);
+    const ignored = await accountData.ignoredUsers(userId);
+    const contextOf = this.#contexts(userId);
+    const ranges = joined.map(({ roomNid, membershipPos: after }) => ({ roomNid, after }));
+    const found: Notification[] = [];
+    let before = request.before ?? log.position + 1;
+    for (let seen = 0; seen < maxEvents; seen += pageSize) {
+      const records = await newestOfOthers(db, userId, ranges, before, pageSize);
+      for (const stored of this.#deps.events.adopt(records)) {
+        if (found.length === limit) return { notifications: found, before };
+        before = stored.streamPos as number;
+        if (ignored.has(stored.event.sender)) continue;
+        const context = await contextOf(stored.roomNid);
+        const verdict = context && this.#deps.evaluator.verdict(context, stored);
+        if (context === undefined || verdict?.notify !== true) continue;
+        if (onlyHighlights && !verdict.highlight) continue;
+        const thread = await threadOf(this.#deps.events, stored);
+        const read = counters.get(stored.roomNid)?.isRead(thread, before) ?? false;
+        found.push({ room: context.room, stored, verdict, read });
+      }
+      if (records.length < pageSize) return { notifications: found, before: undefined };
+    }
+    return { notifications: found, before };
+  }
+
+  #contexts(userId: UserId): (roomNid: number) => Promise<PushContext | undefined> {
+    const { registry, evaluator, pushRules } = this.#deps;
+    const contexts = new Map<number, PushContext | undefined>();
+    return async (roomNid) => {
+      if (!contexts.has(roomNid)) {
+        const room = await registry.findByNid(roomNid);
+        const rules = await pushRules.of(userId);
+        contexts.set(roomNid, room && (await evaluator.contextOf(room, rules)));
+      }
+      return contexts.get(roomNid);
+    };
+  }
+}
