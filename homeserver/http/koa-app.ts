@@ -78,8 +78,8 @@ const headersToSend = (ctx: Koa.Context): string[] => {
 };
 
 /**
- * Sends a JSON answer in one piece. Koa's own response path sets headers one by one, which costs a
- * tenth of a small request; node takes the flat list as it is.
+ * Sends a JSON answer in one piece. Koa's own response path sets headers one by one, which shows in
+ * a small request; node takes the flat list as it is.
  */
 const sendJson = (ctx: Koa.Context, status: number, value: unknown): void => {
   const text = stringifyWithRaw(value);
