@@ -7,7 +7,12 @@
 
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Agent, createServer, request as httpsRequest, type Server as HttpsServer } from 'node:https';
+import {
+  Agent,
+  createServer,
+  type Server as HttpsServer,
+  request as httpsRequest,
+} from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Authority } from './authority.ts';
 import { parseAuthorization } from './peer/x-matrix.ts';
