@@ -16,7 +16,7 @@ import { verifyEvents } from './keys/verify-events.ts';
 
 /** What became of one PDU. A dropped one has an id only if its format allowed to work one out. */
 export type CheckedPdu =
-  | { readonly event: MatrixEvent; readonly error?: undefined }
+  | { readonly event: MatrixEvent; readonly eventId: EventId; readonly error?: undefined }
   | {
       readonly event?: undefined;
       readonly eventId: EventId | undefined;
@@ -76,7 +76,7 @@ export const checkPdus = async (
     checked[index] =
       failure === undefined
         ? // 3. Passes hash checks, otherwise it is redacted before being processed further.
-          { event: withCheckedContent(event, room.rules) }
+          { event: withCheckedContent(event, room.rules), eventId: event.eventId }
         : { eventId: event.eventId, error: failure.message };
     await giveWay();
   }
@@ -103,7 +103,7 @@ const parsed = (pdu: unknown, room: RoomOfVersion, options: CheckOptions): Check
     if (event.roomId !== room.id) {
       return { eventId: event.eventId, error: 'The event is of another room' };
     }
-    return { event };
+    return { event, eventId: event.eventId };
   } catch (error) {
     if (!(error instanceof InvalidEventError)) throw error;
     return { eventId: claimedId(pdu, room.rules), error: error.message };

@@ -3,6 +3,7 @@ import type { Migration } from '../migration.ts';
 import * as core from './0001-core.ts';
 import { accountsMigration } from './0002-accounts.ts';
 import { federationMigration } from './0003-federation.ts';
+import { inboundMigration } from './0004-inbound.ts';
 import { pushMigration } from './0005-push.ts';
 import { reportsMigration } from './0006-reports.ts';
 
@@ -10,6 +11,7 @@ export const migrations: readonly Migration[] = [
   { name: '0001-core', up: core.up },
   accountsMigration,
   federationMigration,
+  inboundMigration,
   pushMigration,
   reportsMigration,
 ];

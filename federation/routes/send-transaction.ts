@@ -1,0 +1,55 @@
+/** https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv1sendtxnid */
+import { Type } from 'typebox';
+import { type Auth, type Route, route } from '../../homeserver/http/route.ts';
+import { matrixError } from '../../spec/errors.ts';
+import type { JsonObject } from '../../spec/event.ts';
+import type { ServerName } from '../../spec/identifiers.ts';
+import type { Edu } from '../transactions/edu-dispatcher.ts';
+import type { TransactionReceiver } from '../transactions/transaction-receiver.ts';
+
+export interface SendTransactionDeps {
+  readonly auth: Auth<ServerName>;
+  readonly transactions: TransactionReceiver;
+}
+
+const MAX_PDUS = 50;
+const MAX_EDUS = 100;
+/** Events and EDUs may each have 64 KiB. */
+const MAX_BODY_BYTES = 12 * 1024 * 1024;
+
+export const sendTransaction = ({ auth, transactions }: SendTransactionDeps): Route =>
+  route({
+    operationId: 'sendTransaction',
+    method: 'PUT',
+    path: '/_matrix/federation/v1/send/{txnId}',
+    auth,
+    jsonTrust: 'server',
+    maxBodyBytes: MAX_BODY_BYTES,
+    params: Type.Object({ txnId: Type.String({ minLength: 1 }) }),
+    body: Type.Object({
+      origin: Type.Optional(Type.String()),
+      // One entry that makes no sense is no reason to refuse the others for ever.
+      pdus: Type.Array(Type.Unknown(), { maxItems: MAX_PDUS, default: [] }),
+      edus: Type.Array(Type.Unknown(), { maxItems: MAX_EDUS, default: [] }),
+    }),
+    response: Type.Object({
+      pdus: Type.Record(Type.String(), Type.Object({ error: Type.Optional(Type.String()) })),
+    }),
+    handler: async ({ params, body, requester }) => {
+      if (body.origin !== undefined && body.origin !== requester) {
+        throw matrixError('M_FORBIDDEN', 'The transaction is of another server');
+      }
+      const pdus = body.pdus.filter(isObject);
+      const edus = body.edus.flatMap(eduIn);
+      return { pdus: await transactions.receive(requester, params.txnId, { pdus, edus }) };
+    },
+  });
+
+const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const eduIn = (value: unknown): Edu[] => {
+  if (!isObject(value)) return [];
+  const { edu_type, content } = value;
+  return typeof edu_type === 'string' && isObject(content) ? [{ edu_type, content }] : [];
+};
