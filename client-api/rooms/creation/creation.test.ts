@@ -1,0 +1,116 @@
+import type { RoomId } from '../../../spec/identifiers.ts';
+import { idsIn, type Person, type RoomServer, roomServer } from '../../testing/room-server.ts';
+
+let test: RoomServer;
+let alice: Person;
+let bob: Person;
+beforeAll(async () => {
+  test = await roomServer();
+  [alice, bob] = ['alice', 'bob'].map(test.person) as [Person, Person];
+});
+afterAll(() => test.stop());
+
+const stateOf = async (roomId: RoomId, type: string) =>
+  (await alice.get(`/rooms/${idsIn(roomId)}/state/${type}`)).body;
+
+describe('createRoom', () => {
+  it('makes a room of what it is told', async () => {
+    const roomId = await alice.createRoom({
+      name: 'Name',
+      initial_state: [{ type: 'org.example', content: { a: 1 } }],
+      room_version: '10',
+    });
+    expect(await stateOf(roomId, 'm.room.name')).toEqual({ name: 'Name' });
+    expect(await stateOf(roomId, 'org.example')).toEqual({ a: 1 });
+    expect(await stateOf(roomId, 'm.room.create')).toMatchObject({ room_version: '10' });
+  });
+
+  it.each([
+    [{ preset: 'nice_chat' }, 'M_INVALID_PARAM'],
+    [{ name: 1 }, 'M_BAD_JSON'],
+    [{ invite: ['bob'] }, 'M_INVALID_PARAM'],
+    [{ room_version: '99' }, 'M_UNSUPPORTED_ROOM_VERSION'],
+    [{ initial_state: [{ content: {} }] }, 'M_MISSING_PARAM'],
+    [{ power_level_content_override: { users: 'x' } }, 'M_INVALID_ROOM_STATE'],
+    [
+      { invite_3pid: [{ id_server: 'i', id_access_token: 't', medium: 'email', address: 'a' }] },
+      'M_SERVER_NOT_TRUSTED',
+    ],
+  ])('refuses %j', async (body, errcode) => {
+    expect(await alice.post('/createRoom', body)).toMatchObject({ status: 400, body: { errcode } });
+  });
+});
+
+describe('upgradeRoom', () => {
+  const upgrade = (person: Person, roomId: RoomId, body: object) =>
+    person.post(`/rooms/${idsIn(roomId)}/upgrade`, body);
+
+  it.each([
+    ['9', '11'],
+    ['11', '12'],
+    ['12', '12'],
+    ['12', '11'],
+  ])('replaces a room of version %s by one of version %s', async (from, to) => {
+    const old = await alice.createRoom({
+      preset: 'public_chat',
+      visibility: 'public',
+      room_alias_name: `up${from}to${to}`,
+      name: 'Name',
+      topic: 'Topic',
+      room_version: from,
+      creation_content: { type: 'm.space' },
+      power_level_content_override: { kick: 60 },
+    });
+    await bob.join(old);
+    const answer = await upgrade(alice, old, { new_version: to });
+    expect(answer.status).toBe(200);
+    const replacement = answer.body.replacement_room as RoomId;
+    const create = await stateOf(replacement, 'm.room.create');
+    expect(create).toMatchObject({ room_version: to, type: 'm.space' });
+    expect(create.predecessor.room_id).toBe(old);
+    expect(typeof create.predecessor.event_id).toBe(to === '12' ? 'undefined' : 'string');
+    expect(await stateOf(replacement, 'm.room.name')).toEqual({ name: 'Name' });
+    expect(await stateOf(replacement, 'm.room.topic')).toMatchObject({ topic: 'Topic' });
+    const levels = await stateOf(replacement, 'm.room.power_levels');
+    expect(levels).toMatchObject({ kick: 60, users: to === '12' ? {} : { [alice.userId]: 100 } });
+    if (to === '12') expect(levels.events['m.room.tombstone']).toBeGreaterThanOrEqual(150);
+    const alias = `#up${from}to${to}:here.test`;
+    expect(await stateOf(replacement, 'm.room.canonical_alias')).toEqual({ alias });
+    const found = await alice.get(`/directory/room/${encodeURIComponent(alias)}`);
+    expect(found.body.room_id).toBe(replacement);
+    expect(await stateOf(old, 'm.room.tombstone')).toMatchObject({ replacement_room: replacement });
+    expect(await stateOf(old, 'm.room.power_levels')).toMatchObject({
+      events_default: 50,
+      invite: 50,
+    });
+    const listed = async (roomId: RoomId) =>
+      (await alice.get(`/directory/list/room/${idsIn(roomId)}`)).body.visibility;
+    expect([await listed(old), await listed(replacement)]).toEqual(['private', 'public']);
+    await bob.join(replacement);
+    await alice.say(replacement, 'welcome');
+  });
+
+  it('names further creators', async () => {
+    const old = await alice.createRoom({ room_version: '11' });
+    const { body } = await upgrade(alice, old, {
+      new_version: '12',
+      additional_creators: [bob.userId],
+    });
+    const create = await stateOf(body.replacement_room, 'm.room.create');
+    expect(create.additional_creators).toEqual([bob.userId]);
+  });
+
+  it('is refused without the power, and for unknown versions', async () => {
+    const roomId = await alice.createRoom();
+    await bob.join(roomId);
+    expect(await upgrade(bob, roomId, { new_version: '12' })).toMatchObject({
+      status: 403,
+      body: { errcode: 'M_FORBIDDEN' },
+    });
+    expect(await upgrade(alice, roomId, { new_version: 'x' })).toMatchObject({
+      status: 400,
+      body: { errcode: 'M_UNSUPPORTED_ROOM_VERSION' },
+    });
+    expect((await upgrade(alice, roomId, {})).body.errcode).toBe('M_MISSING_PARAM');
+  });
+});
