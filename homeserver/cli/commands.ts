@@ -4,6 +4,7 @@ import type { Command } from './command.ts';
 import { generateConfigCommand, migrateCommand } from './config-commands.ts';
 import { doctorCommand } from './doctor.ts';
 import { registrationTokenCommand } from './registration-token.ts';
+import { rotateSigningKeyCommand } from './rotate-signing-key.ts';
 import { startCommand } from './start.ts';
 
 export const commands: readonly Command[] = [
@@ -12,6 +13,7 @@ export const commands: readonly Command[] = [
   resetPasswordCommand,
   registrationTokenCommand,
   doctorCommand,
+  rotateSigningKeyCommand,
   generateConfigCommand,
   migrateCommand,
 ];
