@@ -198,7 +198,9 @@ export class Person {
         ...(from === undefined ? {} : { from }),
       });
       events.push(...page.chunk);
-      if (page.end === from) throw new Error(`history does not move on from ${from}`);
+      if (from !== undefined && page.end === from) {
+        throw new Error(`history does not move on from ${from}`);
+      }
       from = page.end;
     } while (from !== undefined);
     return events.reverse();
