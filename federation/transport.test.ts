@@ -8,6 +8,8 @@ import type { Config } from '../homeserver/config/schema.ts';
 import { route } from '../homeserver/http/route.ts';
 import { serve, type TestServer } from '../homeserver/http/testing/serve.ts';
 import { silentLogger } from '../homeserver/ops/logger.ts';
+import { createMetricsRegistry, type Registry } from '../homeserver/ops/metrics.ts';
+import { outboundMetrics } from '../homeserver/outbound/outbound-metrics.ts';
 import { createTestAuthority } from '../homeserver/outbound/testing/test-authority.ts';
 import { systemRandom } from '../homeserver/random.ts';
 import { SigningKeys } from '../homeserver/signing-keys/signing-keys.ts';
@@ -22,10 +24,12 @@ describe('two servers', () => {
   const servers: {
     name: ServerName;
     transport: Transport;
+    registry: Registry;
     stop: () => Promise<void>;
   }[] = [];
 
   const start = async (allowPrivateAddresses = true) => {
+    const registry = createMetricsRegistry({ processMetrics: false });
     const stored: TestDatabase = await testDatabase();
     // The port is the server's name, so TLS listens first and hands on to the routes behind it.
     let behind: TestServer | undefined;
@@ -68,6 +72,7 @@ describe('two servers', () => {
       signingKeys,
       database: stored.database,
       implementation: { name: 'Parley', version: '0' },
+      metrics: outboundMetrics(registry),
     });
     const whoAmI = route({
       operationId: 'whoAmI',
@@ -85,7 +90,7 @@ describe('two servers', () => {
       await behind?.stop();
       await stored.close();
     };
-    const server = { name, transport, stop };
+    const server = { name, transport, registry, stop };
     servers.push(server);
     return server;
   };
@@ -116,5 +121,9 @@ describe('two servers', () => {
     });
     // It cannot fetch the key of a server it may not connect to either.
     await expect(ask(alice, careful)).rejects.toMatchObject({ status: 401 });
+    const counted = await careful.registry.metrics();
+    expect(counted).toMatch(
+      /requests_total\{purpose="federation",outcome="address_refused"\} [2-9]/,
+    );
   });
 });

@@ -8,6 +8,7 @@ import type { Auth, Route } from '../homeserver/http/route.ts';
 import type { Logger } from '../homeserver/ops/logger.ts';
 import { createAddressGuard } from '../homeserver/outbound/address-guard.ts';
 import { OutboundHttp } from '../homeserver/outbound/outbound-http.ts';
+import type { OutboundMetrics } from '../homeserver/outbound/outbound-metrics.ts';
 import { DnsResolver } from '../homeserver/outbound/resolver.ts';
 import { createTrustStore } from '../homeserver/outbound/trust-store.ts';
 import type { Random } from '../homeserver/random.ts';
@@ -40,6 +41,7 @@ export interface TransportOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly implementation: Implementation;
+  readonly metrics?: OutboundMetrics;
 }
 
 export interface Transport {
@@ -56,7 +58,7 @@ export interface Transport {
 }
 
 export const createTransport = async (options: TransportOptions): Promise<Transport> => {
-  const { config, serverName, signingKeys, database, clock, random, logger } = options;
+  const { config, serverName, signingKeys, database, clock, random, logger, metrics } = options;
   const isAllowed = serverAccess(config);
   const resolver = new DnsResolver({ clock });
   const outbound = new OutboundHttp({
@@ -64,6 +66,7 @@ export const createTransport = async (options: TransportOptions): Promise<Transp
     guard: createAddressGuard({ allowPrivateAddresses: config.allow_private_addresses }),
     trust: createTrustStore(config.trusted_ca_file ?? undefined),
     userAgent: `${options.implementation.name}/${options.implementation.version}`,
+    ...(metrics === undefined ? {} : { observe: metrics.for('federation') }),
   });
   const wellKnown = new WellKnown({ outbound, clock });
   const discovery = new Discovery({ resolver, wellKnown, random });
