@@ -117,6 +117,7 @@ export const rowOf = (stored: StoredEvent, json: string): EventRow => ({
   senderDevice: stored.senderDevice ?? null,
   txnId: stored.txnId ?? null,
   json,
+  promoted: false,
 });
 
 export const snapshotRow = (roomNid: number, snapshot: StateSnapshot): SnapshotRow => ({
@@ -227,7 +228,8 @@ export class Appender {
     }
     draft.stored.push(stored);
     draft.changes.push(changes);
-    draft.rows.push(rowOf(stored, arrival.json ?? JSON.stringify(event.pdu)));
+    const json = arrival.json ?? JSON.stringify(event.pdu);
+    draft.rows.push({ ...rowOf(stored, json), promoted: arrival.nid !== undefined });
     if (changes.size > 0) {
       draft.write.changes.push(await this.#deps.membershipEffects.rowsFor(room, stored, changes));
     }

@@ -40,6 +40,8 @@ type Room = { readonly nid: number; readonly rules: RoomVersionRules };
 
 export class Outliers {
   readonly #deps: OutliersDeps;
+  /** One store of a room at a time: two that bring the same event must not both make its row. */
+  readonly #running = new Map<number, Promise<unknown>>();
 
   constructor(deps: OutliersDeps) {
     this.#deps = deps;
@@ -51,6 +53,17 @@ export class Outliers {
    * @returns what is stored of them now, by id
    */
   async store(room: Room, events: readonly MatrixEvent[]): Promise<Map<EventId, StoredEvent>> {
+    const before = this.#running.get(room.nid) ?? Promise.resolve();
+    const run = before.catch(() => undefined).then(() => this.#store(room, events));
+    this.#running.set(room.nid, run);
+    try {
+      return await run;
+    } finally {
+      if (this.#running.get(room.nid) === run) this.#running.delete(room.nid);
+    }
+  }
+
+  async #store(room: Room, events: readonly MatrixEvent[]): Promise<Map<EventId, StoredEvent>> {
     const known = await this.#deps.events.manyById(events.map(({ eventId }) => eventId));
     const fresh = events.filter(({ eventId }) => !known.has(eventId));
     if (fresh.length === 0) return known;

@@ -32,6 +32,8 @@ export interface EventRow {
   senderDevice: string | null;
   txnId: string | null;
   json: string;
+  /** The event is there as an outlier, and its row takes its place in the timeline. */
+  promoted: boolean;
 }
 
 export interface SnapshotRow {
@@ -79,7 +81,7 @@ export interface RoomWrite {
   readonly redactions: { eventNid: number; redactedByNid: number; json: string }[];
 }
 
-const eventsCte = `
+const eventsCte = (onConflict: string): string => `
   input AS MATERIALIZED (
     SELECT e.*, CASE WHEN e.place IN ('live', 'announced') THEN nextval('stream_positions')
       ELSE e.given_pos END AS stream_pos
@@ -97,15 +99,10 @@ const eventsCte = `
       current_snapshot, replaces_nid, rejected_reason, soft_failed, sender_device, txn_id, json)
     SELECT room_nid, event_nid, event_id, type, state_key, membership, sender, depth,
       origin_server_ts, CASE WHEN place <> 'announced' THEN stream_pos END, backfill_pos,
-      snapshot_before, snapshot_after, current_snapshot, replaces_nid, rejected_reason, soft_failed, sender_device, txn_id, json
+      snapshot_before, snapshot_after, current_snapshot, replaces_nid, rejected_reason,
+      soft_failed, sender_device, txn_id, json
     FROM input
-    -- An outlier that takes its place in the timeline keeps its row.
-    ON CONFLICT (event_id, room_nid) DO UPDATE SET stream_pos = EXCLUDED.stream_pos,
-      backfill_pos = EXCLUDED.backfill_pos, snapshot_before = EXCLUDED.snapshot_before,
-      snapshot_after = EXCLUDED.snapshot_after, current_snapshot = EXCLUDED.current_snapshot,
-      replaces_nid = EXCLUDED.replaces_nid,
-      rejected_reason = EXCLUDED.rejected_reason, soft_failed = EXCLUDED.soft_failed
-    WHERE stored.stream_pos IS NULL AND stored.event_nid = EXCLUDED.event_nid
+    ${onConflict}
     RETURNING event_nid
   ),
   heads AS (
@@ -116,6 +113,15 @@ const eventsCte = `
     ON CONFLICT (room_nid) DO UPDATE
       SET extremities = EXCLUDED.extremities, snapshot_nid = EXCLUDED.snapshot_nid
   )`;
+
+/** Costs a second look at the index for every row, so it is left out where nothing needs it. */
+const promoteOutliers = `-- An outlier that takes its place in the timeline keeps its row.
+    ON CONFLICT (event_id, room_nid) DO UPDATE SET stream_pos = EXCLUDED.stream_pos,
+      backfill_pos = EXCLUDED.backfill_pos, snapshot_before = EXCLUDED.snapshot_before,
+      snapshot_after = EXCLUDED.snapshot_after, current_snapshot = EXCLUDED.current_snapshot,
+      replaces_nid = EXCLUDED.replaces_nid,
+      rejected_reason = EXCLUDED.rejected_reason, soft_failed = EXCLUDED.soft_failed
+    WHERE stored.stream_pos IS NULL AND stored.event_nid = EXCLUDED.event_nid`;
 
 const stateCte = `
   snapshots AS (
@@ -170,8 +176,8 @@ const stateCte = `
   )`;
 
 const answer = `SELECT event_nid, stream_pos FROM input WHERE place IN ('live', 'announced')`;
-const messagesOnly = `WITH ${eventsCte} ${answer}`;
-const withState = `WITH ${eventsCte}, ${stateCte} ${answer}`;
+const messagesOnly = `WITH ${eventsCte('')} ${answer}`;
+const withState = `WITH ${eventsCte(promoteOutliers)}, ${stateCte} ${answer}`;
 
 const braces = (numbers: readonly number[]): string => `{${numbers.join(',')}}`;
 
@@ -356,7 +362,7 @@ export const roomEvents: LogSection<RoomWrite> = {
   needsTransaction: (writes) => writes.some(needsMore),
   async write(tx, writes) {
     const events = writes.flatMap((write) => write.events);
-    const state = writes.some(touchesState);
+    const state = writes.some(touchesState) || events.some(({ promoted }) => promoted);
     const values = [...eventColumns(events), ...headColumns(writes)];
     const { rows } = await tx.query<{ event_nid: number; stream_pos: number }>(
       state

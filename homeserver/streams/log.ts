@@ -56,17 +56,21 @@ interface Pending {
 export interface LogOptions {
   /** Writes committed together at most. */
   readonly maxBatch?: number;
+  /** So many writes go at once, without waiting for what else this turn of the event loop brings. */
+  readonly enoughToBegin?: number;
 }
 
 export class Log {
   readonly #database: Database;
   readonly #logger: Logger;
   readonly #maxBatch: number;
+  readonly #enoughToBegin: number;
   readonly #listeners = new Set<(position: number) => void>();
   readonly #resetListeners = new Set<() => void>();
   #client: pg.PoolClient | undefined;
   #pending: Pending[] = [];
   #flushing: Promise<void> | undefined;
+  #begin: (() => void) | undefined;
   #position: number;
 
   private constructor(database: Database, logger: Logger, position: number, options: LogOptions) {
@@ -74,6 +78,7 @@ export class Log {
     this.#logger = logger;
     this.#position = position;
     this.#maxBatch = options.maxBatch ?? 500;
+    this.#enoughToBegin = options.enoughToBegin ?? 16;
   }
 
   static async open(database: Database, logger: Logger, options: LogOptions = {}): Promise<Log> {
@@ -100,6 +105,7 @@ export class Log {
     return new Promise((resolve, reject) => {
       this.#pending.push({ write, resolve, reject });
       this.#flushing ??= this.#flush();
+      if (this.#pending.length >= this.#enoughToBegin) this.#begin?.();
     });
   }
 
@@ -111,8 +117,16 @@ export class Log {
   }
 
   async #flush(): Promise<void> {
-    // Lets every request that is ready in this turn of the event loop join the batch.
-    await new Promise((resolve) => setImmediate(resolve));
+    // Lets requests that are ready in this turn of the event loop join the batch, up to the point
+    // where the database had better begin while the rest of them are being worked on.
+    await new Promise<void>((resolve) => {
+      const immediate = setImmediate(resolve);
+      this.#begin = () => {
+        clearImmediate(immediate);
+        resolve();
+      };
+    });
+    this.#begin = undefined;
     while (this.#pending.length > 0) {
       const batch = this.#pending.splice(0, this.#maxBatch);
       await this.#commit(batch);
