@@ -8,6 +8,7 @@ import { changePassword } from './account-management/change-password.ts';
 import { deactivateAccount } from './account-management/deactivate-account.ts';
 import { getAccount3PIDs } from './account-management/get-account3-pids.ts';
 import { getRegisterNonce } from './admin/get-register-nonce.ts';
+import { getWhoIs } from './admin/get-who-is.ts';
 import { registerWithSharedSecret } from './admin/register-with-shared-secret.ts';
 import { getCapabilities } from './capabilities/get-capabilities.ts';
 import type { ClientApiDeps } from './deps.ts';
@@ -58,6 +59,7 @@ export const accountRoutes = (deps: AccountRoutesDeps): Route[] => [
   registrationTokenValidity(deps),
   getRegisterNonce(deps),
   registerWithSharedSecret(deps),
+  getWhoIs(deps),
   getLoginFlows(),
   login(deps),
   refresh(deps),
