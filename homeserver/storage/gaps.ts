@@ -53,3 +53,17 @@ export const missingPrevEvents = async (db: Db, roomNid: number): Promise<Set<Ev
   });
   return new Set(rows.map((row) => row.event_id));
 };
+
+/** The lowest place taken at a live event's position: 0 while nothing is filled in before it. */
+export const lowestBackfillPos = async (
+  db: Db,
+  roomNid: number,
+  streamPos: number,
+): Promise<number> => {
+  const { rows } = await db.query<{ lowest: number | null }>({
+    name: 'lowest-backfill-pos',
+    text: `SELECT min(backfill_pos) AS lowest FROM events WHERE room_nid = $1 AND stream_pos = $2`,
+    values: [roomNid, streamPos],
+  });
+  return rows[0]?.lowest ?? 0;
+};

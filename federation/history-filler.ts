@@ -1,0 +1,94 @@
+/**
+ * History that this server does not have, fetched when someone pages back to where it is missing.
+ *
+ * Specification:
+ * https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events
+ */
+import { LRUCache } from 'lru-cache';
+import type { Logger } from 'pino';
+import type { Clock } from '../homeserver/clock.ts';
+import type { EventStore } from '../homeserver/rooms/event-store.ts';
+import type { HistoryFill } from '../homeserver/rooms/fill.ts';
+import type { HistoryFiller } from '../homeserver/rooms/history.ts';
+import type { LiveRoom } from '../homeserver/rooms/live-room.ts';
+import type { RemoteEvents } from '../homeserver/rooms/remote-events.ts';
+import type { TimelinePlace } from '../homeserver/storage/events.ts';
+import { type EventId, type ServerName, serverNameOf } from '../spec/identifiers.ts';
+
+export interface FederatedHistoryDeps {
+  readonly remote: RemoteEvents;
+  readonly fill: HistoryFill;
+  readonly events: EventStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+interface Gap {
+  readonly eventId: EventId;
+  readonly place: TimelinePlace;
+}
+
+const EVENTS_ASKED = 100;
+/** Missing events named in one request. */
+const MAX_STARTS = 20;
+const MAX_SERVERS = 5;
+/** Someone is waiting for the answer. */
+const TRY_FOR_MS = 20_000;
+/** A gap that nobody could fill is left alone for this long. */
+const GIVE_UP_MS = 10 * 60_000;
+const MAX_REMEMBERED = 10_000;
+
+export class FederatedHistory implements HistoryFiller {
+  readonly #deps: FederatedHistoryDeps;
+  readonly #filling = new Map<EventId, Promise<boolean>>();
+  /** Until when, by the event after the gap. */
+  readonly #hopeless = new LRUCache<EventId, number>({ max: MAX_REMEMBERED });
+
+  constructor(deps: FederatedHistoryDeps) {
+    this.#deps = deps;
+  }
+
+  /** Several who page back together wait for the same answer. */
+  fill(room: LiveRoom, gap: Gap): Promise<boolean> {
+    const { clock } = this.#deps;
+    if ((this.#hopeless.get(gap.eventId) ?? 0) > clock.nowMs()) return Promise.resolve(false);
+    let filling = this.#filling.get(gap.eventId);
+    if (filling === undefined) {
+      filling = this.#fill(room, gap).finally(() => this.#filling.delete(gap.eventId));
+      this.#filling.set(gap.eventId, filling);
+    }
+    return filling;
+  }
+
+  async #fill(room: LiveRoom, gap: Gap): Promise<boolean> {
+    const { remote, fill, clock, logger } = this.#deps;
+    const missing = (await fill.missingBefore(gap)).slice(0, MAX_STARTS);
+    const deadlineMs = performance.now() + TRY_FOR_MS;
+    for (const server of missing.length > 0 ? await this.#candidates(room, gap) : []) {
+      if (performance.now() > deadlineMs) break;
+      try {
+        const events = await remote.backfill(server, room, missing, EVENTS_ASKED);
+        if ((await fill.place(server, room, gap, events)) > 0) return true;
+      } catch (error) {
+        logger.info({ err: error, server, room: room.id }, 'history could not be fetched');
+      }
+    }
+    this.#hopeless.set(gap.eventId, clock.nowMs() + GIVE_UP_MS);
+    return false;
+  }
+
+  /** The servers most likely to have it: of whoever spoke just after, then of those who run the room. */
+  async #candidates(room: LiveRoom, gap: Gap): Promise<ServerName[]> {
+    const { events } = this.#deps;
+    const after = await events.byId(gap.eventId);
+    const create = room.stateRef('m.room.create', '');
+    const creator = create && (await events.byNid(room.nid, create.nid));
+    const preferred = [after, creator].flatMap((stored) =>
+      stored === undefined ? [] : [serverNameOf(stored.event.sender)],
+    );
+    const servers = new Set<ServerName>(preferred.filter((server) => room.hasJoinedServer(server)));
+    for (const server of room.joinedServers) servers.add(server);
+    servers.delete(room.localServer);
+    return [...servers].slice(0, MAX_SERVERS);
+  }
+}

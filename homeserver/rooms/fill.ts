@@ -1,0 +1,354 @@
+/**
+ * Filling gaps in a room's timeline with history that another server has told. The events take their
+ * places before the gap's live event, each with the state before it, so that visibility can be
+ * judged; neither the present state nor the forward extremities change.
+ * https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events
+ */
+import type { Logger } from 'pino';
+import { type MatrixEvent, stateKeyOf } from '../../spec/event.ts';
+import type { EventId, ServerName } from '../../spec/identifiers.ts';
+import type { Db } from '../storage/database.ts';
+import { roomEvents } from '../storage/event-section.ts';
+import type { TimelinePlace } from '../storage/events.ts';
+import { lowestBackfillPos } from '../storage/gaps.ts';
+import type { IdAllocator } from '../storage/id-allocator.ts';
+import { type Log, rowsOf } from '../streams/log.ts';
+import { emptyWrite, rowOf, snapshotRow } from './append.ts';
+import type { AuthChains } from './auth-chains.ts';
+import { authEventsIn, rejectionBy } from './auth-selection.ts';
+import type { EventStore } from './event-store.ts';
+import type { LiveRoom } from './live-room.ts';
+import { describe, type Outliers } from './outliers.ts';
+import { redactionEffects } from './redactions.ts';
+import { inReferenceOrder } from './reference-order.ts';
+import type { RemoteEvents } from './remote-events.ts';
+import type { RemoteStates } from './remote-states.ts';
+import type { RoomRegistry } from './room-registry.ts';
+import type { SnapshotStore } from './snapshot-store.ts';
+import type { StateMerger } from './state-merger.ts';
+import { StateSnapshot } from './state-snapshot.ts';
+import { membershipOf, type StoredEvent } from './stored-event.ts';
+
+export interface HistoryFillDeps {
+  readonly db: Db;
+  readonly log: Log;
+  readonly ids: IdAllocator;
+  readonly registry: RoomRegistry;
+  readonly events: EventStore;
+  readonly snapshots: SnapshotStore;
+  readonly chains: AuthChains;
+  readonly merger: StateMerger;
+  readonly outliers: Outliers;
+  readonly states: RemoteStates;
+  readonly remote: RemoteEvents;
+  readonly logger: Logger;
+}
+
+/** Events of one answer whose state is asked for: where history is straight, only the oldest. */
+const maxStatesAsked = 10;
+const maxAuthRounds = 10;
+const maxAuthEvents = 500;
+
+interface Batch {
+  readonly room: LiveRoom;
+  /** Prev events first. */
+  readonly ordered: readonly MatrixEvent[];
+  /** The states before events whose prev events are neither here nor in the batch. */
+  readonly statesBefore: ReadonlyMap<EventId, StateSnapshot>;
+}
+
+/** What is written for a batch. */
+interface Filling {
+  readonly stored: StoredEvent[];
+  readonly snapshots: StateSnapshot[];
+  readonly missing: { eventId: EventId; referencedByNid: number }[];
+}
+
+export class HistoryFill {
+  readonly #deps: HistoryFillDeps;
+
+  constructor(deps: HistoryFillDeps) {
+    this.#deps = deps;
+  }
+
+  /** The prev events of the event after a gap that are not here. */
+  async missingBefore(gap: { readonly eventId: EventId }): Promise<EventId[]> {
+    const after = await this.#deps.events.byId(gap.eventId);
+    const prevs = after?.event.prevEventIds ?? [];
+    const known = await this.#deps.events.manyById(prevs);
+    return prevs.filter((id) => !isPlaced(known.get(id)));
+  }
+
+  /**
+   * Places those of the events that lead up to the gap without a break. They have passed the first
+   * three checks on receipt; `server`, which told them, is asked for the states they need.
+   * @returns how many were placed
+   */
+  async place(
+    server: ServerName,
+    room: LiveRoom,
+    gap: { readonly eventId: EventId; readonly place: TimelinePlace },
+    events: readonly MatrixEvent[],
+  ): Promise<number> {
+    const connected = await this.#connected(gap, events);
+    if (connected.length === 0) return 0;
+    await this.#ensureAuthEvents(server, room, connected);
+    const batch = await this.#withStates(server, room, connected);
+    if (batch.ordered.length === 0) return 0;
+    return room.exclusive(async () => {
+      if (room.dead) return 0;
+      const filling: Filling = { stored: [], snapshots: [], missing: [] };
+      try {
+        await this.#fill(batch, filling);
+        await this.#write(room, gap.place, filling);
+        return filling.stored.length;
+      } catch (error) {
+        // Memory was ahead of what is written.
+        for (const { nid } of filling.stored) this.#deps.events.forget(nid);
+        this.#deps.chains.drop(room.nid);
+        this.#deps.registry.drop(room);
+        throw error;
+      }
+    });
+  }
+
+  /** Those from which the gap is reached through prev events, prev events first. */
+  async #connected(
+    gap: { readonly eventId: EventId },
+    events: readonly MatrixEvent[],
+  ): Promise<MatrixEvent[]> {
+    const known = await this.#deps.events.manyById(events.map(({ eventId }) => eventId));
+    const fresh = new Map(
+      events
+        .filter(({ eventId }) => !isPlaced(known.get(eventId)))
+        .map((event) => [event.eventId, event]),
+    );
+    const reached = new Map<EventId, MatrixEvent>();
+    const queue = await this.missingBefore(gap);
+    for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
+      const event = fresh.get(id);
+      if (event === undefined || reached.has(id)) continue;
+      reached.set(id, event);
+      queue.push(...event.prevEventIds);
+    }
+    return inReferenceOrder([...reached.values()], ({ prevEventIds }) => prevEventIds);
+  }
+
+  /** Auth events that are neither here nor among the events themselves, and theirs in turn. */
+  async #ensureAuthEvents(
+    server: ServerName,
+    room: LiveRoom,
+    events: readonly MatrixEvent[],
+  ): Promise<void> {
+    const { remote, outliers } = this.#deps;
+    const gathered = new Map(events.map((event) => [event.eventId, event]));
+    const fetched: MatrixEvent[] = [];
+    for (let round = 0; round < maxAuthRounds && fetched.length < maxAuthEvents; round += 1) {
+      const wanted = new Set([...gathered.values()].flatMap(({ authEventIds }) => authEventIds));
+      for (const id of gathered.keys()) wanted.delete(id);
+      for (const id of (await this.#deps.events.manyById(wanted)).keys()) wanted.delete(id);
+      if (wanted.size === 0) break;
+      const found = await remote.events(server, room, [...wanted].slice(0, maxAuthEvents));
+      if (found.length === 0) break;
+      for (const event of found) gathered.set(event.eventId, event);
+      fetched.push(...found);
+    }
+    if (fetched.length > 0) await outliers.store(room, fetched);
+  }
+
+  /** Leaves out events whose state nobody tells, and those that follow only them. */
+  async #withStates(
+    server: ServerName,
+    room: LiveRoom,
+    events: readonly MatrixEvent[],
+  ): Promise<Batch> {
+    const { states, logger } = this.#deps;
+    const prevIds = new Set(events.flatMap(({ prevEventIds }) => prevEventIds));
+    const known = await this.#deps.events.manyById(prevIds);
+    const usable = new Set<EventId>();
+    const ordered: MatrixEvent[] = [];
+    const statesBefore = new Map<EventId, StateSnapshot>();
+    for (const event of events) {
+      const isComplete = event.prevEventIds.every(
+        (id) => usable.has(id) || isPlaced(known.get(id)),
+      );
+      if (event.type === 'm.room.create' && event.prevEventIds.length === 0) {
+        statesBefore.set(event.eventId, StateSnapshot.empty);
+      } else if (!isComplete || event.prevEventIds.length === 0) {
+        if (statesBefore.size >= maxStatesAsked) continue;
+        try {
+          statesBefore.set(event.eventId, await states.stateBefore(server, room, event.eventId));
+        } catch (error) {
+          logger.info({ err: error, server, room: room.id }, 'state of history not told');
+          continue;
+        }
+      }
+      usable.add(event.eventId);
+      ordered.push(event);
+    }
+    return { room, ordered, statesBefore };
+  }
+
+  async #fill({ room, ordered, statesBefore }: Batch, filling: Filling): Promise<void> {
+    const { ids, events } = this.#deps;
+    await ids.reserve(3 * ordered.length + 16);
+    const states = new Map<EventId, StateSnapshot>();
+    for (const event of ordered) {
+      const before = await events.byId(event.eventId);
+      // Another way has brought it here meanwhile.
+      if (isPlaced(before)) continue;
+      const prevs = await events.manyById(event.prevEventIds);
+      const stateBefore =
+        statesBefore.get(event.eventId) ??
+        (await this.#stateAfterAll(room, prevs, states, filling));
+      const stored = await this.#stored(room, event, before, stateBefore, states, filling);
+      for (const id of event.prevEventIds) {
+        if (!isPlaced(prevs.get(id)))
+          filling.missing.push({ eventId: id, referencedByNid: stored.nid });
+      }
+      // Findable by the events that follow it.
+      events.remember(stored);
+      filling.stored.push(stored);
+    }
+  }
+
+  async #stateAfterAll(
+    room: LiveRoom,
+    prevs: ReadonlyMap<EventId, StoredEvent>,
+    states: ReadonlyMap<EventId, StateSnapshot>,
+    filling: Filling,
+  ): Promise<StateSnapshot> {
+    const { snapshots, merger } = this.#deps;
+    const after: StateSnapshot[] = [];
+    for (const prev of prevs.values()) {
+      if (prev.snapshotAfter === undefined) continue;
+      const known = states.get(prev.event.eventId);
+      after.push(known ?? (await snapshots.load(room.nid, prev.snapshotAfter)));
+    }
+    const merged = await merger.merge(room, after, after[0] ?? room.state);
+    if (merged.isNew) filling.snapshots.push(merged.state);
+    return merged.state;
+  }
+
+  /** Checks 4 and 5, and the state after the event. */
+  async #stored(
+    room: LiveRoom,
+    event: MatrixEvent,
+    before: StoredEvent | undefined,
+    stateBefore: StateSnapshot,
+    states: Map<EventId, StateSnapshot>,
+    filling: Filling,
+  ): Promise<StoredEvent> {
+    const { ids, snapshots } = this.#deps;
+    const rejectedReason =
+      before?.rejectedReason ?? (await this.#rejection(room, event, stateBefore));
+    const nid = before?.nid ?? ids.next();
+    let stateAfter = stateBefore;
+    let replacesNid: number | undefined;
+    if (event.stateKey !== undefined && rejectedReason === undefined) {
+      const key = stateKeyOf(event.type, event.stateKey);
+      const ref = { nid, eventId: event.eventId, membership: membershipOf(event) };
+      replacesNid = stateBefore.get(key)?.nid;
+      stateAfter = stateBefore.with(ids.next(), new Map([[key, ref]]));
+      snapshots.remember(stateAfter);
+      filling.snapshots.push(stateAfter);
+    }
+    states.set(event.eventId, stateAfter);
+    return {
+      nid,
+      roomNid: room.nid,
+      event,
+      streamPos: undefined,
+      backfillPos: 0,
+      snapshotBefore: stateBefore.nid,
+      snapshotAfter: stateAfter.nid,
+      currentSnapshot: undefined,
+      replacesNid,
+      rejectedReason,
+      softFailed: false,
+      redactedByNid: before?.redactedByNid,
+      senderDevice: undefined,
+      txnId: undefined,
+    };
+  }
+
+  async #rejection(
+    room: LiveRoom,
+    event: MatrixEvent,
+    stateBefore: StateSnapshot,
+  ): Promise<string | undefined> {
+    const { events, outliers } = this.#deps;
+    const auth = await authEventsIn(events, room, stateBefore, event);
+    const known = await events.manyById(event.authEventIds);
+    if (event.authEventIds.some((id) => !known.has(id))) return 'its auth events are not known';
+    const byAuthEvents = outliers.rejection(event, room.rules, known, auth.createEvent);
+    if (byAuthEvents !== undefined) return byAuthEvents;
+    const byState = rejectionBy(event, room.rules, auth);
+    return byState && describe(byState);
+  }
+
+  async #write(room: LiveRoom, place: TimelinePlace, filling: Filling): Promise<void> {
+    const { db, log, chains, events } = this.#deps;
+    const lowest = await lowestBackfillPos(db, room.nid, place.streamPos);
+    const first = Math.min(lowest, place.backfillPos) - filling.stored.length;
+    const placed = filling.stored.map((stored, index) => ({
+      ...stored,
+      streamPos: place.streamPos,
+      backfillPos: first + index,
+    }));
+    for (const stored of placed) events.remember(stored);
+    const write = emptyWrite(room.nid);
+    const redacted = new Map<number, StoredEvent>();
+    for (const stored of placed) {
+      write.events.push({ ...rowOf(stored, JSON.stringify(stored.event.pdu)), place: 'filled' });
+      if (stored.rejectedReason !== undefined) continue;
+      const effects = await redactionEffects(events, room, stored);
+      write.unappliedRedactions.push(...effects.unapplied);
+      for (const target of effects.redacted) redacted.set(target.nid, target);
+    }
+    for (const { nid, redactedByNid, event } of redacted.values()) {
+      write.redactions.push({
+        eventNid: nid,
+        redactedByNid: redactedByNid as number,
+        json: JSON.stringify(event.pdu),
+      });
+    }
+    write.snapshots.push(...filling.snapshots.map((snapshot) => snapshotRow(room.nid, snapshot)));
+    const stateEvents = placed.filter(({ event }) => event.stateKey !== undefined);
+    const { places, links } = await chains.place(room.nid, stateEvents);
+    write.chainPlaces.push(...places);
+    write.chainLinks.push(...links);
+    this.#moveGaps(room, placed, filling, write);
+    await log.append({
+      parts: [rowsOf(roomEvents, [write])],
+      stillValid: () => !room.dead,
+      committed: () => {
+        for (const stored of redacted.values()) {
+          events.remember(stored);
+          room.recent.replace(stored);
+        }
+      },
+    });
+  }
+
+  /** What was missing and is here now is missing no more; what these events lack in turn is. */
+  #moveGaps(
+    room: LiveRoom,
+    placed: readonly StoredEvent[],
+    { missing }: Filling,
+    write: ReturnType<typeof emptyWrite>,
+  ): void {
+    for (const { event } of placed) {
+      if (room.missingPrevEvents.delete(event.eventId)) write.foundPrevEvents.push(event.eventId);
+    }
+    const found = new Set(write.foundPrevEvents);
+    for (const gap of missing) {
+      if (found.has(gap.eventId)) continue;
+      room.missingPrevEvents.add(gap.eventId);
+      write.missingPrevEvents.push(gap);
+    }
+  }
+}
+
+/** Whether the event has a place in the timeline (or was refused one): its state is known. */
+const isPlaced = (stored: StoredEvent | undefined): boolean => stored?.snapshotAfter !== undefined;
