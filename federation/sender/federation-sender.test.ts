@@ -3,7 +3,7 @@ import { createTestAuthority } from '../../homeserver/outbound/testing/test-auth
 import { systemRandom } from '../../homeserver/random.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
-import { MemoryLog, transactionsSentTo, until } from '../testing/memory-log.ts';
+import { MemoryLog, presence, transactionsSentTo, typing, until } from '../testing/memory-log.ts';
 import { HERE, TestFederation } from '../testing/test-federation.ts';
 import { TestPeer } from '../testing/test-peer.ts';
 import { FederationSender, type FederationSenderOptions } from './federation-sender.ts';
@@ -52,17 +52,6 @@ describe('federation sender', () => {
     });
     return rows;
   };
-  const typing = (n: number) => ({
-    canonicalJson: `{"content":{"n":${n}},"edu_type":"m.typing"}`,
-    key: `typing ${n}`,
-    keepWhenDown: false,
-  });
-  const presence = (user: string, n: number) => ({
-    canonicalJson: `{"content":{"n":${n},"user":"${user}"},"edu_type":"m.presence"}`,
-    key: `presence ${user}`,
-    keepWhenDown: true,
-  });
-
   beforeEach(async () => {
     our = await TestFederation.start({
       authority,

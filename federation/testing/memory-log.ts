@@ -1,7 +1,12 @@
 /** A log in memory for tests of the sender, and what a peer has received from it. */
 import type { JsonObject } from '../../spec/event.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
-import type { AddressedItem, OutboundItem, OutboundSource } from '../sender/outbound-source.ts';
+import type {
+  AddressedItem,
+  EphemeralEdu,
+  OutboundItem,
+  OutboundSource,
+} from '../sender/outbound-source.ts';
 import type { TestPeer } from './test-peer.ts';
 
 /** A log in memory: every append is addressed to given servers. */
@@ -72,3 +77,17 @@ export const until = async (condition: () => boolean | Promise<boolean>): Promis
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 };
+
+/** Each of its own key, and not worth waiting for a server that is away. */
+export const typing = (n: number): EphemeralEdu => ({
+  canonicalJson: `{"content":{"n":${n}},"edu_type":"m.typing"}`,
+  key: `typing ${n}`,
+  keepWhenDown: false,
+});
+
+/** The newest of a user counts, whenever it arrives. */
+export const presence = (user: string, n: number): EphemeralEdu => ({
+  canonicalJson: `{"content":{"n":${n},"user":"${user}"},"edu_type":"m.presence"}`,
+  key: `presence ${user}`,
+  keepWhenDown: true,
+});
