@@ -2,12 +2,14 @@
  * What the routes of this API are built from. Each takes the few it uses: `Pick<ClientApiDeps, …>`.
  */
 import type { Accounts } from '../homeserver/accounts/accounts.ts';
+import type { Clock } from '../homeserver/clock.ts';
 import type { Notifications } from '../homeserver/push/notifications.ts';
 import type { PushRules } from '../homeserver/push/push-rules.ts';
 import type { ClientEvents } from '../homeserver/rooms/client-events.ts';
 import type { History } from '../homeserver/rooms/history.ts';
 import type { RoomServices } from '../homeserver/rooms/room-services.ts';
 import type { AccountData } from '../homeserver/streams/account-data.ts';
+import type { Presence } from '../homeserver/streams/presence.ts';
 import type { Receipts } from '../homeserver/streams/receipts.ts';
 import type { Typing } from '../homeserver/streams/typing.ts';
 import type { Sync } from '../homeserver/sync/sync.ts';
@@ -16,6 +18,7 @@ import type { ClientAuth } from './auth.ts';
 import type { WellKnown } from './well-known/well-known.ts';
 
 export interface ClientApiDeps extends RoomServices {
+  readonly clock: Clock;
   readonly sync: Sync;
   readonly history: History;
   readonly clientEvents: ClientEvents;
@@ -25,6 +28,7 @@ export interface ClientApiDeps extends RoomServices {
   readonly accountData: Pick<AccountData, 'get' | 'put' | 'update'>;
   readonly receipts: Receipts;
   readonly typing: Typing;
+  readonly presence: Presence;
   readonly pushRules: PushRules;
   readonly notifications: Notifications;
   readonly wellKnown: WellKnown;

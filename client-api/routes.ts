@@ -22,6 +22,7 @@ import { getFilter } from './filter/get-filter.ts';
 import { getEventContext } from './history/get-event-context.ts';
 import { getOneRoomEvent } from './history/get-one-room-event.ts';
 import { getRoomEvents } from './history/get-room-events.ts';
+import { presenceRoutes } from './presence/routes.ts';
 import { deleteProfileField } from './profile/delete-profile-field.ts';
 import { getProfileField } from './profile/get-profile-field.ts';
 import { getUserProfile } from './profile/get-user-profile.ts';
@@ -89,12 +90,13 @@ export const accountRoutes = (deps: AccountRoutesDeps): Route[] => [
 
 /** Sync and the reading of history. */
 export const readingRoutes = (
-  deps: Pick<ClientApiDeps, 'auth' | 'accounts' | 'sync' | 'history' | 'clientEvents'>,
+  deps: Pick<ClientApiDeps, 'auth' | 'accounts' | 'sync' | 'presence' | 'history' | 'clientEvents'>,
 ): Route[] => [sync(deps), getRoomEvents(deps), getOneRoomEvent(deps), getEventContext(deps)];
 
 export const clientApiRoutes = (deps: ClientApiDeps): Route[] => [
   ...accountRoutes(deps),
   ...readingRoutes(deps),
+  ...presenceRoutes(deps),
   ...pushRoutes(deps),
   ...roomRoutes(deps),
 ];

@@ -32,6 +32,7 @@ import { IdAllocator } from './storage/id-allocator.ts';
 import { AccountData } from './streams/account-data.ts';
 import { Log } from './streams/log.ts';
 import { Notifier } from './streams/notifier.ts';
+import { Presence } from './streams/presence.ts';
 import { Receipts } from './streams/receipts.ts';
 import { Typing } from './streams/typing.ts';
 
@@ -43,6 +44,8 @@ export interface CoreOptions {
   readonly signingKey: () => SigningKey;
   readonly clock: Clock;
   readonly random: Random;
+  /** Whether presence is kept and shown; it is unless told otherwise. */
+  readonly presenceEnabled?: boolean;
 }
 
 export interface Core {
@@ -72,6 +75,7 @@ export interface Core {
   readonly accountData: AccountData;
   readonly receipts: Receipts;
   readonly typing: Typing;
+  readonly presence: Presence;
   readonly pushRules: PushRules;
   readonly pushEvaluator: PushEvaluator;
   readonly unreadCounts: UnreadCounts;
@@ -136,6 +140,14 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     clock,
   });
   const typing = new Typing({ registry, clock, notifier });
+  const presence = new Presence(
+    { db: database, clock, notifier, observer, registry, userRooms, serverName },
+    { enabled: options.presenceEnabled ?? true },
+  );
+  receipts.onLocalReceipt((_room, { userId }) => presence.acted(userId));
+  typing.onLocalChange(({ userId, typing: isTyping }) => {
+    if (isTyping) presence.acted(userId);
+  });
   const pushRules = new PushRules({ db: database, log, notifier });
   const pushEvaluator = new PushEvaluator(events);
   const unreadCounts = new UnreadCounts({
@@ -225,12 +237,14 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     accountData,
     receipts,
     typing,
+    presence,
     pushRules,
     pushEvaluator,
     unreadCounts,
     notifications,
     close: async () => {
       typing.close();
+      presence.close();
       await unreadCounts.close();
       await log.close();
     },

@@ -81,6 +81,7 @@ const build = async (
     signingKey: () => signingKeys.current,
     clock,
     random,
+    presenceEnabled: config.presence.enabled,
   });
   closers.push(() => core.close());
 

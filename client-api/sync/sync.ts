@@ -44,7 +44,12 @@ const filterOf = async (
   return compileFilter(definition);
 };
 
-export const sync = ({ auth, accounts, sync }: Pick<ClientApiDeps, 'auth' | 'accounts' | 'sync'>) =>
+export const sync = ({
+  auth,
+  accounts,
+  sync,
+  presence,
+}: Pick<ClientApiDeps, 'auth' | 'accounts' | 'sync' | 'presence'>) =>
   route({
     operationId: 'sync',
     method: 'GET',
@@ -52,9 +57,11 @@ export const sync = ({ auth, accounts, sync }: Pick<ClientApiDeps, 'auth' | 'acc
     auth: auth.userOrGuest,
     query: SyncQuery,
     handler: async ({ requester, query, signal, draining }) => {
+      const { userId, deviceId } = requester;
+      presence.seen(userId, deviceId, query.set_presence ?? 'online', query.timeout ?? 0);
       const body = await sync.sync({
-        userId: requester.userId,
-        deviceId: requester.deviceId,
+        userId,
+        deviceId,
         filter: await filterOf(accounts, requester, query.filter),
         since: query.since === undefined ? undefined : parseSyncToken(query.since),
         fullState: query.full_state ?? false,

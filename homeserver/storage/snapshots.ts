@@ -114,3 +114,17 @@ export const roomsOfUser = async (db: Db, userId: UserId): Promise<UserRoomRecor
   });
   return rows;
 };
+
+/** The rooms that each of these users, local or not, has joined; those in none are left out. */
+export const joinedRoomNids = async (
+  db: Db,
+  userIds: readonly UserId[],
+): Promise<Map<UserId, number[]>> => {
+  const { rows } = await db.query<{ user_id: UserId; room_nids: number[] }>({
+    name: 'joined-room-nids',
+    text: `SELECT user_id, array_agg(room_nid) AS room_nids FROM user_rooms
+      WHERE user_id = ANY($1::text[]) AND membership = 'join' GROUP BY user_id`,
+    values: [userIds],
+  });
+  return new Map(rows.map((row) => [row.user_id, row.room_nids]));
+};

@@ -1,6 +1,7 @@
 /** Sync with every stream it reads: the one list of them. */
 import type { Core } from '../core.ts';
 import { AccountDataStream } from './account-data-stream.ts';
+import { PresenceStream } from './presence-stream.ts';
 import { PushRulesStream } from './push-rules-stream.ts';
 import { ReceiptsStream } from './receipts-stream.ts';
 import { RoomStateReader } from './room-state-reader.ts';
@@ -30,11 +31,12 @@ export const createSync = (core: Core): Sync => {
       }),
       new ReceiptsStream(core.receipts),
       new TypingStream(core.typing),
+      new PresenceStream(core.presence, core.clock),
       new AccountDataStream(core.accountData),
       new PushRulesStream(core.pushRules),
       new UnreadStream(core.unreadCounts, activity, core.receipts),
     ],
-    ephemeralSerials: () => ({ typing: core.typing.serial, presence: 0 }),
+    ephemeralSerials: () => ({ typing: core.typing.serial, presence: core.presence.serial }),
     ignoredUsers: (userId) => core.accountData.ignoredUsers(userId),
   });
 };

@@ -1,0 +1,359 @@
+/**
+ * Who is online. In memory: what people's devices do makes their state, changes of it wake those who
+ * share a room, and other servers hear of it through a listener.
+ * https://spec.matrix.org/v1.19/client-server-api/#presence
+ */
+import {
+  type DeviceId,
+  type ServerName,
+  serverNameOf,
+  type UserId,
+} from '../../spec/identifiers.ts';
+import type { Clock } from '../clock.ts';
+import type { LiveRoom } from '../rooms/live-room.ts';
+import type { RoomObserver } from '../rooms/room-observer.ts';
+import type { RoomRegistry } from '../rooms/room-registry.ts';
+import type { StoredEvent } from '../rooms/stored-event.ts';
+import type { UserRooms } from '../rooms/user-rooms.ts';
+import type { Db } from '../storage/database.ts';
+import { joinedRoomNids } from '../storage/snapshots.ts';
+import type { Notifier } from './notifier.ts';
+import { PresenceActivity, type PresenceState } from './presence-activity.ts';
+import { PresenceBoard, type PresenceEntry, type UserPresence } from './presence-board.ts';
+
+export type { PresenceState } from './presence-activity.ts';
+export type { UserPresence } from './presence-board.ts';
+
+export interface PresenceDeps {
+  readonly db: Db;
+  readonly clock: Clock;
+  readonly notifier: Notifier;
+  readonly observer: RoomObserver;
+  readonly registry: RoomRegistry;
+  readonly userRooms: UserRooms;
+  readonly serverName: ServerName;
+}
+
+export interface PresenceOptions {
+  /** Switched off, everyone is offline and nothing is kept. */
+  readonly enabled: boolean;
+  /** Users remembered, remote ones included. */
+  readonly maxUsers?: number;
+}
+
+/** One of this server's users is to be made known to other servers. */
+export type PresenceListener = (news: {
+  readonly user: UserPresence;
+  /** The servers with members in these rooms are concerned; */
+  readonly roomNids: Iterable<number>;
+  /** or only this one, which is new to one of them. */
+  readonly server?: ServerName;
+}) => void;
+
+const maxStatusLength = 1000;
+const expireEveryMs = 5_000;
+/** Wake-ups for presence wait this long for others to go with them: nobody is in a hurry. */
+const wakeAfterMs = 100;
+/** Other servers are reminded this often of who is online, */
+const remindEveryMs = 25 * 60_000;
+/** and believed this long. */
+const believeForMs = 35 * 60_000;
+/** Users introduced to a server that is new to a room. */
+const maxIntroduced = 100;
+
+export class Presence {
+  readonly enabled: boolean;
+  readonly #deps: PresenceDeps;
+  readonly #board: PresenceBoard;
+  /** Local users with a device that is connected. */
+  readonly #active = new Map<UserId, PresenceActivity>();
+  /** When each remote user was last heard of, oldest first. */
+  readonly #heard = new Map<UserId, number>();
+  readonly #reminded = new Map<UserId, number>();
+  readonly #listeners: PresenceListener[] = [];
+  readonly #toWake = new Set<UserId>();
+  #wakeTimer: NodeJS.Timeout | undefined;
+  #expireTimer: NodeJS.Timeout | undefined;
+
+  constructor(deps: PresenceDeps, { enabled, maxUsers = 20_000 }: PresenceOptions) {
+    this.#deps = deps;
+    this.enabled = enabled;
+    this.#board = new PresenceBoard(deps.clock.nowMs(), maxUsers);
+    if (enabled) deps.observer.onAppended((room, events) => this.#follow(room, events));
+  }
+
+  /** The newest change. Serials rise, across restarts too: they are times in ms, or just above. */
+  get serial(): number {
+    return this.#board.serial;
+  }
+
+  onLocalChange(listener: PresenceListener): void {
+    this.#listeners.push(listener);
+  }
+
+  /** What is known of a user; undefined for one who was never seen. */
+  of(userId: UserId): UserPresence | undefined {
+    const entry = this.#board.get(userId);
+    return entry && this.#upToDate(entry);
+  }
+
+  /** A device begins to sync, and may stay connected for as long as `timeoutMs`. */
+  seen(
+    userId: UserId,
+    deviceId: DeviceId | undefined,
+    wish: PresenceState,
+    timeoutMs: number,
+  ): void {
+    if (!this.enabled) return;
+    if (wish === 'offline' && !this.#active.has(userId)) return;
+    this.#activity(userId).synced(deviceId ?? '', wish, timeoutMs, this.#deps.clock.nowMs());
+    this.#show(userId);
+  }
+
+  /** A user says how they are. Resolves once others can see it. */
+  async set(
+    userId: UserId,
+    deviceId: DeviceId | undefined,
+    presence: PresenceState,
+    statusMsg: string | undefined,
+  ): Promise<void> {
+    if (!this.enabled) return;
+    this.#activity(userId).said(deviceId ?? '', presence, this.#deps.clock.nowMs());
+    await this.#publish(userId, { statusMsg: statusMsg?.slice(0, maxStatusLength) });
+  }
+
+  /** A user did something. Whoever has no device connected stays offline. */
+  acted(userId: UserId, deviceId?: string): void {
+    const activity = this.#active.get(userId);
+    if (activity === undefined) return;
+    activity.acted(deviceId, this.#deps.clock.nowMs());
+    this.#show(userId);
+  }
+
+  /**
+   * What another server says of its users, for whom it has been checked to speak. Users who share
+   * no room with anyone here are left out.
+   */
+  async receive(users: readonly UserPresence[]): Promise<void> {
+    if (!this.enabled || users.length === 0) return;
+    const nowMs = this.#deps.clock.nowMs();
+    const unknown = users.filter(({ userId }) => this.#board.get(userId) === undefined);
+    const rooms = await joinedRoomNids(
+      this.#deps.db,
+      unknown.map(({ userId }) => userId),
+    );
+    for (const user of users) {
+      const known = this.#board.get(user.userId);
+      const joined = known?.rooms ?? new Set(rooms.get(user.userId));
+      if (joined.size === 0) continue;
+      const statusMsg = user.statusMsg?.slice(0, maxStatusLength);
+      this.#heard.delete(user.userId);
+      if (user.presence !== 'offline') this.#heard.set(user.userId, nowMs);
+      this.#put(known, { ...user, statusMsg }, joined);
+    }
+    this.#schedule();
+  }
+
+  /** Whether someone may see a user's presence: it is their own, or they share a room. */
+  async isVisibleTo(viewer: UserId, userId: UserId): Promise<boolean> {
+    if (viewer === userId) return true;
+    const rooms = await joinedRoomNids(this.#deps.db, [viewer, userId]);
+    const joined = new Set(rooms.get(viewer));
+    return rooms.get(userId)?.some((roomNid) => joined.has(roomNid)) === true;
+  }
+
+  /**
+   * Whose presence has changed in `after < serial <= upTo`, as far as a member of these rooms is to
+   * know; undefined where that is not known any more.
+   */
+  changedFor(
+    viewer: UserId,
+    joined: ReadonlySet<number>,
+    after: number,
+    upTo: number,
+  ): UserPresence[] | undefined {
+    const changed = this.#board.changedFor(viewer, joined, after, upTo);
+    return changed && [...changed].flatMap((userId) => this.of(userId) ?? []);
+  }
+
+  /** Everyone in these rooms of whom something is known, at most `limit`, newest change first. */
+  knownIn(viewer: UserId, joined: ReadonlySet<number>, limit: number): UserPresence[] {
+    const found: UserPresence[] = [];
+    for (const entry of this.#board.all()) {
+      if (found.length === limit) break;
+      if (this.#board.shares(viewer, joined, entry.current.userId)) {
+        found.push(this.#upToDate(entry));
+      }
+    }
+    return found;
+  }
+
+  /** Lets everyone go whose time has come. Runs by itself while anyone is here. */
+  expire(): void {
+    clearTimeout(this.#expireTimer);
+    this.#expireTimer = undefined;
+    const nowMs = this.#deps.clock.nowMs();
+    for (const [userId, activity] of this.#active) {
+      this.#show(userId);
+      if (activity.isGone) {
+        this.#active.delete(userId);
+        this.#reminded.delete(userId);
+      } else if (nowMs - (this.#reminded.get(userId) ?? 0) >= remindEveryMs) this.#remind(userId);
+    }
+    for (const [userId, heardMs] of this.#heard) {
+      if (nowMs - heardMs < believeForMs) break;
+      this.#heard.delete(userId);
+      const entry = this.#board.get(userId);
+      if (entry !== undefined) {
+        this.#put(entry, { ...entry.current, presence: 'offline' }, entry.rooms);
+      }
+    }
+    this.#schedule();
+  }
+
+  close(): void {
+    clearTimeout(this.#wakeTimer);
+    clearTimeout(this.#expireTimer);
+  }
+
+  #activity(userId: UserId): PresenceActivity {
+    let activity = this.#active.get(userId);
+    if (activity === undefined) {
+      activity = new PresenceActivity(this.#board.get(userId)?.current.lastActiveMs ?? 0);
+      this.#active.set(userId, activity);
+      this.#schedule();
+    }
+    return activity;
+  }
+
+  #show(userId: UserId): void {
+    // Where the rooms could not be read, the user's next step tries again.
+    this.#publish(userId)?.catch(() => undefined);
+  }
+
+  /** Shows a local user's state to others where it is another than before. */
+  #publish(userId: UserId, say?: Pick<UserPresence, 'statusMsg'>): Promise<void> | undefined {
+    const entry = this.#board.get(userId);
+    if (entry !== undefined) {
+      this.#publishIn(userId, entry, entry.rooms, say);
+      return undefined;
+    }
+    const rooms = this.#deps.userRooms.of(userId);
+    const publish = (found: Awaited<typeof rooms>): void => {
+      const joined = new Set<number>();
+      for (const room of found.values()) if (room.membership === 'join') joined.add(room.roomNid);
+      this.#publishIn(userId, this.#board.get(userId), joined, say);
+    };
+    if (rooms instanceof Promise) return rooms.then(publish);
+    publish(rooms);
+    return undefined;
+  }
+
+  #publishIn(
+    userId: UserId,
+    known: PresenceEntry | undefined,
+    rooms: Set<number>,
+    say: Pick<UserPresence, 'statusMsg'> | undefined,
+  ): void {
+    const activity = this.#active.get(userId);
+    const presence = activity?.stateAt(this.#deps.clock.nowMs()) ?? 'offline';
+    const lastActiveMs = activity?.lastActiveMs ?? known?.current.lastActiveMs ?? 0;
+    const { statusMsg } = say ?? known?.current ?? { statusMsg: undefined };
+    const user: UserPresence = { userId, presence, statusMsg, lastActiveMs };
+    if (this.#put(known, user, rooms)) this.#remind(userId);
+  }
+
+  /** Whether that is news. When someone was last active is not, while they are online. */
+  #put(known: PresenceEntry | undefined, user: UserPresence, rooms: Set<number>): boolean {
+    const before = known?.current ?? { presence: 'offline', statusMsg: undefined };
+    const same = before.presence === user.presence && before.statusMsg === user.statusMsg;
+    if (same) {
+      if (known !== undefined) known.current = user;
+      return false;
+    }
+    this.#board.put({ current: user, rooms }, this.#deps.clock.nowMs());
+    this.#wake(user.userId);
+    return true;
+  }
+
+  #upToDate({ current }: PresenceEntry): UserPresence {
+    const activity = this.#active.get(current.userId);
+    return activity === undefined ? current : { ...current, lastActiveMs: activity.lastActiveMs };
+  }
+
+  #remind(userId: UserId): void {
+    const entry = this.#board.get(userId);
+    if (entry === undefined) return;
+    this.#reminded.set(userId, this.#deps.clock.nowMs());
+    const news = { user: this.#upToDate(entry), roomNids: entry.rooms };
+    for (const listener of this.#listeners) listener(news);
+  }
+
+  #follow(room: LiveRoom, events: readonly StoredEvent[]): void {
+    for (const { event, senderDevice } of events) {
+      if (senderDevice !== undefined) this.acted(event.sender, senderDevice);
+      if (event.type !== 'm.room.member' || event.stateKey === undefined) continue;
+      const userId = event.stateKey as UserId;
+      const joined = room.membership(userId) === 'join';
+      const entry = this.#board.get(userId);
+      const wasThere = entry?.rooms.has(room.nid) === true;
+      if (!joined) entry?.rooms.delete(room.nid);
+      else if (entry !== undefined && !wasThere) this.#introduce(room, entry);
+      if (joined && !wasThere) this.#introduceTo(room, serverNameOf(userId));
+    }
+  }
+
+  /** To a room that a user has just joined. */
+  #introduce(room: LiveRoom, entry: PresenceEntry): void {
+    const { userId, presence } = entry.current;
+    entry.rooms.add(room.nid);
+    if (presence === 'offline') return;
+    this.#board.introduce(userId, room.nid, this.#deps.clock.nowMs());
+    this.#wake(userId);
+    if (serverNameOf(userId) !== this.#deps.serverName) return;
+    const news = { user: this.#upToDate(entry), roomNids: [room.nid] };
+    for (const listener of this.#listeners) listener(news);
+  }
+
+  /** Local members of a room, to a server that may know nothing of them yet. */
+  #introduceTo(room: LiveRoom, server: ServerName): void {
+    if (server === this.#deps.serverName || this.#listeners.length === 0) return;
+    let introduced = 0;
+    const { joinedLocalUsers: members } = room;
+    const few = members.size < this.#active.size ? members : this.#active.keys();
+    for (const userId of few) {
+      if (introduced === maxIntroduced) return;
+      const entry = this.#board.get(userId);
+      if (entry?.rooms.has(room.nid) !== true || entry.current.presence === 'offline') continue;
+      introduced += 1;
+      const news = { user: this.#upToDate(entry), roomNids: [room.nid], server };
+      for (const listener of this.#listeners) listener(news);
+    }
+  }
+
+  /** Those who wait for a room that is not in memory hear of it with their next answer. */
+  #wake(userId: UserId): void {
+    this.#toWake.add(userId);
+    this.#wakeTimer ??= setTimeout(() => {
+      this.#wakeTimer = undefined;
+      const { registry, notifier } = this.#deps;
+      for (const changed of this.#toWake) {
+        notifier.mark([changed]);
+        for (const roomNid of this.#board.get(changed)?.rooms ?? []) {
+          const members = registry.cached(roomNid)?.joinedLocalUsers;
+          if (members !== undefined) notifier.markMembers(members);
+        }
+      }
+      this.#toWake.clear();
+      notifier.flush();
+    }, wakeAfterMs).unref();
+  }
+
+  #schedule(): void {
+    if (this.#expireTimer !== undefined) return;
+    if (this.#active.size === 0 && this.#heard.size === 0) return;
+    this.#expireTimer = setTimeout(() => this.expire(), expireEveryMs);
+    // People going offline are no reason to keep the process.
+    this.#expireTimer.unref();
+  }
+}
