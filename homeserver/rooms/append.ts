@@ -9,7 +9,7 @@
 import { mayApplyRedaction } from '../../spec/auth/redaction.ts';
 import type { MatrixEvent, StateKey } from '../../spec/event.ts';
 import { stateKeyOf } from '../../spec/event.ts';
-import type { EventId } from '../../spec/identifiers.ts';
+import { type EventId, serverNameOf } from '../../spec/identifiers.ts';
 import { redactEvent, redactsOf } from '../../spec/redaction.ts';
 import {
   type EventRow,
@@ -44,6 +44,8 @@ export interface Arrival {
   readonly txnId?: string;
   /** The nid under which the event is already stored as an outlier. */
   readonly nid?: number;
+  /** The event is another server's, and this server passes it on: a join it has accepted. */
+  readonly relay?: boolean;
   /** Backward extremities that the event leaves open. */
   readonly missingPrevEvents?: readonly EventId[];
 }
@@ -114,6 +116,7 @@ export const rowOf = (stored: StoredEvent, json: string): EventRow => ({
   replacesNid: stored.replacesNid ?? null,
   rejectedReason: stored.rejectedReason ?? null,
   softFailed: stored.softFailed,
+  relayed: false,
   senderDevice: stored.senderDevice ?? null,
   txnId: stored.txnId ?? null,
   json,
@@ -133,6 +136,7 @@ export const emptyWrite = (roomNid: number): RoomWrite => ({
   events: [],
   snapshots: [],
   changes: [],
+  serverChanges: [],
   missingPrevEvents: [],
   foundPrevEvents: [],
   chainPlaces: [],
@@ -169,9 +173,33 @@ export class Appender {
       redacted: [],
     };
     this.#addExtras(draft, arrivals, extras);
-    for (const arrival of arrivals) await this.#add(draft, arrival);
-    await this.#addChains(draft, extras);
+    try {
+      await this.#place(
+        draft,
+        (extras.outliers ?? []).map(({ stored }) => stored),
+      );
+      for (const arrival of arrivals) await this.#add(draft, arrival);
+    } catch (error) {
+      this.#abandon(draft, arrivals);
+      throw error;
+    }
     return { events: draft.stored, committed: this.#commit(draft) };
+  }
+
+  /** Nothing was written. Where the room had moved already, memory is dropped. */
+  #abandon({ room, stored, write }: Draft, arrivals: readonly Arrival[]): void {
+    for (const { event, nid } of arrivals) {
+      const known = this.#deps.events.cachedById(event.eventId);
+      if (known !== undefined && known.streamPos === undefined && nid === undefined) {
+        this.#deps.events.forget(known.nid);
+      }
+    }
+    // The chains are loaded anew only together with the room: until then writes that are under way
+    // have places that the database does not know.
+    if (stored.length > 0 || write.chainPlaces.length > 0) {
+      this.#deps.chains.drop(room.nid);
+      this.#deps.registry.drop(room);
+    }
   }
 
   #addExtras({ room, write }: Draft, arrivals: readonly Arrival[], extras: AppendExtras): void {
@@ -215,11 +243,13 @@ export class Appender {
       txnId: arrival.txnId,
     };
     this.#deps.snapshots.remember(stateAfter);
+    // Findable by state resolution and by the events that follow it, before it is committed.
+    this.#deps.events.remember(base);
+    await this.#place(draft, [base]);
     const changes = isAccepted(base)
       ? await this.#advance(draft, base, stateBefore, stateAfter)
       : noChanges;
     const stored: StoredEvent = { ...base, currentSnapshot: room.state.nid };
-    // Findable by the events that follow it, before it is committed.
     this.#deps.events.remember(stored);
     room.extremities = room.extremities.map((held) => (held.nid === nid ? stored : held));
     for (const eventId of arrival.missingPrevEvents ?? []) {
@@ -229,7 +259,8 @@ export class Appender {
     draft.stored.push(stored);
     draft.changes.push(changes);
     const json = arrival.json ?? JSON.stringify(event.pdu);
-    draft.rows.push({ ...rowOf(stored, json), promoted: arrival.nid !== undefined });
+    const relayed = arrival.relay ?? serverNameOf(event.sender) === room.localServer;
+    draft.rows.push({ ...rowOf(stored, json), promoted: arrival.nid !== undefined, relayed });
     if (changes.size > 0) {
       draft.write.changes.push(await this.#deps.membershipEffects.rowsFor(room, stored, changes));
     }
@@ -248,11 +279,11 @@ export class Appender {
     const before = room.state;
     const referenced = new Set(event.prevEventIds);
     const kept = room.extremities.filter((held) => !referenced.has(held.event.eventId));
-    room.extremities = [...kept, stored];
+    const extremities = [...kept, stored];
     let after = stateAfter;
     if (kept.length > 0) {
       const states = await Promise.all(
-        room.extremities.map((held) =>
+        extremities.map((held) =>
           held === stored
             ? stateAfter
             : this.#deps.snapshots.load(room.nid, held.snapshotAfter as number),
@@ -262,13 +293,17 @@ export class Appender {
       after = merged.state;
       if (merged.isNew) draft.snapshots.push(after);
     }
+    // Nothing of the room has changed up to here, so a failure above leaves it as it was.
+    room.extremities = extremities;
     if (after.nid === before.nid) return noChanges;
     const linear = after === stateAfter && stateBefore.nid === before.nid;
     const key = stateKeyOf(event.type, event.stateKey ?? '');
     const changes: Changes = linear
       ? new Map([[key, after.get(key) as StateRef]])
       : before.changesTo(after);
-    room.moveTo(after, changes);
+    for (const change of room.moveTo(after, changes)) {
+      draft.write.serverChanges.push({ causedByNid: stored.nid, ...change });
+    }
     return changes;
   }
 
@@ -320,11 +355,8 @@ export class Appender {
     redacted.push({ ...target, event, redactedByNid: redaction.nid });
   }
 
-  async #addChains({ room, stored, write }: Draft, extras: AppendExtras): Promise<void> {
-    const stateEvents = [
-      ...(extras.outliers ?? []).map((outlier) => outlier.stored),
-      ...stored,
-    ].filter(({ event }) => event.stateKey !== undefined);
+  async #place({ room, write }: Draft, events: readonly StoredEvent[]): Promise<void> {
+    const stateEvents = events.filter(({ event }) => event.stateKey !== undefined);
     if (stateEvents.length === 0) return;
     const { places, links } = await this.#deps.chains.place(room.nid, stateEvents);
     write.chainPlaces.push(...places);
