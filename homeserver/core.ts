@@ -19,6 +19,7 @@ import { EventStore } from './rooms/event-store.ts';
 import { ExtremityReducer } from './rooms/extremity-reducer.ts';
 import { LocalEvents } from './rooms/local-events.ts';
 import { MembershipEffects } from './rooms/membership-effects.ts';
+import { OutboundLog } from './rooms/outbound-log.ts';
 import { RoomActivity } from './rooms/room-activity.ts';
 import { RoomObserver } from './rooms/room-observer.ts';
 import { RoomRegistry } from './rooms/room-registry.ts';
@@ -68,6 +69,7 @@ export interface Core {
   readonly registry: RoomRegistry;
   readonly appender: Appender;
   readonly localEvents: LocalEvents;
+  readonly outbound: OutboundLog;
   readonly transactions: DeviceTransactions;
   readonly visibility: Visibility;
   readonly timeline: Timeline;
@@ -124,6 +126,8 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     clock,
     random,
   });
+  const outbound = new OutboundLog(database, log);
+  observer.onAppended((room, _events, write) => outbound.follow(room, write));
   new ExtremityReducer({ observer, localEvents, logger });
   const transactions = new DeviceTransactions(database);
   const visibility = new Visibility(events, snapshots);
@@ -182,6 +186,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
   // Until `position` nothing can be said from memory.
   const forget = (position: number): void => {
     activity.reset(position);
+    outbound.reset(position);
     accountData.reset(position);
     receipts.reset(position);
     pushRules.reset();
@@ -230,6 +235,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     registry,
     appender,
     localEvents,
+    outbound,
     transactions,
     visibility,
     timeline,

@@ -102,7 +102,9 @@ export class MembershipHandshakes {
       subjectServer: origin,
     });
     if (membership === 'join') await this.#checkAuthoriser(room, event);
-    const receipt = (await receiver.receive(origin, room, [event])).get(event.eventId);
+    const receipt = (await receiver.receive(origin, room, [event], { relay: true })).get(
+      event.eventId,
+    );
     if (receipt?.error !== undefined) throw matrixError('M_FORBIDDEN', receipt.error);
     const stored = await events.byId(event.eventId);
     if (stored?.snapshotBefore === undefined) throw new Error(`${event.eventId} was not kept`);

@@ -128,6 +128,8 @@ export class RoomImporter {
         {
           event: room.joinEvent,
           stateBefore,
+          // The server that took the join passes it on.
+          relay: false,
           missingPrevEvents: room.joinEvent.prevEventIds.filter((id) => !placed(id)),
         },
       ],

@@ -45,7 +45,7 @@ export class Invites {
    */
   async check(sender: UserId, invitees: readonly UserId[]): Promise<void> {
     for (const _ of invitees) this.#deps.limits?.take('invite', sender);
-    await Promise.all(invitees.map((invitee) => this.#checkBlocked(invitee)));
+    await Promise.all(invitees.map((invitee) => this.checkBlocked(invitee)));
   }
 
   /**
@@ -59,7 +59,7 @@ export class Invites {
     extra: JsonObject = {},
   ): Promise<EventId> {
     const { serverName, localEvents, profiles } = this.#deps;
-    await this.#checkBlocked(invitee);
+    await this.checkBlocked(invitee);
     const isLocal = serverNameOf(invitee) === serverName;
     const profile = isLocal ? await profiles.of(invitee) : {};
     const draft: EventDraft = {
@@ -71,8 +71,12 @@ export class Invites {
     return isLocal ? localEvents.send(roomId, draft) : this.#sendRemote(roomId, draft);
   }
 
-  /** https://spec.matrix.org/v1.19/client-server-api/#invite-permission */
-  async #checkBlocked(invitee: UserId): Promise<void> {
+  /**
+   * Whether one of this server's users takes invites.
+   * https://spec.matrix.org/v1.19/client-server-api/#invite-permission
+   * @throws MatrixError M_INVITE_BLOCKED
+   */
+  async checkBlocked(invitee: UserId): Promise<void> {
     const { accountData, serverName } = this.#deps;
     if (serverNameOf(invitee) !== serverName) return;
     const config = await accountData.get(invitee, undefined, 'm.invite_permission_config');

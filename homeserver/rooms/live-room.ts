@@ -53,6 +53,8 @@ export class LiveRoom {
   state: StateSnapshot;
   /** A write failed: memory may be wrong, and whoever holds this must load the room anew. */
   dead = false;
+  /** Other servers in the room as of the last commit. */
+  committedServers: ReadonlySet<ServerName>;
   /** Writes on their way to the log; a room with any is not dropped from memory. */
   pendingWrites = 0;
 
@@ -79,6 +81,8 @@ export class LiveRoom {
       const user = memberOfKey(key);
       if (user !== undefined) this.#count(user, undefined, ref.membership);
     }
+    const servers = this.joinedServers;
+    this.committedServers = new Set([...servers].filter((server) => server !== init.localServer));
   }
 
   /** One writer at a time, in the order asked. */
@@ -132,15 +136,30 @@ export class LiveRoom {
     return this.#joinedByServer.has(server);
   }
 
-  /** Moves the current state; membership counts follow. */
-  moveTo(state: StateSnapshot, changes: ReadonlyMap<StateKey, StateRef | Removed>): void {
+  /**
+   * Moves the current state; membership counts follow.
+   * @returns other servers whose first member has come or whose last one has gone
+   */
+  moveTo(
+    state: StateSnapshot,
+    changes: ReadonlyMap<StateKey, StateRef | Removed>,
+  ): { server: ServerName; joined: boolean }[] {
+    const touched = new Map<ServerName, boolean>();
     for (const [key, after] of changes) {
       const user = memberOfKey(key);
       if (user === undefined) continue;
+      const server = serverNameOf(user);
+      if (!touched.has(server)) touched.set(server, this.#joinedByServer.has(server));
       const before = this.state.get(key)?.membership;
       this.#count(user, before, 'removedNid' in after ? undefined : after.membership);
     }
     this.state = state;
+    const servers: { server: ServerName; joined: boolean }[] = [];
+    for (const [server, before] of touched) {
+      const joined = this.#joinedByServer.has(server);
+      if (joined !== before && server !== this.localServer) servers.push({ server, joined });
+    }
+    return servers;
   }
 
   #count(user: UserId, before: string | undefined, after: string | undefined): void {

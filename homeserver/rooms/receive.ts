@@ -54,12 +54,14 @@ export class RemoteReceiver {
 
   /**
    * Takes events of one room from one server. Resolves when what was kept is durable. One event's
-   * failure does not keep the others out.
+   * failure does not keep the others out. With `relay` this server passes them on to the others in
+   * the room: events of a handshake that only it has been told of.
    */
   async receive(
     origin: ServerName,
     room: LiveRoom,
     events: readonly MatrixEvent[],
+    { relay = false }: { relay?: boolean } = {},
   ): Promise<Map<EventId, Receipt>> {
     const receipts = new Map<EventId, Receipt>();
     const fresh = await this.#withoutPlaced(events, receipts);
@@ -68,7 +70,7 @@ export class RemoteReceiver {
     for (const event of waiting) {
       try {
         const prepared = await this.#prepare(origin, room, event);
-        commits.push(...(await this.#take(room, prepared)));
+        commits.push(...(await this.#take(room, prepared, relay && fresh.includes(event))));
         receipts.set(event.eventId, {});
       } catch (error) {
         this.#deps.logger.debug({ err: error, event: event.eventId }, 'event not taken');
@@ -170,7 +172,7 @@ export class RemoteReceiver {
   }
 
   /** Checks 4 to 6 and the append, as the room's writer. */
-  #take(room: LiveRoom, prepared: Prepared): Promise<Promise<void>[]> {
+  #take(room: LiveRoom, prepared: Prepared, relay: boolean): Promise<Promise<void>[]> {
     return room.exclusive(async () => {
       const { event } = prepared;
       const stored = await this.#deps.events.byId(event.eventId);
@@ -183,6 +185,7 @@ export class RemoteReceiver {
         event,
         stateBefore: state,
         softFailed,
+        relay,
         missingPrevEvents: [...prepared.statesAfterMissing.keys()],
         ...(rejectedReason !== undefined && { rejectedReason }),
         ...(stored !== undefined && { nid: stored.nid }),

@@ -8,7 +8,11 @@ import type { StoredEvent } from './stored-event.ts';
 import type { UserRooms } from './user-rooms.ts';
 
 /** Told of every batch of events one room has committed, in log order per room. */
-export type AppendListener = (room: LiveRoom, events: readonly StoredEvent[]) => void;
+export type AppendListener = (
+  room: LiveRoom,
+  events: readonly StoredEvent[],
+  write: RoomWrite,
+) => void;
 
 export class RoomObserver {
   readonly #userRooms: UserRooms;
@@ -39,7 +43,7 @@ export class RoomObserver {
     if (last !== undefined) this.#activity.record(room.nid, last);
     this.usersChanged(room.nid, room.id, write);
     this.#notifier.markMembers(room.joinedLocalUsers);
-    for (const listener of this.#listeners) listener(room, events);
+    for (const listener of this.#listeners) listener(room, events, write);
   }
 
   /** Memberships that a write changed, for a room in memory or one known only by an invite. */

@@ -29,6 +29,8 @@ export interface EventRow {
   replacesNid: number | null;
   rejectedReason: string | null;
   softFailed: boolean;
+  /** Passed on to the other servers in the room. */
+  relayed: boolean;
   senderDevice: string | null;
   txnId: string | null;
   json: string;
@@ -70,6 +72,8 @@ export interface RoomWrite {
   readonly head?: { extremities: readonly number[]; snapshotNid: number };
   /** The live event (by nid) that brings these changes about. */
   readonly changes: { causedByNid: number; rows: StateChangeRow[]; users: UserRoomRow[] }[];
+  /** Other servers whose first member came or whose last one went. */
+  readonly serverChanges: { causedByNid: number; server: string; joined: boolean }[];
   readonly missingPrevEvents: { eventId: string; referencedByNid: number }[];
   /** Events that were missing and are now here. */
   readonly foundPrevEvents: string[];
@@ -88,19 +92,21 @@ const eventsCte = (onConflict: string): string => `
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
         $7::text[], $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bigint[],
         $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::text[], $18::boolean[],
-        $19::text[], $20::text[], $21::text[])
+        $19::boolean[], $20::text[], $21::text[], $22::text[])
       AS e (room_nid, event_nid, event_id, type, state_key, membership, sender, depth,
         origin_server_ts, place, given_pos, backfill_pos, snapshot_before, snapshot_after,
-        current_snapshot, replaces_nid, rejected_reason, soft_failed, sender_device, txn_id, json)
+        current_snapshot, replaces_nid, rejected_reason, soft_failed, relayed, sender_device,
+        txn_id, json)
   ),
   written AS (
     INSERT INTO events AS stored (room_nid, event_nid, event_id, type, state_key, membership,
       sender, depth, origin_server_ts, stream_pos, backfill_pos, snapshot_before, snapshot_after,
-      current_snapshot, replaces_nid, rejected_reason, soft_failed, sender_device, txn_id, json)
+      current_snapshot, replaces_nid, rejected_reason, soft_failed, relayed, sender_device,
+        txn_id, json)
     SELECT room_nid, event_nid, event_id, type, state_key, membership, sender, depth,
       origin_server_ts, CASE WHEN place <> 'announced' THEN stream_pos END, backfill_pos,
       snapshot_before, snapshot_after, current_snapshot, replaces_nid, rejected_reason,
-      soft_failed, sender_device, txn_id, json
+      soft_failed, relayed, sender_device, txn_id, json
     FROM input
     ${onConflict}
     RETURNING event_nid
@@ -108,7 +114,7 @@ const eventsCte = (onConflict: string): string => `
   heads AS (
     INSERT INTO room_heads (room_nid, extremities, snapshot_nid)
     SELECT h.room_nid, h.extremities::bigint[], h.snapshot_nid
-    FROM unnest($22::bigint[], $23::text[], $24::bigint[])
+    FROM unnest($23::bigint[], $24::text[], $25::bigint[])
       AS h (room_nid, extremities, snapshot_nid)
     ON CONFLICT (room_nid) DO UPDATE
       SET extremities = EXCLUDED.extremities, snapshot_nid = EXCLUDED.snapshot_nid
@@ -120,21 +126,22 @@ const promoteOutliers = `-- An outlier that takes its place in the timeline keep
       backfill_pos = EXCLUDED.backfill_pos, snapshot_before = EXCLUDED.snapshot_before,
       snapshot_after = EXCLUDED.snapshot_after, current_snapshot = EXCLUDED.current_snapshot,
       replaces_nid = EXCLUDED.replaces_nid,
-      rejected_reason = EXCLUDED.rejected_reason, soft_failed = EXCLUDED.soft_failed
+      rejected_reason = EXCLUDED.rejected_reason, soft_failed = EXCLUDED.soft_failed,
+      relayed = EXCLUDED.relayed
     WHERE stored.stream_pos IS NULL AND stored.event_nid = EXCLUDED.event_nid`;
 
 const stateCte = `
   snapshots AS (
     INSERT INTO state_snapshots (room_nid, snapshot_nid, height, chain, event_nids)
     SELECT s.room_nid, s.snapshot_nid, s.height, s.chain::bigint[], s.event_nids::bigint[]
-    FROM unnest($25::bigint[], $26::bigint[], $27::int[], $28::text[], $29::text[])
+    FROM unnest($26::bigint[], $27::bigint[], $28::int[], $29::text[], $30::text[])
       AS s (room_nid, snapshot_nid, height, chain, event_nids)
     -- Two writes may both build on a state that neither knew to be stored.
     ON CONFLICT DO NOTHING
   ),
   changes AS MATERIALIZED (
     SELECT c.room_nid, c.type, c.state_key, c.event_nid, c.membership, c.ord, input.stream_pos
-    FROM unnest($30::bigint[], $31::bigint[], $32::text[], $33::text[], $34::bigint[], $35::text[])
+    FROM unnest($31::bigint[], $32::bigint[], $33::text[], $34::text[], $35::bigint[], $36::text[])
       WITH ORDINALITY AS c (room_nid, caused_by, type, state_key, event_nid, membership, ord)
     JOIN input ON input.event_nid = c.caused_by
   ),
@@ -162,7 +169,7 @@ const stateCte = `
       membership_pos, stripped_state)
     SELECT DISTINCT ON (u.user_id, u.room_nid) u.user_id, u.room_nid, u.membership, u.event_nid,
       input.stream_pos, input.stream_pos, u.stripped_state
-    FROM unnest($36::text[], $37::bigint[], $38::bigint[], $39::text[], $40::bigint[], $41::text[])
+    FROM unnest($37::text[], $38::bigint[], $39::bigint[], $40::text[], $41::bigint[], $42::text[])
       WITH ORDINALITY
       AS u (user_id, room_nid, caused_by, membership, event_nid, stripped_state, ord)
     JOIN input ON input.event_nid = u.caused_by
@@ -200,6 +207,7 @@ const eventColumns = (events: readonly EventRow[]): unknown[] => [
   events.map((e) => e.replacesNid),
   events.map((e) => e.rejectedReason),
   events.map((e) => e.softFailed),
+  events.map((e) => e.relayed),
   events.map((e) => e.senderDevice),
   events.map((e) => e.txnId),
   events.map((e) => e.json),
@@ -301,6 +309,42 @@ const writeRare = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> =>
   }
 };
 
+/** A change that comes and goes within one batch leaves an interval of its own, which is right. */
+const writeServers = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> => {
+  const positions = new Map(
+    writes.flatMap((w) => w.events.map((row) => [row.eventNid, row.streamPos] as const)),
+  );
+  for (const { roomNid, serverChanges } of writes) {
+    if (serverChanges.length === 0) continue;
+    const rows = serverChanges.map((change) => ({
+      ...change,
+      position: positions.get(change.causedByNid) ?? 0,
+    }));
+    const [came, went] = [rows.filter((row) => row.joined), rows.filter((row) => !row.joined)];
+    const write = (text: string, changes: typeof rows): Promise<unknown> =>
+      tx.query({
+        text,
+        values: [roomNid, changes.map((c) => c.server), changes.map((c) => c.position)],
+      });
+    if (came.length > 0) {
+      await write(
+        `INSERT INTO server_rooms (room_nid, server, from_pos)
+          SELECT $1::bigint, * FROM unnest($2::text[], $3::bigint[]) ON CONFLICT DO NOTHING`,
+        came,
+      );
+    }
+    if (went.length > 0) {
+      await write(
+        `UPDATE server_rooms s SET to_pos = w.position
+          FROM unnest($2::text[], $3::bigint[]) AS w (server, position)
+          WHERE s.server = w.server AND s.room_nid = $1 AND s.to_pos IS NULL
+            AND s.from_pos <= w.position`,
+        went,
+      );
+    }
+  }
+};
+
 const writeUnappliedRedactions = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> => {
   const rows = writes.flatMap((w) => w.unappliedRedactions.map((r) => ({ ...r, nid: w.roomNid })));
   if (rows.length === 0) return;
@@ -350,6 +394,7 @@ const touchesState = (write: RoomWrite): boolean =>
 
 const needsMore = (write: RoomWrite): boolean =>
   write.create !== undefined ||
+  write.serverChanges.length > 0 ||
   write.missingPrevEvents.length > 0 ||
   write.foundPrevEvents.length > 0 ||
   write.redactions.length > 0 ||
@@ -379,6 +424,7 @@ export const roomEvents: LogSection<RoomWrite> = {
       if (position > highest) highest = position;
     }
     await writeRare(tx, writes);
+    await writeServers(tx, writes);
     await writeUnappliedRedactions(tx, writes);
     await writeChains(tx, writes);
     return highest;

@@ -53,6 +53,8 @@ export const up = async (knex: Knex): Promise<void> => {
       rejected_reason text,
       soft_failed boolean NOT NULL DEFAULT false,
       redacted_by_nid bigint,
+      -- This server passes the event on to the others in the room: its own, and those it vouched for.
+      relayed boolean NOT NULL DEFAULT false,
       sender_device text,
       txn_id text,
       -- The PDU as signed, or its redacted form once redacted.
@@ -109,6 +111,17 @@ export const up = async (knex: Knex): Promise<void> => {
       stripped_state text,
       PRIMARY KEY (user_id, room_nid)
     );
+
+    -- When each other server had joined members in a room: it is sent what is relayed after
+    -- from_pos, up to and including to_pos.
+    CREATE TABLE server_rooms (
+      server text NOT NULL,
+      room_nid bigint NOT NULL,
+      from_pos bigint NOT NULL,
+      to_pos bigint,
+      PRIMARY KEY (server, room_nid, from_pos)
+    );
+    CREATE INDEX server_rooms_room ON server_rooms (room_nid);
 
     -- Backward extremities: events named by prev_events that this server does not have.
     CREATE TABLE missing_prev_events (
@@ -185,7 +198,7 @@ export const up = async (knex: Knex): Promise<void> => {
 export const down = async (knex: Knex): Promise<void> => {
   await knex.raw(`
     DROP TABLE published_rooms, room_aliases, account_data, receipts, auth_chain_links,
-      auth_chain_places, unapplied_redactions, missing_prev_events, user_rooms, state_changes, current_state,
+      auth_chain_places, unapplied_redactions, missing_prev_events, server_rooms, user_rooms, state_changes, current_state,
       state_snapshots, events, room_heads, rooms;
     DROP SEQUENCE internal_ids;
     DROP SEQUENCE stream_positions;

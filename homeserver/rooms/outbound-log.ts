@@ -1,0 +1,175 @@
+/**
+ * The log as a sender to other servers reads it: the events this server passes on, each with the
+ * servers that were in its room. The newest part comes from memory.
+ */
+
+import { canonicalJson } from '../../spec/canonical-json.ts';
+import type { JsonObject, Pdu } from '../../spec/event.ts';
+import type { EventId, ServerName } from '../../spec/identifiers.ts';
+import type { Db } from '../storage/database.ts';
+import type { RoomWrite } from '../storage/event-section.ts';
+import {
+  type OutboundRecord,
+  relayedEvents,
+  relayedEventsFor,
+  type ServerInterval,
+  serverIntervals,
+} from '../storage/outbound.ts';
+import type { Log } from '../streams/log.ts';
+import type { LiveRoom } from './live-room.ts';
+
+export interface RelayedEvent {
+  readonly position: number;
+  readonly kind: 'pdu';
+  readonly id: EventId;
+  readonly canonicalJson: string;
+}
+
+export interface AddressedEvent {
+  readonly item: RelayedEvent;
+  readonly destinations: Iterable<ServerName>;
+}
+
+/** Events kept in memory for the sender to pick up; it falls back on the database beyond. */
+const maxKept = 5000;
+
+/** `unsigned` is ours to add and never ours to send. */
+const wireJson = (json: string): string => {
+  const { unsigned: _unsigned, ...pdu } = JSON.parse(json) as Pdu;
+  return canonicalJson(pdu as unknown as JsonObject);
+};
+
+export class OutboundLog {
+  readonly #db: Db;
+  readonly #log: Log;
+  #kept: AddressedEvent[] = [];
+  /** Every relayed event after this position is in `#kept`. */
+  #keptAfter: number;
+
+  constructor(db: Db, log: Log) {
+    this.#db = db;
+    this.#log = log;
+    this.#keptAfter = log.position;
+  }
+
+  position(): number {
+    return this.#log.position;
+  }
+
+  onAdvance(listener: () => void): void {
+    this.#log.onAdvance(listener);
+  }
+
+  /** A committed write: called in log order, before the log advances over it. */
+  follow(room: LiveRoom, write: RoomWrite): void {
+    for (const row of write.events) {
+      if (row.place !== 'live') continue;
+      const before = room.committedServers;
+      const changes = write.serverChanges.filter((change) => change.causedByNid === row.eventNid);
+      if (changes.length > 0) room.committedServers = changedSet(before, changes);
+      if (!row.relayed || row.softFailed || row.rejectedReason !== null) continue;
+      const destinations =
+        changes.length === 0 ? before : new Set([...before, ...room.committedServers]);
+      if (destinations.size === 0) continue;
+      const item: RelayedEvent = {
+        position: row.streamPos as number,
+        kind: 'pdu',
+        id: row.eventId as EventId,
+        canonicalJson: wireJson(row.json),
+      };
+      this.#kept.push({ item, destinations });
+    }
+    if (this.#kept.length > 2 * maxKept) {
+      this.#keptAfter = this.#kept[maxKept - 1]?.item.position ?? this.#keptAfter;
+      this.#kept = this.#kept.slice(maxKept);
+    }
+  }
+
+  /** Relayed events after a position with the servers in their rooms, in order. */
+  async read(
+    after: number,
+    limit: number,
+  ): Promise<{ items: readonly AddressedEvent[]; upTo: number }> {
+    const upTo = this.#log.position;
+    if (after >= this.#keptAfter) return this.#readKept(after, upTo, limit);
+    const records = await relayedEvents(this.#db, after, upTo, limit);
+    const intervals = await serverIntervals(
+      this.#db,
+      [...new Set(records.map((record) => record.room_nid))],
+      after,
+    );
+    return {
+      items: address(records, intervals),
+      upTo: records.length < limit ? upTo : (records.at(-1)?.stream_pos ?? upTo),
+    };
+  }
+
+  /** The same for one server that has fallen behind. */
+  async readFor(
+    server: ServerName,
+    after: number,
+    limit: number,
+  ): Promise<{ items: readonly RelayedEvent[]; upTo: number }> {
+    const upTo = this.#log.position;
+    const records = await relayedEventsFor(this.#db, server, after, upTo, limit);
+    return {
+      items: records.map(itemOf),
+      upTo: records.length < limit ? upTo : (records.at(-1)?.stream_pos ?? upTo),
+    };
+  }
+
+  /** Memory may be wrong: everything up to this position is read from the database. */
+  reset(position: number): void {
+    this.#kept = [];
+    this.#keptAfter = position;
+  }
+
+  #readKept(
+    after: number,
+    upTo: number,
+    limit: number,
+  ): { items: readonly AddressedEvent[]; upTo: number } {
+    let start = this.#kept.length;
+    while (start > 0 && (this.#kept[start - 1] as AddressedEvent).item.position > after) start -= 1;
+    const items = this.#kept.slice(start, start + limit);
+    const complete = start + items.length === this.#kept.length;
+    return { items, upTo: complete ? upTo : (items.at(-1)?.item.position ?? upTo) };
+  }
+}
+
+const changedSet = (
+  before: ReadonlySet<ServerName>,
+  changes: RoomWrite['serverChanges'],
+): ReadonlySet<ServerName> => {
+  const after = new Set(before);
+  for (const { server, joined } of changes) {
+    if (joined) after.add(server as ServerName);
+    else after.delete(server as ServerName);
+  }
+  return after;
+};
+
+const itemOf = (record: OutboundRecord): RelayedEvent => ({
+  position: record.stream_pos,
+  kind: 'pdu',
+  id: record.event_id,
+  canonicalJson: wireJson(record.json),
+});
+
+const address = (
+  records: readonly OutboundRecord[],
+  intervals: readonly ServerInterval[],
+): AddressedEvent[] =>
+  records.map((record) => ({
+    item: itemOf(record),
+    destinations: new Set(
+      intervals
+        .filter(
+          ({ room_nid: room, from_pos: from, to_pos: to }) =>
+            room === record.room_nid &&
+            from < record.stream_pos &&
+            (to === null || record.stream_pos <= to),
+        )
+        .map(({ server }) => server),
+    ),
+  }));
