@@ -4,6 +4,7 @@
  *
  * Specification: https://spec.matrix.org/v1.19/server-server-api/#inviting-to-a-room
  */
+import type { Invites } from '../../homeserver/rooms/invites.ts';
 import type { OutsideRooms } from '../../homeserver/rooms/outside-rooms.ts';
 import type { Db } from '../../homeserver/storage/database.ts';
 import { userById } from '../../homeserver/storage/users.ts';
@@ -24,8 +25,7 @@ export interface InboundInvitesDeps {
   readonly keyRing: KeyRing;
   readonly access: RoomAccess;
   readonly outsideRooms: OutsideRooms;
-  /** @throws MatrixError M_INVITE_BLOCKED when the user takes no invite from this sender */
-  readonly checkPermission: (invitee: UserId, sender: UserId) => Promise<void>;
+  readonly localInvites: Pick<Invites, 'checkBlocked'>;
 }
 
 export interface InboundInvite {
@@ -49,7 +49,7 @@ export class InboundInvites {
    * @throws MatrixError M_INCOMPATIBLE_ROOM_VERSION, M_INVALID_PARAM, M_FORBIDDEN, M_INVITE_BLOCKED
    */
   async receive(invite: InboundInvite): Promise<JsonObject> {
-    const { keyRing, access, outsideRooms, serverName, checkPermission } = this.#deps;
+    const { keyRing, access, outsideRooms, serverName, localInvites } = this.#deps;
     const rules = rulesOf(invite.roomVersion);
     if (rules === undefined) {
       throw matrixError(
@@ -75,7 +75,7 @@ export class InboundInvites {
     }
     const invitee = signed.stateKey as UserId;
     await this.#checkAccount(invitee);
-    await checkPermission(invitee, signed.sender);
+    await localInvites.checkBlocked(invitee);
     // Where this server is in the room, the invite comes again with the room's other events.
     if (ours === undefined) {
       const strippedState = strippedStateWith(introduction, signed);

@@ -1,0 +1,80 @@
+/**
+ * https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1publicrooms and
+ * https://spec.matrix.org/v1.19/server-server-api/#post_matrixfederationv1publicrooms
+ */
+import { Type } from 'typebox';
+import { type Auth, type Route, route } from '../../homeserver/http/route.ts';
+import type { PublicRooms } from '../../homeserver/rooms/public-rooms.ts';
+import type { JsonObject } from '../../spec/event.ts';
+import type { ServerName } from '../../spec/identifiers.ts';
+
+export interface PublicRoomsDeps {
+  readonly auth: Auth<ServerName>;
+  readonly publicRooms: Pick<PublicRooms, 'list'>;
+}
+
+const path = '/_matrix/federation/v1/publicRooms';
+
+const response = Type.Unsafe<JsonObject>(
+  Type.Object({
+    chunk: Type.Array(Type.Object({})),
+    next_batch: Type.Optional(Type.String()),
+    prev_batch: Type.Optional(Type.String()),
+    total_room_count_estimate: Type.Optional(Type.Integer()),
+  }),
+);
+
+const commonFields = {
+  limit: Type.Optional(Type.Integer({ minimum: 0 })),
+  since: Type.Optional(Type.String()),
+  include_all_networks: Type.Optional(Type.Boolean()),
+  third_party_instance_id: Type.Optional(Type.String()),
+};
+
+/** "Defaults to 0 (no limit)." */
+const limitOf = (limit: number | undefined): number | undefined =>
+  limit === 0 ? undefined : limit;
+
+export const getPublicRooms = ({ auth, publicRooms }: PublicRoomsDeps): Route =>
+  route({
+    operationId: 'getPublicRooms',
+    method: 'GET',
+    path,
+    auth,
+    query: Type.Object(commonFields),
+    response,
+    handler: ({ query }) =>
+      publicRooms.list({
+        limit: limitOf(query.limit),
+        since: query.since,
+        includeAllNetworks: query.include_all_networks,
+        networkId: query.third_party_instance_id,
+      }),
+  });
+
+export const queryPublicRooms = ({ auth, publicRooms }: PublicRoomsDeps): Route =>
+  route({
+    operationId: 'queryPublicRooms',
+    method: 'POST',
+    path,
+    auth,
+    body: Type.Object({
+      ...commonFields,
+      filter: Type.Optional(
+        Type.Object({
+          generic_search_term: Type.Optional(Type.String()),
+          room_types: Type.Optional(Type.Array(Type.Union([Type.String(), Type.Null()]))),
+        }),
+      ),
+    }),
+    response,
+    handler: ({ body }) =>
+      publicRooms.list({
+        limit: limitOf(body.limit),
+        since: body.since,
+        searchTerm: body.filter?.generic_search_term,
+        roomTypes: body.filter?.room_types,
+        includeAllNetworks: body.include_all_networks,
+        networkId: body.third_party_instance_id,
+      }),
+  });
