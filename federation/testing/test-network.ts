@@ -1,0 +1,240 @@
+/**
+ * Several of our servers that federate, for tests: each with its own database, key and certificate,
+ * speaking HTTPS on loopback under the name `127.0.0.1:port`. Everything is real but the clock, which
+ * they share.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Profiles } from '../../homeserver/accounts/profiles.ts';
+import type { Config } from '../../homeserver/config/schema.ts';
+import { type Core, createCore } from '../../homeserver/core.ts';
+import { createHttpServer, type HttpServer } from '../../homeserver/http/server.ts';
+import { silentLogger } from '../../homeserver/ops/logger.ts';
+import {
+  createTestAuthority,
+  type TestAuthority,
+} from '../../homeserver/outbound/testing/test-authority.ts';
+import { systemRandom } from '../../homeserver/random.ts';
+import { History } from '../../homeserver/rooms/history.ts';
+import { createRoomServices, type RoomServices } from '../../homeserver/rooms/room-services.ts';
+import { SigningKeys } from '../../homeserver/signing-keys/signing-keys.ts';
+import { insertUser } from '../../homeserver/storage/users.ts';
+import { FakeClock } from '../../homeserver/testing/fake-clock.ts';
+import { type TestDatabase, testDatabase } from '../../homeserver/testing/test-database.ts';
+import { compileRoomEventFilter } from '../../spec/filter.ts';
+import type { JsonObject } from '../../spec/event.ts';
+import type { EventId, RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
+import { createFederation, type Federation } from '../federation.ts';
+
+const freePort = async (): Promise<number> => {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+};
+
+const federationConfig = (caFile: string): Config['federation'] => ({
+  enabled: true,
+  allowed_servers: null,
+  denied_servers: [],
+  trusted_ca_file: caFile,
+  allow_private_addresses: true,
+  signing_key_file: null,
+  notary_servers: [],
+  request_timeout_ms: 10_000,
+  join_timeout_ms: 30_000,
+  max_concurrent_requests: 50,
+  max_response_bytes: 134_217_728,
+  max_retry_delay_ms: 1_000,
+});
+
+interface Place {
+  readonly folder: string;
+  readonly caFile: string;
+  readonly authority: TestAuthority;
+  readonly clock: FakeClock;
+}
+
+export class NetworkServer {
+  readonly name: ServerName;
+  readonly clock: FakeClock;
+  core!: Core;
+  rooms!: RoomServices;
+  federation!: Federation;
+  history!: History;
+  readonly #place: Place;
+  readonly #stored: TestDatabase;
+  readonly #port: number;
+  readonly #certificate: { readonly cert: string; readonly key: string };
+  #signingKeys!: SigningKeys;
+  #http: HttpServer | undefined;
+  #isUp = false;
+
+  private constructor(place: Place, stored: TestDatabase, port: number) {
+    this.#place = place;
+    this.#stored = stored;
+    this.#port = port;
+    this.clock = place.clock;
+    this.name = `127.0.0.1:${port}` as ServerName;
+    this.#certificate = place.authority.issue(['127.0.0.1']);
+  }
+
+  static async open(place: Place): Promise<NetworkServer> {
+    const server = new NetworkServer(place, await testDatabase(), await freePort());
+    await server.start();
+    return server;
+  }
+
+  async start(): Promise<void> {
+    const { database } = this.#stored;
+    const common = { clock: this.clock, random: systemRandom, logger: silentLogger };
+    this.#signingKeys = await SigningKeys.open({
+      ...common,
+      path: join(this.#place.folder, `${this.#port}.key`),
+      serverName: this.name,
+    });
+    const signingKeys = this.#signingKeys;
+    this.core = await createCore({
+      ...common,
+      database,
+      serverName: this.name,
+      signingKey: () => signingKeys.current,
+    });
+    this.federation = await createFederation({
+      config: federationConfig(this.#place.caFile),
+      core: this.core,
+      signingKeys,
+      implementation: { name: 'Parley', version: '0' },
+    });
+    this.rooms = createRoomServices(this.core, {
+      defaultRoomVersion: '12',
+      remote: this.federation.remoteRooms,
+    });
+    this.history = new History({
+      ...this.core,
+      db: database,
+      filler: this.federation.historyFiller,
+    });
+    const profiles = new Profiles({
+      database,
+      serverName: this.name,
+      listeners: [],
+      remote: this.federation.remoteProfiles,
+    });
+    this.#http = createHttpServer({
+      listeners: [
+        {
+          port: this.#port,
+          bind: '127.0.0.1',
+          tls: this.#certificate,
+          resources: ['federation'],
+        },
+      ],
+      resources: {
+        federation: { routes: this.federation.routes({ ...this.rooms, profiles }), cors: false },
+      },
+      logger: silentLogger,
+      checkResponses: true,
+    });
+    await this.#http.start();
+    this.#isUp = true;
+  }
+
+  /** Stops it as an operator would; `start` brings it back with what is in its database. */
+  async stop(): Promise<void> {
+    if (!this.#isUp) return;
+    this.#isUp = false;
+    await this.#http?.stop({ graceMs: 100 });
+    await this.federation.close();
+    await this.core.close();
+    this.#signingKeys.close();
+  }
+
+  async close(): Promise<void> {
+    await this.stop();
+    await this.#stored.close();
+  }
+
+  /** A person with an account here. */
+  async user(name: string): Promise<UserId> {
+    const userId = `@${name}:${this.name}` as UserId;
+    await this.#stored.database.transaction((tx) =>
+      insertUser(tx, {
+        userId,
+        passwordHash: undefined,
+        isAdmin: false,
+        isGuest: false,
+        appserviceId: undefined,
+        createdAtMs: this.clock.nowMs(),
+      }),
+    );
+    return userId;
+  }
+
+  async say(sender: UserId, roomId: RoomId, body: string): Promise<EventId> {
+    const content: JsonObject = { msgtype: 'm.text', body };
+    return this.core.localEvents.send(roomId, { type: 'm.room.message', sender, content });
+  }
+
+  /** The texts of a room's newest messages as one of its members pages back, oldest first. */
+  async messages(userId: UserId, roomId: RoomId, limit = 50): Promise<string[]> {
+    const { events } = await this.history.messages({
+      userId,
+      roomId,
+      from: undefined,
+      to: undefined,
+      direction: 'backwards',
+      limit,
+      filter: compileRoomEventFilter({}),
+    });
+    return events
+      .flatMap(({ stored }) => {
+        const { body } = stored.event.content;
+        return typeof body === 'string' ? [body] : [];
+      })
+      .reverse();
+  }
+
+  /** The ids of the events that make up a room's current state, sorted. */
+  async state(roomId: RoomId): Promise<EventId[]> {
+    const room = await this.core.registry.find(roomId);
+    return [...(room?.state.toMap().values() ?? [])].map(({ eventId }) => eventId).sort();
+  }
+
+  async membership(userId: UserId, roomId: RoomId): Promise<string | undefined> {
+    return (await this.core.registry.find(roomId))?.membership(userId);
+  }
+}
+
+export class TestNetwork {
+  readonly clock: FakeClock;
+  readonly #place: Place;
+  readonly #servers: NetworkServer[] = [];
+
+  private constructor(place: Place) {
+    this.#place = place;
+    this.clock = place.clock;
+  }
+
+  static async open(): Promise<TestNetwork> {
+    const folder = await mkdtemp(join(tmpdir(), 'network-'));
+    const authority = createTestAuthority();
+    const caFile = join(folder, 'ca.pem');
+    await writeFile(caFile, authority.caPem);
+    return new TestNetwork({ folder, caFile, authority, clock: new FakeClock() });
+  }
+
+  async server(): Promise<NetworkServer> {
+    const server = await NetworkServer.open(this.#place);
+    this.#servers.push(server);
+    return server;
+  }
+
+  async close(): Promise<void> {
+    for (const server of this.#servers) await server.close();
+    await rm(this.#place.folder, { recursive: true });
+  }
+}
