@@ -28,7 +28,6 @@ import { type FederationServices, federationRoutes } from './routes/all-routes.t
 import type { Implementation } from './routes/get-version.ts';
 import { FederationSender } from './sender/federation-sender.ts';
 import { sendLocalEdus } from './sender/local-edus.ts';
-import { LogSource } from './sender/log-source.ts';
 import { EduDispatcher } from './transactions/edu-dispatcher.ts';
 import { InboundQueue } from './transactions/inbound-queue.ts';
 import { OutsideDepartures } from './transactions/outside-departures.ts';
@@ -108,7 +107,7 @@ export const createFederation = async (options: FederationOptions): Promise<Fede
   const sender = await FederationSender.start({
     origin: serverName,
     database,
-    source: new LogSource(parts),
+    source: core.outbound,
     client,
     health,
     clock,

@@ -4,8 +4,11 @@
  */
 import { clientAuth } from '../client-api/auth.ts';
 import { clientApiRoutes } from '../client-api/routes.ts';
+import { createFederation } from '../federation/federation.ts';
+import { getWellKnownServer } from '../federation/routes/get-well-known-server.ts';
 import type { ServerName } from '../spec/identifiers.ts';
 import { createAccounts } from './accounts/accounts.ts';
+import { version } from './cli/version.ts';
 import { systemClock } from './clock.ts';
 import {
   passwordPolicy,
@@ -23,6 +26,7 @@ import type { Logger } from './ops/logger.ts';
 import { createMetricsRegistry } from './ops/metrics.ts';
 import { healthRoutes, metricsRoute } from './ops/operator-routes.ts';
 import type { RunningServer } from './ops/running-server.ts';
+import { outboundMetrics } from './outbound/outbound-metrics.ts';
 import { accountDataWithRules } from './push/account-data-with-rules.ts';
 import { systemRandom } from './random.ts';
 import { History, noHistoryFiller } from './rooms/history.ts';
@@ -85,6 +89,17 @@ const build = async (
   });
   closers.push(() => core.close());
 
+  const federation = config.federation.enabled
+    ? await createFederation({
+        config: config.federation,
+        core,
+        signingKeys,
+        implementation: { name: 'Parley', version: version() },
+        metrics: outboundMetrics(metrics),
+      })
+    : undefined;
+  closers.push(() => federation?.close());
+
   const accounts = createAccounts({
     database,
     clock,
@@ -94,12 +109,22 @@ const build = async (
     registration: registrationPolicy(config),
     passwords: passwordPolicy(config),
     limits,
+    remoteProfiles: federation?.remoteProfiles,
   });
   accounts.start();
   closers.push(() => accounts.stop());
 
-  const rooms = createRoomServices(core, { defaultRoomVersion: config.rooms.default_version });
-  const history = new History({ ...core, db: database, filler: noHistoryFiller });
+  const rooms = createRoomServices(core, {
+    defaultRoomVersion: config.rooms.default_version,
+    remote: federation?.remoteRooms,
+  });
+  accounts.profiles.onChange(rooms.memberUpkeep);
+  accounts.changes.onDeparture(rooms.memberUpkeep);
+  closers.push(() => rooms.memberUpkeep.idle());
+  await accounts.changes.resumeDepartures();
+
+  const filler = federation?.historyFiller ?? noHistoryFiller;
+  const history = new History({ ...core, db: database, filler });
   const clientRoutes = clientApiRoutes({
     ...core,
     ...rooms,
@@ -115,11 +140,16 @@ const build = async (
     defaultRoomVersion: config.rooms.default_version,
   });
 
+  const federationRoutes = [
+    getWellKnownServer(config.well_known.server ?? undefined),
+    ...(federation?.routes({ ...rooms, profiles: accounts.profiles }) ?? []),
+  ];
+
   const http = createHttpServer({
     listeners: httpListeners(config),
     resources: {
       client: { routes: clientRoutes, cors: true },
-      federation: { routes: [], cors: false },
+      federation: { routes: federationRoutes, cors: false },
       media: { routes: [], cors: true },
       health: { routes: healthRoutes({ database, draining: draining.signal }), cors: false },
       metrics: { routes: [metricsRoute(metrics)], cors: false },
