@@ -23,10 +23,11 @@ import { SigningKeys } from '../../homeserver/signing-keys/signing-keys.ts';
 import { insertUser } from '../../homeserver/storage/users.ts';
 import { FakeClock } from '../../homeserver/testing/fake-clock.ts';
 import { type TestDatabase, testDatabase } from '../../homeserver/testing/test-database.ts';
-import { compileRoomEventFilter } from '../../spec/filter.ts';
 import type { JsonObject } from '../../spec/event.ts';
+import { compileRoomEventFilter } from '../../spec/filter.ts';
 import type { EventId, RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
 import { createFederation, type Federation } from '../federation.ts';
+import { RoomPeer } from './room-peer.ts';
 
 const freePort = async (): Promise<number> => {
   const probe = createServer();
@@ -213,6 +214,7 @@ export class TestNetwork {
   readonly clock: FakeClock;
   readonly #place: Place;
   readonly #servers: NetworkServer[] = [];
+  readonly #peers: RoomPeer[] = [];
 
   private constructor(place: Place) {
     this.#place = place;
@@ -233,7 +235,16 @@ export class TestNetwork {
     return server;
   }
 
+  /** A server that the test plays. */
+  async peer(): Promise<RoomPeer> {
+    const { authority, clock } = this.#place;
+    const peer = await RoomPeer.start(authority, () => clock.nowMs());
+    this.#peers.push(peer);
+    return peer;
+  }
+
   async close(): Promise<void> {
+    for (const peer of this.#peers) await peer.stop();
     for (const server of this.#servers) await server.close();
     await rm(this.#place.folder, { recursive: true });
   }
