@@ -117,10 +117,11 @@ const build = async (
   const rooms = createRoomServices(core, {
     defaultRoomVersion: config.rooms.default_version,
     remote: federation?.remoteRooms,
+    inviteLimits: limits,
   });
   accounts.profiles.onChange(rooms.memberUpkeep);
   accounts.changes.onDeparture(rooms.memberUpkeep);
-  closers.push(() => rooms.memberUpkeep.idle());
+  closers.push(() => rooms.idle());
   await accounts.changes.resumeDepartures();
 
   const filler = federation?.historyFiller ?? noHistoryFiller;

@@ -2,10 +2,12 @@
 import type { Core } from '../core.ts';
 import { RoomCreator } from './create-room.ts';
 import { EventSender } from './event-sender.ts';
+import { GuestRemoval } from './guest-removal.ts';
 import { type InviteLimits, Invites } from './invites.ts';
 import { memberProfiles } from './member-profiles.ts';
 import { MemberUpkeep } from './member-upkeep.ts';
 import { Membership } from './membership.ts';
+import { PredecessorSettings } from './predecessor-settings.ts';
 import { PublicRooms } from './public-rooms.ts';
 import { noRemoteRooms, type RemoteRooms } from './remote-rooms.ts';
 import { Reports } from './reports.ts';
@@ -37,6 +39,8 @@ export interface RoomServices {
   readonly reports: Reports;
   /** To be told of changed profiles and deactivated accounts. */
   readonly memberUpkeep: MemberUpkeep;
+  /** Resolves once nothing that follows from requests is under way. */
+  idle(): Promise<void>;
 }
 
 export const createRoomServices = (core: Core, options: RoomServicesOptions): RoomServices => {
@@ -54,6 +58,9 @@ export const createRoomServices = (core: Core, options: RoomServicesOptions): Ro
     remote,
   });
   const maker = new RoomMaker(core);
+  const memberUpkeep = new MemberUpkeep({ ...core, profiles, membership });
+  const guestRemoval = new GuestRemoval({ ...core, membership });
+  const predecessorSettings = new PredecessorSettings(core);
   return {
     restrictedJoins,
     roomAliases: aliases,
@@ -71,6 +78,11 @@ export const createRoomServices = (core: Core, options: RoomServicesOptions): Ro
     roomState: new RoomState(core),
     publicRooms: new PublicRooms({ ...core, remote }),
     reports: new Reports(core),
-    memberUpkeep: new MemberUpkeep({ ...core, profiles, membership }),
+    memberUpkeep,
+    idle: async () => {
+      await memberUpkeep.idle();
+      await guestRemoval.idle();
+      await predecessorSettings.idle();
+    },
   };
 };

@@ -90,6 +90,25 @@ describe('upgradeRoom', () => {
     await alice.say(replacement, 'welcome');
   });
 
+  it('brings along the tags and direct chats of those who follow', async () => {
+    const old = await alice.createRoom({ preset: 'public_chat' });
+    await bob.join(old);
+    const tags = (roomId: RoomId) => `/user/${bob.userId}/rooms/${idsIn(roomId)}/tags`;
+    await bob.put(`${tags(old)}/m.favourite`, { order: 0.5 });
+    const { accountData } = test.core;
+    await accountData.put(bob.userId, undefined, 'm.direct', { [alice.userId]: [old] });
+    const { body } = await upgrade(alice, old, { new_version: '12' });
+    const replacement = body.replacement_room as RoomId;
+    await bob.join(replacement);
+    await test.rooms.idle();
+    expect((await bob.get(tags(replacement))).body).toEqual({
+      tags: { 'm.favourite': { order: 0.5 } },
+    });
+    expect(await accountData.get(bob.userId, undefined, 'm.direct')).toEqual({
+      [alice.userId]: [old, replacement],
+    });
+  });
+
   it('names further creators', async () => {
     const old = await alice.createRoom({ room_version: '11' });
     const { body } = await upgrade(alice, old, {

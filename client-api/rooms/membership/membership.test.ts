@@ -211,6 +211,34 @@ describe('knocking', () => {
   });
 });
 
+describe('guests', () => {
+  it('come only where they may, and go when they may no more', async () => {
+    const guest = test.person('guest');
+    await test.core.database.query({
+      text: `INSERT INTO users (user_id, is_guest, created_at_ms) VALUES ($1, true, 0)`,
+      values: [guest.userId],
+    });
+    const { membership } = test.rooms;
+    const closed = await alice.createRoom({ preset: 'public_chat' });
+    await expect(membership.join(guest.userId, closed, { isGuest: true })).rejects.toMatchObject({
+      errcode: 'M_GUEST_ACCESS_FORBIDDEN',
+      status: 403,
+    });
+    const guestAccess = (access: string) => ({ guest_access: access });
+    const open = await alice.createRoom({
+      preset: 'public_chat',
+      initial_state: [{ type: 'm.room.guest_access', content: guestAccess('can_join') }],
+    });
+    await membership.join(guest.userId, open, { isGuest: true });
+    await bob.join(open);
+    const path = `/rooms/${idsIn(open)}/state/m.room.guest_access`;
+    await alice.put(path, guestAccess('forbidden'));
+    await test.rooms.idle();
+    expect(await membershipOf(open, guest)).toBe('leave');
+    expect(await membershipOf(open, bob)).toBe('join');
+  });
+});
+
 describe('departing', () => {
   it('leaves every room', async () => {
     const erin = test.person('erin');
