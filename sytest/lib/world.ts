@@ -11,7 +11,8 @@ import { type SharedWorld, WORLD_VARIABLE } from './world-shape.ts';
 
 function sharedWorld(): SharedWorld {
   const text = process.env[WORLD_VARIABLE];
-  if (text === undefined) throw new Error('no shared servers: run the suite by `npm test -- sytest/suite`');
+  if (text === undefined)
+    throw new Error('no shared servers: run the suite by `npm test -- sytest/suite`');
   return JSON.parse(text) as SharedWorld;
 }
 
