@@ -26,6 +26,10 @@ export class RoomRegistry {
   readonly #rooms = new Map<number, LiveRoom>();
   readonly #loading = new Map<number, Promise<LiveRoom | undefined>>();
   readonly #nidById = new Map<RoomId, number>();
+  /** Rooms dropped while a write to them may be under way: done when it no longer is. */
+  readonly #settling = new Map<number, Promise<void>>();
+  /** Counts how often everything was dropped. */
+  #generation = 0;
 
   constructor(deps: RoomRegistryDeps) {
     this.#deps = deps;
@@ -81,14 +85,22 @@ export class RoomRegistry {
     room.dead = true;
     if (this.#rooms.get(room.nid) === room) this.#rooms.delete(room.nid);
     this.#nidById.delete(room.id);
+    // What is being written now would reach only the room that is gone.
+    const settled = this.#deps.log.settled().then(() => {
+      if (this.#settling.get(room.nid) === settled) this.#settling.delete(room.nid);
+    });
+    this.#settling.set(room.nid, settled);
   }
 
   clear(): void {
+    this.#generation += 1;
     for (const room of [...this.#rooms.values()]) this.drop(room);
   }
 
   async #load(roomNid: number): Promise<LiveRoom | undefined> {
     const { db, log, events, snapshots, localServer } = this.#deps;
+    await this.#settling.get(roomNid);
+    const generation = this.#generation;
     // Read before the row: a commit in between is then read twice, never missed.
     const position = log.position;
     const row = await roomByNid(db, roomNid);
@@ -101,6 +113,7 @@ export class RoomRegistry {
       unappliedRedactions(db, roomNid),
       missingPrevEvents(db, roomNid),
     ]);
+    if (generation !== this.#generation) return this.#load(roomNid);
     const room = new LiveRoom({
       nid: roomNid,
       id: row.room_id,

@@ -70,6 +70,7 @@ export class Log {
   #client: pg.PoolClient | undefined;
   #pending: Pending[] = [];
   #flushing: Promise<void> | undefined;
+  #committing: Promise<void> | undefined;
   #begin: (() => void) | undefined;
   #position: number;
 
@@ -109,6 +110,11 @@ export class Log {
     });
   }
 
+  /** Resolves when the batch being written now, if there is one, is committed or has failed. */
+  async settled(): Promise<void> {
+    await this.#committing;
+  }
+
   /** Waits for everything appended so far. */
   async close(): Promise<void> {
     while (this.#flushing !== undefined) await this.#flushing;
@@ -129,12 +135,22 @@ export class Log {
     this.#begin = undefined;
     while (this.#pending.length > 0) {
       const batch = this.#pending.splice(0, this.#maxBatch);
-      await this.#commit(batch);
+      this.#committing = this.#commit(batch);
+      await this.#committing;
     }
+    this.#committing = undefined;
     this.#flushing = undefined;
   }
 
   async #commit(batch: readonly Pending[]): Promise<void> {
+    let client: pg.PoolClient;
+    try {
+      // First, because a new connection may outdate what a write was built on.
+      client = await this.#connection();
+    } catch (error) {
+      await this.#recover(batch, error as Error);
+      return;
+    }
     const live = batch.filter((pending) => {
       if (pending.write.stillValid?.() !== false) return true;
       this.#fail(pending, new LogWriteFailed('An earlier write in this room failed'));
@@ -143,7 +159,7 @@ export class Log {
     if (live.length === 0) return;
     let highest: number;
     try {
-      highest = await this.#write(live);
+      highest = await this.#write(client, live);
     } catch (error) {
       await this.#recover(live, error as Error);
       return;
@@ -208,7 +224,7 @@ export class Log {
     for (const listener of this.#listeners) listener(position);
   }
 
-  async #write(batch: readonly Pending[]): Promise<number> {
+  async #write(client: pg.PoolClient, batch: readonly Pending[]): Promise<number> {
     const bySection = new Map<LogSection<unknown>, unknown[]>();
     for (const { write } of batch) {
       for (const { section, rows } of write.parts) {
@@ -217,7 +233,6 @@ export class Log {
         else for (const row of rows) all.push(row);
       }
     }
-    const client = await this.#connection();
     const tx = {
       query: async <Row>(statement: Statement): Promise<QueryResult<Row>> => {
         const result = await client.query(statement as pg.QueryConfig);
@@ -244,10 +259,14 @@ export class Log {
   async #connection(): Promise<pg.PoolClient> {
     if (this.#client === undefined) {
       // A new session may see commits whose answers were lost with the old one.
-      this.#client = await this.#database.pool.connect();
-      this.#client.on('error', (error) => {
+      const client = await this.#database.pool.connect();
+      this.#client = client;
+      client.once('error', (error) => {
+        // Whoever finds it missing has released it; the pool would wait for it for ever otherwise.
+        if (this.#client !== client) return;
         this.#logger.error({ err: error }, 'log connection lost');
         this.#client = undefined;
+        client.release(error);
       });
       const position = await readPosition(this.#database);
       if (position > this.#position) this.#advance(position);

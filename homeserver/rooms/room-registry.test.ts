@@ -1,0 +1,73 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../testing/server-process.ts';
+import { localUser, type TestCore, testCore } from '../testing/test-core.ts';
+import { type TestRooms, testRooms } from '../testing/test-rooms.ts';
+import type { LiveRoom } from './live-room.ts';
+
+const alice = localUser('alice');
+
+let test: TestCore;
+let rooms: TestRooms;
+beforeEach(async () => {
+  test = await testCore();
+  rooms = testRooms(test.core);
+});
+afterEach(() => test.close());
+
+describe('a room dropped from memory', () => {
+  it('is loaded anew with the write that was under way', async () => {
+    const { core, testDatabase } = test;
+    const roomId = await rooms.roomCreator.create(alice, { preset: 'private_chat' });
+    const before = (await core.registry.find(roomId)) as LiveRoom;
+
+    const holder = await testDatabase.database.pool.connect();
+    await holder.query('BEGIN');
+    await holder.query('SELECT 1 FROM room_heads WHERE room_nid = $1 FOR UPDATE', [before.nid]);
+    const sending = rooms.say(roomId, alice, 'under way');
+    await waitsForLock(test);
+    core.registry.drop(before);
+    const loading = core.registry.find(roomId);
+    // Long enough to load it, if nothing kept it from doing so.
+    await sleep(100);
+    await holder.query('COMMIT');
+    holder.release();
+
+    const eventId = await sending;
+    const after = (await loading) as LiveRoom;
+    expect(after).not.toBe(before);
+    expect(after.extremities.map(({ event }) => event.eventId)).toEqual([eventId]);
+    const seen = after.recent.between(core.log.position - 1, core.log.position);
+    expect(seen?.map(({ stored }) => stored?.event.eventId) ?? [eventId]).toEqual([eventId]);
+  });
+
+  it('is not brought back by a load that began before', async () => {
+    const { core, testDatabase } = test;
+    const roomId = await rooms.roomCreator.create(alice, { preset: 'private_chat' });
+    const { nid } = (await core.registry.find(roomId)) as LiveRoom;
+    core.registry.clear();
+
+    const holder = await testDatabase.database.pool.connect();
+    await holder.query('BEGIN');
+    await holder.query('LOCK TABLE room_heads IN ACCESS EXCLUSIVE MODE');
+    const began = core.log.position;
+    const loading = core.registry.findByNid(nid);
+    await waitsForLock(test);
+    core.registry.clear();
+    await core.accountData.put(alice, undefined, 'org.example.later', {});
+    await holder.query('COMMIT');
+    holder.release();
+
+    const room = (await loading) as LiveRoom;
+    expect(core.log.position).toBeGreaterThan(began);
+    expect(room.recent.between(began, core.log.position)).toBeUndefined();
+  });
+});
+
+const waitsForLock = ({ testDatabase }: TestCore): Promise<void> =>
+  eventually('a write waits for the lock', async () => {
+    const { rows } = await testDatabase.database.query({
+      text: `SELECT 1 FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    });
+    return rows.length > 0;
+  });
