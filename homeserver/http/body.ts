@@ -67,7 +67,7 @@ export const readBody = (incoming: IncomingMessage, maxBytes: number): Promise<B
 
 /**
  * How much is checked besides the grammar of JSON. `client`: nesting, and no text that the database
- * or UTF-8 cannot hold (NUL, lone surrogates), no `__proto__` keys. `server`: only nesting; what
+ * or UTF-8 cannot hold (NUL, lone surrogates), no number that became infinite, no `__proto__` keys. `server`: only nesting; what
  * travels inside is signed by others and judged piece by piece where it is used.
  */
 export type JsonTrust = 'client' | 'server';
@@ -84,6 +84,9 @@ const checkTree = (value: unknown, depth: number, trust: JsonTrust, scanText: bo
       throw matrixError('M_BAD_JSON', 'Text may not contain NUL characters or lone surrogates');
     }
     return;
+  }
+  if (typeof value === 'number' && trust === 'client' && !Number.isFinite(value)) {
+    throw matrixError('M_BAD_JSON', 'A number is too large');
   }
   if (typeof value !== 'object' || value === null) return;
   if (depth >= MAX_DEPTH[trust]) {

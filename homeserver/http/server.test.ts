@@ -113,6 +113,7 @@ describe('a request that is not', () => {
     ['NUL in a key', '{"name":"a","more":{"\\u0000":1}}', 'M_BAD_JSON', 'NUL'],
     ['a lone surrogate', '{"name":"\\uD800"}', 'M_BAD_JSON', 'surrogates'],
     ['a __proto__ key', '{"name":"n","more":{"__proto__":{"x":1}}}', 'M_BAD_JSON', '__proto__'],
+    ['a number no double holds', '{"name":"n","more":[1e999]}', 'M_BAD_JSON', 'number'],
     ['nesting too deep', deep, 'M_BAD_JSON', 'nested deeper'],
   ])('is told so: %s', async (_, body, errcode, message) => {
     const { request } = await start([echo]);
