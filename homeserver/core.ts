@@ -47,6 +47,8 @@ export interface CoreOptions {
   readonly random: Random;
   /** Whether presence is kept and shown; it is unless told otherwise. */
   readonly presenceEnabled?: boolean;
+  /** Whether who types is kept and shown: yes unless told otherwise. */
+  readonly typingEnabled?: boolean;
 }
 
 export interface Core {
@@ -143,7 +145,12 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     accountData,
     clock,
   });
-  const typing = new Typing({ registry, clock, notifier });
+  const typing = new Typing({
+    registry,
+    clock,
+    notifier,
+    enabled: options.typingEnabled ?? true,
+  });
   const presence = new Presence(
     { db: database, clock, notifier, observer, registry, userRooms, serverName },
     { enabled: options.presenceEnabled ?? true },

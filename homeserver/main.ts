@@ -8,6 +8,7 @@ import { createFederation } from '../federation/federation.ts';
 import { getWellKnownServer } from '../federation/routes/get-well-known-server.ts';
 import type { ServerName } from '../spec/identifiers.ts';
 import { createAccounts } from './accounts/accounts.ts';
+import { OpenIdTokens } from './accounts/openid-tokens.ts';
 import { version } from './cli/version.ts';
 import { systemClock } from './clock.ts';
 import {
@@ -15,11 +16,13 @@ import {
   publicBaseUrl,
   registrationPolicy,
   signingKeyFile,
+  turnPolicy,
 } from './config/derived.ts';
 import { httpListeners } from './config/listeners.ts';
 import { rateLimitTable } from './config/rate-limits.ts';
 import type { Config } from './config/schema.ts';
 import { createCore } from './core.ts';
+import { createDiscovery } from './discovery/create-discovery.ts';
 import { RateLimits } from './http/rate-limits.ts';
 import { createHttpServer } from './http/server.ts';
 import type { Logger } from './ops/logger.ts';
@@ -86,6 +89,7 @@ const build = async (
     clock,
     random,
     presenceEnabled: config.presence.enabled,
+    typingEnabled: config.typing.enabled,
   });
   closers.push(() => core.close());
 
@@ -126,9 +130,14 @@ const build = async (
 
   const filler = federation?.historyFiller ?? noHistoryFiller;
   const history = new History({ ...core, db: database, filler });
+  const { close: closeDiscovery, ...discovery } = createDiscovery(core, history);
+  closers.push(closeDiscovery);
   const clientRoutes = clientApiRoutes({
     ...core,
     ...rooms,
+    ...discovery,
+    openIdTokens: new OpenIdTokens({ database, clock, random }),
+    turn: turnPolicy(config),
     accountData: accountDataWithRules(core.accountData, core.pushRules),
     history,
     sync: createSync(core),

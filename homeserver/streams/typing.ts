@@ -14,6 +14,8 @@ export interface TypingOptions {
   readonly registry: RoomRegistry;
   readonly clock: Clock;
   readonly notifier: Notifier;
+  /** When false, notices are accepted and go nowhere. */
+  readonly enabled?: boolean;
   /** Rooms remembered; the one quiet for the longest time is forgotten first. */
   readonly maxRooms?: number;
 }
@@ -43,6 +45,7 @@ export class Typing {
   readonly #registry: RoomRegistry;
   readonly #clock: Clock;
   readonly #notifier: Notifier;
+  readonly #enabled: boolean;
   readonly #rooms: LRUCache<number, RoomTyping>;
   readonly #listeners: TypingListener[] = [];
   /** Rooms with someone typing: those `expire` looks through. */
@@ -51,7 +54,8 @@ export class Typing {
   #timerAtMs = Number.POSITIVE_INFINITY;
   #serial: number;
 
-  constructor({ registry, clock, notifier, maxRooms = 10_000 }: TypingOptions) {
+  constructor({ registry, clock, notifier, enabled = true, maxRooms = 10_000 }: TypingOptions) {
+    this.#enabled = enabled;
     this.#registry = registry;
     this.#clock = clock;
     this.#notifier = notifier;
@@ -86,7 +90,7 @@ export class Typing {
       ? this.#start(room, userId, Math.min(Math.max(timeoutMs, 1), maxTimeoutMs))
       : this.#stop(room.nid, userId);
     // A notice is repeated to other servers, which would let it lapse.
-    if (changed || typing) this.#tell(room, userId, typing);
+    if (this.#enabled && (changed || typing)) this.#tell(room, userId, typing);
   }
 
   /** What another server says of one of its users; not repeated to anyone. */
@@ -128,6 +132,7 @@ export class Typing {
   }
 
   #start(room: LiveRoom, userId: UserId, timeoutMs: number): boolean {
+    if (!this.#enabled) return false;
     let typing = this.#rooms.get(room.nid);
     if (typing === undefined) {
       typing = { until: new Map(), room, serial: 0 };
