@@ -1,0 +1,157 @@
+/**
+ * What a write to a room brings besides its events: new rooms, gaps, redactions, servers, chains.
+ * Rare beside messages, so each kind takes a statement of its own, and none when there is nothing.
+ */
+import type { Tx } from './database.ts';
+import type { RoomWrite } from './room-write.ts';
+
+const writeRoomsAndGaps = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> => {
+  const created = writes.filter((write) => write.create !== undefined);
+  if (created.length > 0) {
+    await tx.query({
+      name: 'log-create-rooms',
+      text: `INSERT INTO rooms (room_nid, room_id, version, created_at_ms)
+        SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[])`,
+      values: [
+        created.map((w) => w.roomNid),
+        created.map((w) => w.create?.roomId),
+        created.map((w) => w.create?.version),
+        created.map((w) => w.create?.createdAtMs),
+      ],
+    });
+  }
+  const found = writes.flatMap((w) =>
+    w.foundPrevEvents.map((eventId) => [w.roomNid, eventId] as const),
+  );
+  if (found.length > 0) {
+    await tx.query({
+      text: `DELETE FROM missing_prev_events m USING unnest($1::bigint[], $2::text[])
+        AS f (room_nid, event_id) WHERE m.room_nid = f.room_nid AND m.event_id = f.event_id`,
+      values: [found.map(([nid]) => nid), found.map(([, id]) => id)],
+    });
+  }
+  const missing = writes.flatMap((w) => w.missingPrevEvents.map((m) => ({ ...m, nid: w.roomNid })));
+  if (missing.length > 0) {
+    await tx.query({
+      text: `INSERT INTO missing_prev_events (room_nid, event_id, referenced_by_nid)
+        SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[]) ON CONFLICT DO NOTHING`,
+      values: [
+        missing.map((m) => m.nid),
+        missing.map((m) => m.eventId),
+        missing.map((m) => m.referencedByNid),
+      ],
+    });
+  }
+  const redactions = writes.flatMap((w) => w.redactions.map((r) => ({ ...r, nid: w.roomNid })));
+  if (redactions.length > 0) {
+    await tx.query({
+      text: `UPDATE events SET json = r.json, redacted_by_nid = r.by
+        FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]) AS r (room, nid, by, json)
+        WHERE room_nid = r.room AND event_nid = r.nid`,
+      values: [
+        redactions.map((r) => r.nid),
+        redactions.map((r) => r.eventNid),
+        redactions.map((r) => r.redactedByNid),
+        redactions.map((r) => r.json),
+      ],
+    });
+  }
+};
+
+/** A change that comes and goes within one batch leaves an interval of its own, which is right. */
+const writeServers = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> => {
+  const positions = new Map(
+    writes.flatMap((w) => w.events.map((row) => [row.eventNid, row.streamPos] as const)),
+  );
+  for (const { roomNid, serverChanges } of writes) {
+    if (serverChanges.length === 0) continue;
+    const rows = serverChanges.map((change) => ({
+      ...change,
+      position: positions.get(change.causedByNid) ?? 0,
+    }));
+    const [came, went] = [rows.filter((row) => row.joined), rows.filter((row) => !row.joined)];
+    const write = (text: string, changes: typeof rows): Promise<unknown> =>
+      tx.query({
+        text,
+        values: [roomNid, changes.map((c) => c.server), changes.map((c) => c.position)],
+      });
+    if (came.length > 0) {
+      await write(
+        `INSERT INTO server_rooms (room_nid, server, from_pos)
+          SELECT $1::bigint, * FROM unnest($2::text[], $3::bigint[]) ON CONFLICT DO NOTHING`,
+        came,
+      );
+    }
+    if (went.length > 0) {
+      await write(
+        `UPDATE server_rooms s SET to_pos = w.position
+          FROM unnest($2::text[], $3::bigint[]) AS w (server, position)
+          WHERE s.server = w.server AND s.room_nid = $1 AND s.to_pos IS NULL
+            AND s.from_pos <= w.position`,
+        went,
+      );
+    }
+  }
+};
+
+const writeUnappliedRedactions = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> => {
+  const rows = writes.flatMap((w) => w.unappliedRedactions.map((r) => ({ ...r, nid: w.roomNid })));
+  if (rows.length === 0) return;
+  await tx.query({
+    text: `INSERT INTO unapplied_redactions (room_nid, event_id, redaction_nid)
+      SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[]) ON CONFLICT DO NOTHING`,
+    values: [rows.map((r) => r.nid), rows.map((r) => r.eventId), rows.map((r) => r.redactionNid)],
+  });
+};
+
+const writeChains = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> => {
+  const places = writes.flatMap((w) => w.chainPlaces.map((p) => ({ ...p, nid: w.roomNid })));
+  if (places.length > 0) {
+    await tx.query({
+      name: 'log-chain-places',
+      text: `INSERT INTO auth_chain_places (room_nid, event_nid, chain_nid, seq)
+        SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::int[])
+        ON CONFLICT DO NOTHING`,
+      values: [
+        places.map((p) => p.nid),
+        places.map((p) => p.eventNid),
+        places.map((p) => p.chainNid),
+        places.map((p) => p.seq),
+      ],
+    });
+  }
+  const links = writes.flatMap((w) => w.chainLinks.map((l) => ({ ...l, nid: w.roomNid })));
+  if (links.length > 0) {
+    await tx.query({
+      name: 'log-chain-links',
+      text: `INSERT INTO auth_chain_links (room_nid, from_chain_nid, from_seq, to_chain_nid, to_seq)
+        SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::int[], $4::bigint[], $5::int[])
+        ON CONFLICT DO NOTHING`,
+      values: [
+        links.map((l) => l.nid),
+        links.map((l) => l.fromChain),
+        links.map((l) => l.fromSeq),
+        links.map((l) => l.toChain),
+        links.map((l) => l.toSeq),
+      ],
+    });
+  }
+};
+
+/** Whether there is anything here to write. */
+export const hasExtras = (write: RoomWrite): boolean =>
+  write.create !== undefined ||
+  write.serverChanges.length > 0 ||
+  write.missingPrevEvents.length > 0 ||
+  write.foundPrevEvents.length > 0 ||
+  write.redactions.length > 0 ||
+  write.unappliedRedactions.length > 0 ||
+  write.chainPlaces.length > 0;
+
+/** `streamPos` of live rows has been filled in. */
+export const writeExtras = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> => {
+  await writeRoomsAndGaps(tx, writes);
+  await writeServers(tx, writes);
+  await writeUnappliedRedactions(tx, writes);
+  await writeChains(tx, writes);
+};

@@ -1,0 +1,81 @@
+/** What one write to one room holds: the rows that the log's section of room events takes. */
+
+export interface EventRow {
+  roomNid: number;
+  eventNid: number;
+  eventId: string;
+  type: string;
+  stateKey: string | null;
+  membership: string | null;
+  sender: string;
+  depth: number;
+  originServerTs: number;
+  /**
+   * `live`: the log assigns `streamPos`. `filled`: the row carries its own place before a live
+   * event. `outlier`: no place in the timeline. `announced`: an outlier whose effect on users has a
+   * position, given back in `streamPos`: an invite to a room this server is not in.
+   */
+  place: 'live' | 'filled' | 'outlier' | 'announced';
+  streamPos: number | null;
+  backfillPos: number;
+  snapshotBefore: number | null;
+  snapshotAfter: number | null;
+  currentSnapshot: number | null;
+  replacesNid: number | null;
+  rejectedReason: string | null;
+  softFailed: boolean;
+  /** Passed on to the other servers in the room. */
+  relayed: boolean;
+  senderDevice: string | null;
+  txnId: string | null;
+  json: string;
+  /** The event is there as an outlier, and its row takes its place in the timeline. */
+  promoted: boolean;
+}
+
+export interface SnapshotRow {
+  roomNid: number;
+  snapshotNid: number;
+  height: number;
+  chain: readonly number[];
+  eventNids: readonly number[];
+}
+
+export interface StateChangeRow {
+  type: string;
+  stateKey: string;
+  /** 0 removes the entry. */
+  eventNid: number;
+  membership: string | null;
+}
+
+export interface UserRoomRow {
+  userId: string;
+  membership: string;
+  eventNid: number;
+  strippedState: string | null;
+}
+
+/** One write to one room. `changes` are the effect of the last live event on the current state. */
+export interface RoomWrite {
+  readonly roomNid: number;
+  /** Set with the room's first write. */
+  readonly create?: { roomId: string; version: string; createdAtMs: number };
+  readonly events: EventRow[];
+  readonly snapshots: SnapshotRow[];
+  /** Undefined when the write leaves the extremities alone (outliers, filled gaps). */
+  readonly head?: { extremities: readonly number[]; snapshotNid: number };
+  /** The live event (by nid) that brings these changes about. */
+  readonly changes: { causedByNid: number; rows: StateChangeRow[]; users: UserRoomRow[] }[];
+  /** Other servers whose first member came or whose last one went. */
+  readonly serverChanges: { causedByNid: number; server: string; joined: boolean }[];
+  readonly missingPrevEvents: { eventId: string; referencedByNid: number }[];
+  /** Events that were missing and are now here. */
+  readonly foundPrevEvents: string[];
+  readonly chainPlaces: { eventNid: number; chainNid: number; seq: number }[];
+  readonly chainLinks: { fromChain: number; fromSeq: number; toChain: number; toSeq: number }[];
+  /** Redactions whose target is not here yet. */
+  readonly unappliedRedactions: { eventId: string; redactionNid: number }[];
+  /** Redactions to apply to stored events: the redacted JSON and the redaction's nid. */
+  readonly redactions: { eventNid: number; redactedByNid: number; json: string }[];
+}
