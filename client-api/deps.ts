@@ -2,7 +2,10 @@
  * What the routes of this API are built from. Each takes the few it uses: `Pick<ClientApiDeps, …>`.
  */
 import type { Accounts } from '../homeserver/accounts/accounts.ts';
+import type { OpenIdTokens } from '../homeserver/accounts/openid-tokens.ts';
+import type { TurnPolicy } from '../homeserver/accounts/turn-credentials.ts';
 import type { Clock } from '../homeserver/clock.ts';
+import type { Discovery } from '../homeserver/discovery/create-discovery.ts';
 import type { Notifications } from '../homeserver/push/notifications.ts';
 import type { PushRules } from '../homeserver/push/push-rules.ts';
 import type { ClientEvents } from '../homeserver/rooms/client-events.ts';
@@ -17,7 +20,7 @@ import type { ServerName } from '../spec/identifiers.ts';
 import type { ClientAuth } from './auth.ts';
 import type { WellKnown } from './well-known/well-known.ts';
 
-export interface ClientApiDeps extends RoomServices {
+export interface ClientApiDeps extends RoomServices, Omit<Discovery, 'close'> {
   readonly clock: Clock;
   readonly sync: Sync;
   readonly history: History;
@@ -31,6 +34,9 @@ export interface ClientApiDeps extends RoomServices {
   readonly presence: Presence;
   readonly pushRules: PushRules;
   readonly notifications: Notifications;
+  readonly openIdTokens: OpenIdTokens;
+  /** Undefined: this server offers no TURN server. */
+  readonly turn: TurnPolicy | undefined;
   readonly wellKnown: WellKnown;
   /** Of rooms whose creator asks for no version. */
   readonly defaultRoomVersion: string;

@@ -17,11 +17,13 @@ import { deleteDevices } from './device-management/delete-devices.ts';
 import { getDevice } from './device-management/get-device.ts';
 import { getDevices } from './device-management/get-devices.ts';
 import { updateDevice } from './device-management/update-device.ts';
+import { discoveryRoutes } from './discovery/routes.ts';
 import { defineFilter } from './filter/define-filter.ts';
 import { getFilter } from './filter/get-filter.ts';
 import { getEventContext } from './history/get-event-context.ts';
 import { getOneRoomEvent } from './history/get-one-room-event.ts';
 import { getRoomEvents } from './history/get-room-events.ts';
+import { requestOpenIdToken } from './openid/request-open-id-token.ts';
 import { presenceRoutes } from './presence/routes.ts';
 import { deleteProfileField } from './profile/delete-profile-field.ts';
 import { getProfileField } from './profile/get-profile-field.ts';
@@ -40,7 +42,10 @@ import { logout } from './session/logout.ts';
 import { logoutAll } from './session/logout-all.ts';
 import { refresh } from './session/refresh.ts';
 import { sync } from './sync/sync.ts';
+import { getProtocols } from './third-party-networks/get-protocols.ts';
+import { thirdPartyLookups } from './third-party-networks/lookups.ts';
 import { getVersions } from './versions/get-versions.ts';
+import { getTurnServer } from './voip/get-turn-server.ts';
 import { getWellknown } from './well-known/get-wellknown.ts';
 import { getWellknownSupport } from './well-known/get-wellknown-support.ts';
 
@@ -98,5 +103,10 @@ export const clientApiRoutes = (deps: ClientApiDeps): Route[] => [
   ...readingRoutes(deps),
   ...presenceRoutes(deps),
   ...pushRoutes(deps),
+  ...discoveryRoutes(deps),
+  getTurnServer(deps),
+  getProtocols(deps),
+  ...thirdPartyLookups(deps),
+  requestOpenIdToken(deps),
   ...roomRoutes(deps),
 ];

@@ -1,6 +1,7 @@
 /** Values that follow from others unless the configuration states them. */
 import { join } from 'node:path';
 import type { PasswordPolicy } from '../accounts/passwords.ts';
+import type { TurnPolicy } from '../accounts/turn-credentials.ts';
 import type { Config } from './schema.ts';
 
 /** Whether only this machine can reach the server by its name. */
@@ -37,3 +38,13 @@ export const passwordPolicy = ({ accounts }: Config): PasswordPolicy => ({
   hashMemoryKib: accounts.password_hash_memory_kib,
   hashPasses: accounts.password_hash_passes,
 });
+
+/** Undefined without a TURN server, or without the secret that makes passwords for it. */
+export const turnPolicy = ({ voip }: Config): TurnPolicy | undefined =>
+  voip.turn_uris.length === 0 || voip.turn_shared_secret === null
+    ? undefined
+    : {
+        uris: voip.turn_uris,
+        sharedSecret: voip.turn_shared_secret,
+        lifetimeMs: voip.turn_lifetime_ms,
+      };

@@ -274,6 +274,24 @@ export const configSchema = group('', {
   typing: group('Who is typing.', {
     enabled: flag({ default: true, description: 'Whether typing is kept and shown.' }),
   }),
+  voip: group('Voice and video calls.', {
+    turn_uris: texts({
+      default: [],
+      pattern: '^turns?:',
+      each: 'an address such as turn:turn.example.org?transport=udp',
+      description: 'TURN servers that clients are to use. []: none, and calls may not get through.',
+    }),
+    turn_shared_secret: optionalText({
+      minLength: 1,
+      expects: 'a text, or null',
+      description: 'The secret shared with them (static-auth-secret of coturn).',
+    }),
+    turn_lifetime_ms: whole({
+      default: 86_400_000,
+      minimum: 60_000,
+      description: 'How long the passwords given to clients are good for.',
+    }),
+  }),
   well_known: group('What /.well-known/matrix answers.', {
     client: flag({
       default: true,

@@ -262,3 +262,27 @@ export const currentSnapshotAt = async (
   });
   return rows[0]?.current_snapshot;
 };
+
+/**
+ * Timeline events of a room nearest to a time, those at it included, nearest first: not before it
+ * when `forwards`, not after it otherwise. Uses index events_times.
+ */
+export const eventsNearTime = async (
+  db: Db,
+  roomNid: number,
+  timestampMs: number,
+  direction: 'backwards' | 'forwards',
+  { limit, offset }: { readonly limit: number; readonly offset: number },
+): Promise<EventRecord[]> => {
+  const [comparison, order] = direction === 'forwards' ? ['>=', 'ASC'] : ['<=', 'DESC'];
+  const { rows } = await db.query<EventRecord>({
+    name: `events-near-time-${direction}`,
+    text: `SELECT ${columns} FROM events e JOIN rooms r USING (room_nid)
+      WHERE e.room_nid = $1 AND e.stream_pos IS NOT NULL AND e.origin_server_ts ${comparison} $2
+        AND e.rejected_reason IS NULL AND NOT e.soft_failed
+      ORDER BY e.origin_server_ts ${order}, e.stream_pos ${order}, e.backfill_pos ${order}
+      LIMIT $3 OFFSET $4`,
+    values: [roomNid, timestampMs, limit, offset],
+  });
+  return rows;
+};

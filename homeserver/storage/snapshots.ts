@@ -1,5 +1,5 @@
 /** Reading room states: stored snapshots, and the current state kept beside them. */
-import type { EventId, UserId } from '../../spec/identifiers.ts';
+import type { EventId, RoomId, UserId } from '../../spec/identifiers.ts';
 import type { Db } from './database.ts';
 
 export interface SnapshotRecord {
@@ -127,4 +127,17 @@ export const joinedRoomNids = async (
     values: [userIds],
   });
   return new Map(rows.map((row) => [row.user_id, row.room_nids]));
+};
+
+/** The rooms both have joined, in the order of their ids. */
+export const mutualRoomIds = async (db: Db, one: UserId, other: UserId): Promise<RoomId[]> => {
+  const { rows } = await db.query<{ room_id: RoomId }>({
+    name: 'mutual-room-ids',
+    text: `SELECT r.room_id FROM user_rooms a JOIN user_rooms b USING (room_nid)
+      JOIN rooms r USING (room_nid)
+      WHERE a.user_id = $1 AND b.user_id = $2 AND a.membership = 'join' AND b.membership = 'join'
+      ORDER BY r.room_id`,
+    values: [one, other],
+  });
+  return rows.map((row) => row.room_id);
 };

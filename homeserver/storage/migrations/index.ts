@@ -6,6 +6,7 @@ import { federationMigration } from './0003-federation.ts';
 import { inboundMigration } from './0004-inbound.ts';
 import { pushMigration } from './0005-push.ts';
 import { reportsMigration } from './0006-reports.ts';
+import { discoveryMigration } from './0007-discovery.ts';
 
 export const migrations: readonly Migration[] = [
   { name: '0001-core', up: core.up },
@@ -14,4 +15,5 @@ export const migrations: readonly Migration[] = [
   inboundMigration,
   pushMigration,
   reportsMigration,
+  discoveryMigration,
 ];

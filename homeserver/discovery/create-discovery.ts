@@ -1,0 +1,24 @@
+/** What people look things up with, built on the core. */
+import type { Core } from '../core.ts';
+import type { History } from '../rooms/history.ts';
+import { EventsByTime } from './events-by-time.ts';
+import { MutualRooms } from './mutual-rooms.ts';
+import { UserDirectory } from './user-directory.ts';
+
+export interface Discovery {
+  readonly eventsByTime: EventsByTime;
+  readonly mutualRooms: MutualRooms;
+  readonly userDirectory: UserDirectory;
+  /** Waits until the indexes are at rest. */
+  close(): Promise<void>;
+}
+
+export const createDiscovery = (core: Core, history: History): Discovery => {
+  const userDirectory = new UserDirectory(core);
+  return {
+    eventsByTime: new EventsByTime({ ...core, db: core.database, history }),
+    mutualRooms: new MutualRooms(core.database),
+    userDirectory,
+    close: () => userDirectory.close(),
+  };
+};

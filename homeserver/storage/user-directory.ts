@@ -1,0 +1,133 @@
+/** The tables `user_directory` and `open_rooms`, and the changes of room states they follow. */
+import type { JsonObject } from '../../spec/event.ts';
+import type { UserId } from '../../spec/identifiers.ts';
+import type { Db, Tx } from './database.ts';
+
+export interface DirectoryChange {
+  readonly streamPos: number;
+  readonly roomNid: number;
+  readonly type: string;
+  readonly stateKey: string;
+  /** Undefined when the entry was removed. */
+  readonly content: JsonObject | undefined;
+}
+
+const followedTypes = ['m.room.member', 'm.room.join_rules', 'm.room.history_visibility'];
+
+/**
+ * The first changes of current states with `after < position <= upTo`, oldest first: `limit` of them,
+ * and beyond it those at the same position as the last. Uses index state_changes_stream.
+ */
+export const directoryChanges = async (
+  db: Db,
+  after: number,
+  upTo: number,
+  limit: number,
+): Promise<DirectoryChange[]> => {
+  const { rows } = await db.query<{
+    stream_pos: number;
+    room_nid: number;
+    type: string;
+    state_key: string;
+    json: string | null;
+  }>({
+    name: 'directory-changes',
+    text: `SELECT c.stream_pos, c.room_nid, c.type, c.state_key, e.json
+      FROM (
+        SELECT * FROM state_changes
+        WHERE stream_pos > $1 AND stream_pos <= $2 AND type = ANY($3::text[])
+        ORDER BY stream_pos FETCH FIRST $4 ROWS WITH TIES
+      ) c LEFT JOIN events e USING (room_nid, event_nid)
+      ORDER BY c.stream_pos`,
+    values: [after, upTo, followedTypes, limit],
+  });
+  return rows.map((row) => ({
+    streamPos: row.stream_pos,
+    roomNid: row.room_nid,
+    type: row.type,
+    stateKey: row.state_key,
+    content:
+      row.json === null ? undefined : (JSON.parse(row.json) as { content: JsonObject }).content,
+  }));
+};
+
+export interface DirectoryUser {
+  readonly userId: UserId;
+  readonly displayName: string | undefined;
+  readonly avatarUrl: string | undefined;
+}
+
+/** Each user comes once; `words` are what they are found by. */
+export const putDirectoryUsers = async (
+  tx: Tx,
+  users: readonly (DirectoryUser & { readonly words: readonly string[] })[],
+): Promise<void> => {
+  await tx.query({
+    name: 'put-directory-users',
+    text: `INSERT INTO user_directory (user_id, display_name, avatar_url, words)
+      SELECT u.user_id, u.display_name, u.avatar_url, array_to_tsvector(u.words::text[])
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+        AS u (user_id, display_name, avatar_url, words)
+      ON CONFLICT (user_id) DO UPDATE SET display_name = EXCLUDED.display_name,
+        avatar_url = EXCLUDED.avatar_url, words = EXCLUDED.words`,
+    values: [
+      users.map(({ userId }) => userId),
+      users.map(({ displayName }) => displayName ?? null),
+      users.map(({ avatarUrl }) => avatarUrl ?? null),
+      // Words have letters and digits only, and need no quotes.
+      users.map(({ words }) => `{${words.map((word) => `"${word}"`).join(',')}}`),
+    ],
+  });
+};
+
+export const putOpenRoom = async (
+  tx: Tx,
+  roomNid: number,
+  column: 'public_join' | 'world_readable',
+  value: boolean,
+): Promise<void> => {
+  await tx.query({
+    name: `put-open-room-${column}`,
+    text: `INSERT INTO open_rooms (room_nid, ${column}) VALUES ($1, $2)
+      ON CONFLICT (room_nid) DO UPDATE SET ${column} = EXCLUDED.${column}`,
+    values: [roomNid, value],
+  });
+};
+
+/**
+ * Users with a word that begins like each of these, whom the searcher shares a room with or who are
+ * in a room open to anyone. An exact name or localpart comes first.
+ */
+export const findDirectoryUsers = async (
+  db: Db,
+  searcher: UserId,
+  words: readonly string[],
+  exact: string,
+  limit: number,
+): Promise<DirectoryUser[]> => {
+  const { rows } = await db.query<{
+    user_id: UserId;
+    display_name: string | null;
+    avatar_url: string | null;
+  }>({
+    name: 'find-directory-users',
+    text: `SELECT d.user_id, d.display_name, d.avatar_url FROM user_directory d
+      WHERE d.words @@ $1::tsquery AND EXISTS (
+        SELECT 1 FROM user_rooms theirs
+        WHERE theirs.user_id = d.user_id AND theirs.membership = 'join' AND (
+          EXISTS (SELECT 1 FROM open_rooms o WHERE o.room_nid = theirs.room_nid
+            AND (o.public_join OR o.world_readable))
+          OR EXISTS (SELECT 1 FROM user_rooms mine WHERE mine.user_id = $2
+            AND mine.room_nid = theirs.room_nid AND mine.membership = 'join')))
+      ORDER BY lower(d.display_name) = $3 DESC NULLS LAST,
+        split_part(substr(d.user_id, 2), ':', 1) = $3 DESC,
+        d.display_name IS NOT NULL DESC, d.user_id
+      LIMIT $4`,
+    values: [words.map((word) => `'${word}':*`).join(' & '), searcher, exact, limit],
+  });
+  return rows.map((row) => ({
+    userId: row.user_id,
+    displayName: row.display_name ?? undefined,
+    avatarUrl: row.avatar_url ?? undefined,
+  }));
+};

@@ -1,0 +1,111 @@
+/**
+ * A reader of the log that keeps an index behind it: its place is stored in the transaction that
+ * writes the index, so nothing is indexed twice or left out. It works in small steps with long
+ * pauses, to leave the machine to those who wait for answers; whoever asks the index has it brought
+ * up to date first.
+ */
+import type { Logger } from 'pino';
+import type { Database, Tx } from '../storage/database.ts';
+import { cursorOf, moveCursor, takeCursor } from '../storage/reader-cursors.ts';
+import type { Log } from './log.ts';
+
+export interface LogReaderDeps {
+  readonly database: Database;
+  readonly log: Log;
+  readonly logger: Logger;
+}
+
+/**
+ * Indexes what there is with `after < position <= upTo`, or the first part of it, and returns the
+ * position up to which everything is done: at least one further than `after`.
+ */
+export type IndexStep = (tx: Tx, after: number, upTo: number) => Promise<number>;
+
+/** After something new, this long passes before it is looked at. */
+const settleMs = 1_000;
+/** Pauses are this many times as long as the work between them. */
+const pauseFactor = 9;
+/** Whoever asks waits no longer than this for the index; then it answers with what it has. */
+const maxWaitMs = 2_000;
+const retryMs = 30_000;
+
+export class LogReader {
+  readonly #name: string;
+  readonly #deps: LogReaderDeps;
+  readonly #step: IndexStep;
+  /** Everything up to here is indexed, as far as this process knows. */
+  #position: number | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #working: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  constructor(name: string, deps: LogReaderDeps, step: IndexStep) {
+    this.#name = name;
+    this.#deps = deps;
+    this.#step = step;
+    deps.log.onAdvance(() => this.#schedule(settleMs));
+    this.#schedule(settleMs);
+  }
+
+  /** Indexes everything committed so far, unless that takes too long. */
+  async catchUp(): Promise<void> {
+    const target = this.#deps.log.position;
+    const startMs = performance.now();
+    while (!this.#closed && (this.#position ?? -1) < target) {
+      const before = this.#position;
+      await this.#work();
+      const stuck = before !== undefined && this.#position === before;
+      if (stuck || performance.now() - startMs > maxWaitMs) return;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#working;
+  }
+
+  #schedule(afterMs: number): void {
+    if (this.#timer !== undefined || this.#closed) return;
+    this.#timer = setTimeout(() => {
+      void this.#background();
+    }, afterMs);
+    // An index is no reason to keep the process.
+    this.#timer.unref();
+  }
+
+  async #background(): Promise<void> {
+    const startMs = performance.now();
+    let pauseMs: number;
+    try {
+      await this.#work();
+      pauseMs = Math.max(settleMs, pauseFactor * (performance.now() - startMs));
+    } catch (error) {
+      this.#deps.logger.warn({ err: error, reader: this.#name }, 'an index could not be written');
+      pauseMs = retryMs;
+    }
+    this.#timer = undefined;
+    if ((this.#position ?? -1) < this.#deps.log.position) this.#schedule(pauseMs);
+  }
+
+  /** One step, after the one under way. */
+  #work(): Promise<void> {
+    const turn = this.#working.then(() => this.#advance());
+    this.#working = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #advance(): Promise<void> {
+    const { database, log } = this.#deps;
+    const upTo = log.position;
+    if (this.#closed || (this.#position ?? -1) >= upTo) return;
+    const reached = await database.transaction(async (tx) => {
+      const after = await takeCursor(tx, this.#name);
+      if (after === undefined || after >= upTo) return after;
+      const position = await this.#step(tx, after, upTo);
+      await moveCursor(tx, this.#name, position);
+      return position;
+    });
+    this.#position = reached ?? (await cursorOf(database, this.#name));
+  }
+}
