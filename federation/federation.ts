@@ -28,6 +28,7 @@ import { type FederationServices, federationRoutes } from './routes/all-routes.t
 import type { Implementation } from './routes/get-version.ts';
 import { FederationSender } from './sender/federation-sender.ts';
 import { sendLocalEdus } from './sender/local-edus.ts';
+import type { SenderMetrics } from './sender/sender-metrics.ts';
 import { EduDispatcher } from './transactions/edu-dispatcher.ts';
 import { InboundQueue } from './transactions/inbound-queue.ts';
 import { OutsideDepartures } from './transactions/outside-departures.ts';
@@ -44,6 +45,7 @@ export interface FederationOptions {
   readonly signingKeys: SigningKeys;
   readonly implementation: Implementation;
   readonly metrics?: OutboundMetrics;
+  readonly senderMetrics?: SenderMetrics;
 }
 
 export interface Federation {
@@ -114,6 +116,7 @@ export const createFederation = async (options: FederationOptions): Promise<Fede
     random,
     logger,
     isAllowed,
+    ...(options.senderMetrics !== undefined && { metrics: options.senderMetrics }),
   });
   sendLocalEdus({ ...core, sender });
 

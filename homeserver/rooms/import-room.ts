@@ -95,7 +95,10 @@ export class RoomImporter {
   async #join(live: LiveRoom, room: RoomImport, extras: AppendExtras): Promise<LiveRoom> {
     const { events, outliers } = this.#deps;
     // 4. Authorisation by the events' own auth events, for everything in the answer.
-    const made = await outliers.make(live, [...room.authChain, ...room.state]);
+    const answered = [...room.authChain, ...room.state];
+    const known = await events.manyById(answered.map(({ eventId }) => eventId));
+    const fresh = answered.filter(({ eventId }) => !known.has(eventId));
+    const made = await outliers.make(live, fresh);
     const release = events.hold(made);
     try {
       return await this.#joinWith(live, room, made, extras);
@@ -119,8 +122,9 @@ export class RoomImporter {
     const prevs = await events.manyById(room.joinEvent.prevEventIds);
     const placed = (id: (typeof room.joinEvent.prevEventIds)[number]): boolean =>
       prevs.get(id)?.snapshotAfter !== undefined;
-    // What this server saw of the room in an earlier stay is no head of it any more.
-    live.extremities = [];
+    // What this server saw of the room in an earlier stay is no head of it any more. When another of
+    // its users has come in meanwhile, the two joins are heads side by side.
+    if (!live.hasJoinedServer(this.#deps.localServer)) live.extremities = [];
     await ids.reserve(4);
     const { committed } = await appender.append(
       live,
