@@ -51,6 +51,19 @@ export interface BuiltEvent {
 }
 
 /**
+ * An event that lacks nothing but its signature. Its id is known: signatures are not part of what
+ * the reference hash covers.
+ */
+export interface UnsignedEvent {
+  /** The signature in `pdu.signatures` is empty text until `finish` fills it in. */
+  readonly event: MatrixEvent;
+  /** What the signature covers. */
+  readonly signedText: string;
+  /** Puts the signature (unpadded base64) into the event and gives its canonical JSON. */
+  finish(signature: string): string;
+}
+
+/**
  * Builds, hashes and signs an event.
  *
  * @throws InvalidEventError if the content has no canonical form or something is too large
@@ -61,6 +74,21 @@ export const buildEvent = (
   serverName: string,
   key: SigningKey,
 ): BuiltEvent => {
+  const unsigned = buildUnsignedEvent(template, rules, serverName, key.keyId);
+  return { event: unsigned.event, json: unsigned.finish(signText(unsigned.signedText, key)) };
+};
+
+/**
+ * Builds and hashes an event that is to be signed with the key of this id.
+ *
+ * @throws InvalidEventError if the content has no canonical form or something is too large
+ */
+export const buildUnsignedEvent = (
+  template: EventTemplate,
+  rules: RoomVersionRules,
+  serverName: string,
+  keyId: string,
+): UnsignedEvent => {
   const { type, stateKey, sender, content, roomId } = template;
   checkIdentifierSize('type', type);
   if (stateKey !== undefined) checkIdentifierSize('state_key', stateKey);
@@ -76,16 +104,17 @@ export const buildEvent = (
   const end = `${member('state_key', stateKey)},"type":${canonicalJson(type)}}`;
   const redactsMember = member('redacts', redacts);
 
-  const sha256 = sha256Base64(
-    `${beforeContent}${contentJson}${afterContent}${beforeRedacts}${redactsMember}${afterRedacts}${end}`,
-  );
+  const hashedText = `${beforeContent}${contentJson}${afterContent}${beforeRedacts}${redactsMember}${afterRedacts}${end}`;
+  const sha256 = sha256Base64(hashedText);
   const hashes = `,"hashes":{"sha256":"${sha256}"}`;
   const redactedJson = serialiseRedacted(type, content, contentJson, rules);
   const signed = `${beforeContent}${redactedJson}${afterContent}${hashes}${beforeRedacts}${afterRedacts}${end}`;
-  const signature = signText(signed, key);
-  const signatures = { [serverName]: { [key.keyId]: signature } };
-  const json = `${beforeContent}${contentJson}${afterContent}${hashes}${beforeRedacts}${redactsMember}${afterRedacts},"signatures":${canonicalJson(signatures)}${end}`;
-  if (!fitsInBytes(json, MAX_EVENT_BYTES)) {
+  // Named already, so that the event counts as signed by this server while it is being checked.
+  const signatures: Record<string, Record<string, string>> = { [serverName]: { [keyId]: '' } };
+  const jsonWith = (signature: string): string =>
+    `${beforeContent}${contentJson}${afterContent}${hashes}${beforeRedacts}${redactsMember}${afterRedacts},"signatures":${canonicalJson({ [serverName]: { [keyId]: signature } })}${end}`;
+  const isSmall = hashedText.length + MAX_SIGNATURE_LENGTH < MAX_EVENT_BYTES / 3;
+  if (!isSmall && !fitsInBytes(jsonWith(ANY_SIGNATURE), MAX_EVENT_BYTES)) {
     throw new InvalidEventError(`the event exceeds ${MAX_EVENT_BYTES} bytes`, 'too_large');
   }
 
@@ -109,8 +138,20 @@ export const buildEvent = (
     rules.eventIdFormat === 'domain'
       ? requireEventId(template)
       : eventIdFromSignedJson(signed, rules.eventIdFormat);
-  return { event: eventFrom(pdu, eventId, template.prev, template.auth), json };
+  return {
+    event: eventFrom(pdu, eventId, template.prev, template.auth),
+    signedText: signed,
+    finish: (signature) => {
+      signatures[serverName] = { [keyId]: signature };
+      return jsonWith(signature);
+    },
+  };
 };
+
+/** As long as any Ed25519 signature in unpadded base64. */
+const ANY_SIGNATURE = 'A'.repeat(86);
+/** More than hashes and signatures take, with the longest server name and key id. */
+const MAX_SIGNATURE_LENGTH = 1_000;
 
 /**
  * Hashes and signs an event in wire format that another server has drafted (such as the answer to

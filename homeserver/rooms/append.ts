@@ -1,40 +1,27 @@
-/**
- * Appending events to a room: the one way in, for events of this server and of others alike.
- *
- * The caller holds `room.exclusive`, has authorised the events and knows the state before each. What
- * happens here: ids, snapshots, forward extremities, the current state (by state resolution where
- * the room has forked), redactions, and one write to the log. Memory runs ahead at once, so the next
- * event need not wait for the commit; callers wait for `committed` before they answer anyone.
- */
-import { mayApplyRedaction } from '../../spec/auth/redaction.ts';
 import type { MatrixEvent, StateKey } from '../../spec/event.ts';
 import { stateKeyOf } from '../../spec/event.ts';
 import { type EventId, serverNameOf } from '../../spec/identifiers.ts';
-import { redactEvent, redactsOf } from '../../spec/redaction.ts';
-import {
-  type EventRow,
-  type RoomWrite,
-  roomEvents,
-  type SnapshotRow,
-} from '../storage/event-section.ts';
+import { type EventRow, type RoomWrite, roomEvents } from '../storage/event-section.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
-import { type Log, LogWriteFailed, rowsOf } from '../streams/log.ts';
+import { type Log, type LogWrite, LogWriteFailed, rowsOf } from '../streams/log.ts';
 import type { AuthChains } from './auth-chains.ts';
 import type { EventStore } from './event-store.ts';
 import { isAccepted, type LiveRoom } from './live-room.ts';
 import type { MembershipEffects } from './membership-effects.ts';
+import { redactionEffects } from './redactions.ts';
 import type { RoomObserver } from './room-observer.ts';
 import type { RoomRegistry } from './room-registry.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
 import type { StateMerger } from './state-merger.ts';
 import type { Removed, StateRef, StateSnapshot } from './state-snapshot.ts';
 import { membershipOf, type StoredEvent } from './stored-event.ts';
+import { emptyWrite, outlierRow, rowOf, snapshotRow } from './write-rows.ts';
 
 /** A live event on its way into the room. */
 export interface Arrival {
   readonly event: MatrixEvent;
-  /** The PDU as JSON, where the caller has it at hand. */
-  readonly json?: string;
+  /** The PDU as JSON, where the caller has it at hand or will: it is written when it is there. */
+  readonly json?: string | Promise<string>;
   readonly stateBefore: StateSnapshot;
   /** Set when the event failed authorisation: it is kept, but has no effect. */
   readonly rejectedReason?: string;
@@ -88,62 +75,11 @@ interface Draft {
   readonly changes: Changes[];
   readonly snapshots: StateSnapshot[];
   readonly redacted: StoredEvent[];
+  /** Rows whose JSON is still being signed. */
+  readonly pendingJson: Promise<void>[];
 }
 
 const noChanges: Changes = new Map();
-
-export const outlierRow = (stored: StoredEvent, json: string): EventRow => ({
-  ...rowOf(stored, json),
-  place: 'outlier',
-});
-
-export const rowOf = (stored: StoredEvent, json: string): EventRow => ({
-  roomNid: stored.roomNid,
-  eventNid: stored.nid,
-  eventId: stored.event.eventId,
-  type: stored.event.type,
-  stateKey: stored.event.stateKey ?? null,
-  membership: membershipOf(stored.event) ?? null,
-  sender: stored.event.sender,
-  depth: stored.event.depth,
-  originServerTs: stored.event.originServerTs,
-  place: 'live',
-  streamPos: stored.streamPos ?? null,
-  backfillPos: stored.backfillPos,
-  snapshotBefore: stored.snapshotBefore ?? null,
-  snapshotAfter: stored.snapshotAfter ?? null,
-  currentSnapshot: stored.currentSnapshot ?? null,
-  replacesNid: stored.replacesNid ?? null,
-  rejectedReason: stored.rejectedReason ?? null,
-  softFailed: stored.softFailed,
-  relayed: false,
-  senderDevice: stored.senderDevice ?? null,
-  txnId: stored.txnId ?? null,
-  json,
-  promoted: false,
-});
-
-export const snapshotRow = (roomNid: number, snapshot: StateSnapshot): SnapshotRow => ({
-  roomNid,
-  snapshotNid: snapshot.nid,
-  height: snapshot.height,
-  chain: snapshot.chain(),
-  eventNids: snapshot.storedEventNids(),
-});
-
-export const emptyWrite = (roomNid: number): RoomWrite => ({
-  roomNid,
-  events: [],
-  snapshots: [],
-  changes: [],
-  serverChanges: [],
-  missingPrevEvents: [],
-  foundPrevEvents: [],
-  chainPlaces: [],
-  chainLinks: [],
-  redactions: [],
-  unappliedRedactions: [],
-});
 
 export class Appender {
   readonly #deps: AppenderDeps;
@@ -171,6 +107,7 @@ export class Appender {
       changes: [],
       snapshots: [...(extras.snapshots ?? [])],
       redacted: [],
+      pendingJson: [],
     };
     this.#addExtras(draft, arrivals, extras);
     try {
@@ -258,9 +195,18 @@ export class Appender {
     }
     draft.stored.push(stored);
     draft.changes.push(changes);
-    const json = arrival.json ?? JSON.stringify(event.pdu);
+    const json = typeof arrival.json === 'string' ? arrival.json : '';
     const relayed = arrival.relay ?? serverNameOf(event.sender) === room.localServer;
-    draft.rows.push({ ...rowOf(stored, json), promoted: arrival.nid !== undefined, relayed });
+    const row = { ...rowOf(stored, json), promoted: arrival.nid !== undefined, relayed };
+    if (arrival.json === undefined) row.json = JSON.stringify(event.pdu);
+    else if (typeof arrival.json !== 'string') {
+      draft.pendingJson.push(
+        arrival.json.then((text) => {
+          row.json = text;
+        }),
+      );
+    }
+    draft.rows.push(row);
     if (changes.size > 0) {
       draft.write.changes.push(await this.#deps.membershipEffects.rowsFor(room, stored, changes));
     }
@@ -307,52 +253,17 @@ export class Appender {
     return changes;
   }
 
-  /** Applies a redaction to its target, or a waiting redaction to the event that has just come. */
-  async #redact(draft: Draft, stored: StoredEvent): Promise<void> {
-    const { room, write } = draft;
-    const targetId = redactsOf(stored.event, room.rules);
-    if (targetId !== undefined) {
-      const target = await this.#deps.events.byId(targetId);
-      if (target === undefined) {
-        write.unappliedRedactions.push({ eventId: targetId, redactionNid: stored.nid });
-        const waiting = room.unappliedRedactions.get(targetId) ?? [];
-        room.unappliedRedactions.set(targetId, [...waiting, stored.nid]);
-      } else {
-        await this.#applyRedaction(draft, stored, target);
-      }
+  async #redact({ room, write, redacted }: Draft, stored: StoredEvent): Promise<void> {
+    const effects = await redactionEffects(this.#deps.events, room, stored);
+    write.unappliedRedactions.push(...effects.unapplied);
+    for (const target of effects.redacted) {
+      write.redactions.push({
+        eventNid: target.nid,
+        redactedByNid: target.redactedByNid as number,
+        json: JSON.stringify(target.event.pdu),
+      });
+      redacted.push(target);
     }
-    for (const nid of room.unappliedRedactions.get(stored.event.eventId) ?? []) {
-      const redaction = await this.#deps.events.byNid(room.nid, nid);
-      if (redaction !== undefined) await this.#applyRedaction(draft, redaction, stored);
-    }
-  }
-
-  async #applyRedaction(
-    { room, write, redacted }: Draft,
-    redaction: StoredEvent,
-    target: StoredEvent,
-  ): Promise<void> {
-    if (target.roomNid !== room.nid || target.redactedByNid !== undefined) return;
-    const powerRef = room.stateRef('m.room.power_levels', '');
-    const createRef = room.stateRef('m.room.create', '');
-    const found = await this.#deps.events.manyByNid(
-      room.nid,
-      [powerRef, createRef].flatMap((ref) => (ref === undefined ? [] : [ref.nid])),
-    );
-    const eventOf = (ref: StateRef | undefined): MatrixEvent | undefined =>
-      ref === undefined ? undefined : found.get(ref.nid)?.event;
-    const input = {
-      createEvent: eventOf(createRef),
-      state: (type: string) => (type === 'm.room.power_levels' ? eventOf(powerRef) : undefined),
-    };
-    if (!mayApplyRedaction(redaction.event, target.event, input, room.rules)) return;
-    const event = redactEvent(target.event, room.rules);
-    write.redactions.push({
-      eventNid: target.nid,
-      redactedByNid: redaction.nid,
-      json: JSON.stringify(event.pdu),
-    });
-    redacted.push({ ...target, event, redactedByNid: redaction.nid });
   }
 
   async #place({ room, write }: Draft, events: readonly StoredEvent[]): Promise<void> {
@@ -375,7 +286,7 @@ export class Appender {
       },
     };
     room.pendingWrites += 1;
-    const committed = this.#deps.log.append({
+    const committed = this.#enqueue(room, draft.pendingJson, {
       parts: [rowsOf(roomEvents, [write])],
       stillValid: () => !room.dead,
       committed: () => {
@@ -394,6 +305,28 @@ export class Appender {
     // Whoever awaits `committed` sees a failure; nobody else needs to.
     committed.catch(() => undefined);
     return committed;
+  }
+
+  /** Hands a write to the log once its rows are complete, in the order the room made them. */
+  #enqueue(room: LiveRoom, pending: readonly Promise<void>[], write: LogWrite): Promise<void> {
+    if (pending.length === 0 && room.enqueueing === undefined) return this.#deps.log.append(write);
+    const complete = Promise.all([room.enqueueing, ...pending]);
+    const enqueued = complete.then(
+      () => ({ committed: this.#deps.log.append(write) }),
+      (error: Error) => {
+        write.failed?.(error);
+        throw new LogWriteFailed('An event could not be signed', { cause: error });
+      },
+    );
+    const gate = enqueued.then(
+      () => undefined,
+      () => undefined,
+    );
+    room.enqueueing = gate;
+    void gate.then(() => {
+      if (room.enqueueing === gate) room.enqueueing = undefined;
+    });
+    return enqueued.then(({ committed }) => committed);
   }
 
   /** Brings memory in line with what has just been committed. */

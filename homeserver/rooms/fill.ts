@@ -13,7 +13,6 @@ import type { TimelinePlace } from '../storage/events.ts';
 import { lowestBackfillPos } from '../storage/gaps.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
-import { emptyWrite, rowOf, snapshotRow } from './append.ts';
 import type { AuthChains } from './auth-chains.ts';
 import { authEventsIn, rejectionBy } from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
@@ -28,6 +27,7 @@ import type { SnapshotStore } from './snapshot-store.ts';
 import type { StateMerger } from './state-merger.ts';
 import { StateSnapshot } from './state-snapshot.ts';
 import { membershipOf, type StoredEvent } from './stored-event.ts';
+import { emptyWrite, rowOf, snapshotRow } from './write-rows.ts';
 
 export interface HistoryFillDeps {
   readonly db: Db;

@@ -2,7 +2,7 @@
  * Events of this server's own users: built on the room's current state, authorised by it, hashed,
  * signed and appended. https://spec.matrix.org/v1.19/server-server-api/#pdus
  */
-import { buildEvent } from '../../spec/build-event.ts';
+import { buildUnsignedEvent, type UnsignedEvent } from '../../spec/build-event.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
 import { InvalidEventError } from '../../spec/event-format.ts';
@@ -10,7 +10,7 @@ import { referenceHash } from '../../spec/hashes.ts';
 import type { DeviceId, EventId, RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
 import { type PowerLevels, powerLevelsOf } from '../../spec/power-levels.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
-import type { SigningKey } from '../../spec/signing.ts';
+import { type SigningKey, signText, signTextInBackground } from '../../spec/signing.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import { LogWriteFailed } from '../streams/log.ts';
@@ -94,12 +94,15 @@ export class LocalEvents {
     if (unchanged !== undefined) {
       return { eventId: unchanged, committed: Promise.resolve() };
     }
-    const built = await this.build(room, draft);
+    const { event, signedText, finish } = await this.#prepare(room, draft);
+    // Signed on another thread: the event's id is known, so the room need not wait for it.
+    const json = signTextInBackground(signedText, this.#deps.signingKey()).then(finish);
     const { committed }: Appended = await this.#deps.appender.append(
       room,
       [
         {
-          ...built,
+          event,
+          json,
           stateBefore: room.state,
           ...(draft.senderDevice !== undefined && { senderDevice: draft.senderDevice }),
           ...(draft.txnId !== undefined && { txnId: draft.txnId }),
@@ -107,7 +110,7 @@ export class LocalEvents {
       ],
       extras,
     );
-    return { eventId: built.event.eventId, committed };
+    return { eventId: event.eventId, committed };
   }
 
   /**
@@ -115,11 +118,16 @@ export class LocalEvents {
    * @throws MatrixError M_FORBIDDEN, M_TOO_LARGE or M_BAD_JSON
    */
   async build(room: LiveRoom, draft: EventDraft): Promise<{ event: MatrixEvent; json: string }> {
+    const { event, signedText, finish } = await this.#prepare(room, draft);
+    return { event, json: finish(signText(signedText, this.#deps.signingKey())) };
+  }
+
+  async #prepare(room: LiveRoom, draft: EventDraft): Promise<UnsignedEvent> {
     const auth = await authEventsIn(this.#deps.events, room, room.state, {
       ...draft,
       stateKey: draft.stateKey,
     });
-    const built = this.#sign(room, draft, auth);
+    const built = this.#hash(room, draft, auth);
     const rejection = rejectionBy(built.event, room.rules, auth);
     if (rejection !== undefined) throw matrixError('M_FORBIDDEN', sentence(rejection.message));
     return built;
@@ -150,7 +158,7 @@ export class LocalEvents {
     draft: Pick<EventDraft, 'sender' | 'content' | 'originServerTs'>,
     roomId: RoomId | undefined,
   ): { event: MatrixEvent; json: string } {
-    return this.#build(rules, {
+    const { event, signedText, finish } = this.#build(rules, {
       type: 'm.room.create',
       stateKey: '',
       sender: draft.sender,
@@ -161,9 +169,10 @@ export class LocalEvents {
       depth: 1,
       ts: draft.originServerTs ?? this.#deps.clock.nowMs(),
     });
+    return { event, json: finish(signText(signedText, this.#deps.signingKey())) };
   }
 
-  #sign(room: LiveRoom, draft: EventDraft, auth: AuthEvents): { event: MatrixEvent; json: string } {
+  #hash(room: LiveRoom, draft: EventDraft, auth: AuthEvents): UnsignedEvent {
     const { rules } = room;
     const prev = newest(room.extremities, maxPrevEvents);
     const content =
@@ -195,15 +204,15 @@ export class LocalEvents {
 
   #build(
     rules: RoomVersionRules,
-    template: Parameters<typeof buildEvent>[0],
-  ): { event: MatrixEvent; json: string } {
+    template: Parameters<typeof buildUnsignedEvent>[0],
+  ): UnsignedEvent {
     const { serverName, signingKey, random } = this.#deps;
     const eventId =
       rules.eventIdFormat === 'domain'
         ? (`$${random.bytes(18).toString('base64url')}:${serverName}` as EventId)
         : undefined;
     try {
-      return buildEvent({ ...template, eventId }, rules, serverName, signingKey());
+      return buildUnsignedEvent({ ...template, eventId }, rules, serverName, signingKey().keyId);
     } catch (error) {
       if (!(error instanceof InvalidEventError)) throw error;
       throw error.reason === 'too_large'

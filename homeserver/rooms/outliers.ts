@@ -11,12 +11,12 @@ import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import { roomEvents } from '../storage/event-section.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
-import { emptyWrite, outlierRow } from './append.ts';
 import type { AuthChains } from './auth-chains.ts';
 import { rejectionBy } from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
 import { inAuthOrder } from './reference-order.ts';
 import type { StoredEvent } from './stored-event.ts';
+import { emptyWrite, outlierRow } from './write-rows.ts';
 
 /** Auth events of an event that nobody could be asked for. */
 export class AuthEventsMissing extends Error {

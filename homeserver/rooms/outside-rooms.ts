@@ -11,11 +11,11 @@ import { type RoomWrite, roomEvents } from '../storage/event-section.ts';
 import { roomsById } from '../storage/events.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
-import { emptyWrite, rowOf } from './append.ts';
 import type { EventStore } from './event-store.ts';
 import { outlierOf } from './outliers.ts';
 import type { RoomObserver } from './room-observer.ts';
 import { membershipOf } from './stored-event.ts';
+import { emptyWrite, rowOf } from './write-rows.ts';
 
 export interface OutsideRoomsDeps {
   readonly db: Db;

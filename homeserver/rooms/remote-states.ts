@@ -8,7 +8,6 @@ import type { EventId, ServerName } from '../../spec/identifiers.ts';
 import { roomEvents } from '../storage/event-section.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
-import { emptyWrite, snapshotRow } from './append.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
 import type { Outliers } from './outliers.ts';
@@ -16,6 +15,7 @@ import type { RemoteEvents } from './remote-events.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
 import type { Removed, StateRef, StateSnapshot } from './state-snapshot.ts';
 import { membershipOf, type StoredEvent } from './stored-event.ts';
+import { emptyWrite, snapshotRow } from './write-rows.ts';
 
 /** Beyond this many unknown events the whole state is asked for at once. */
 const maxSingleEvents = 50;
