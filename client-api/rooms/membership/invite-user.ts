@@ -14,6 +14,12 @@ import { noIdentityServer, ThirdPartyInvite } from './third-party-invite-schema.
 
 const ById = Type.Object({ user_id: UserIdSchema, reason: Type.Optional(Type.String()) });
 
+/** Whatever has a user id is the other operation, and its user id must be one. */
+const ByThirdPartyId = Type.Object({
+  ...ThirdPartyInvite.properties,
+  user_id: Type.Optional(Type.Never()),
+});
+
 export const inviteUser = ({ auth, membership }: Pick<ClientApiDeps, 'auth' | 'membership'>) =>
   route({
     operationId: 'inviteUser',
@@ -22,11 +28,11 @@ export const inviteUser = ({ auth, membership }: Pick<ClientApiDeps, 'auth' | 'm
     auth: auth.user,
     rateLimit: perUser('invite'),
     params: Type.Object({ roomId: RoomIdSchema }),
-    body: Type.Union([ById, ThirdPartyInvite]),
+    body: Type.Union([ById, ByThirdPartyId]),
     response: Done,
     handler: async ({ requester, params, body }) => {
       assertNotSuspended(requester);
-      if (!('user_id' in body)) throw noIdentityServer();
+      if (body.user_id === undefined) throw noIdentityServer();
       await membership.invite(requester.userId, params.roomId, body.user_id, body.reason);
       return {};
     },

@@ -119,6 +119,10 @@ describe('inviting', () => {
     expect((await alice.post(path, {})).status).toBe(400);
     const invite3pid = { id_server: 'i', id_access_token: 't', medium: 'email', address: 'a@b' };
     expect((await alice.post(path, invite3pid)).body.errcode).toBe('M_SERVER_NOT_TRUSTED');
+    expect(await alice.post(path, { ...invite3pid, user_id: 'carol' })).toMatchObject({
+      status: 400,
+      body: { errcode: 'M_INVALID_PARAM' },
+    });
     await test.core.accountData.put(carol.userId, undefined, 'm.invite_permission_config', {
       default_action: 'block',
     });
