@@ -6,6 +6,7 @@ import { clientAuth } from '../client-api/auth.ts';
 import { clientApiRoutes } from '../client-api/routes.ts';
 import { createFederation } from '../federation/federation.ts';
 import { getWellKnownServer } from '../federation/routes/get-well-known-server.ts';
+import { senderMetrics } from '../federation/sender/sender-metrics.ts';
 import type { ServerName } from '../spec/identifiers.ts';
 import { createAccounts } from './accounts/accounts.ts';
 import { OpenIdTokens } from './accounts/openid-tokens.ts';
@@ -29,6 +30,7 @@ import type { Logger } from './ops/logger.ts';
 import { createMetricsRegistry } from './ops/metrics.ts';
 import { healthRoutes, metricsRoute } from './ops/operator-routes.ts';
 import type { RunningServer } from './ops/running-server.ts';
+import { serviceError } from './ops/service-errors.ts';
 import { outboundMetrics } from './outbound/outbound-metrics.ts';
 import { accountDataWithRules } from './push/account-data-with-rules.ts';
 import { systemRandom } from './random.ts';
@@ -100,6 +102,7 @@ const build = async (
         signingKeys,
         implementation: { name: 'Parley', version: version() },
         metrics: outboundMetrics(metrics),
+        senderMetrics: senderMetrics(metrics),
       })
     : undefined;
   closers.push(() => federation?.close());
@@ -168,6 +171,7 @@ const build = async (
     metrics,
     trustedProxies: config.trusted_proxies,
     maxBodyBytes: config.limits.max_body_bytes,
+    translateError: serviceError,
     ...(limits !== undefined && { rateLimits: limits }),
   });
   await http.start();

@@ -23,7 +23,11 @@ export interface RouteSet {
   readonly cors: boolean;
 }
 
+/** Gives an error that is nobody's mistake, such as a database that is away, its answer. */
+export type ErrorTranslation = (error: unknown) => MatrixError | undefined;
+
 export interface AppOptions {
+  readonly translateError?: ErrorTranslation | undefined;
   readonly routeSets: readonly RouteSet[];
   readonly environment: RouteEnvironment;
   /** At level `debug`, one line for each request: it costs half as much as the request itself. */
@@ -120,7 +124,16 @@ const answerError = (ctx: Koa.Context, error: MatrixError): void => {
   sendJson(ctx, error.status, error.toJSON());
 };
 
-const answerFailure = (ctx: Koa.Context, state: State, error: unknown): void => {
+const answerFailure = (
+  ctx: Koa.Context,
+  state: State,
+  thrown: unknown,
+  translate: ErrorTranslation | undefined,
+): void => {
+  const error = translate?.(thrown) ?? thrown;
+  if (error !== thrown) {
+    state.request.log.warn({ err: thrown, operation: state.operation }, 'request not served now');
+  }
   if (error instanceof MatrixError) {
     state.errcode = error.errcode;
     answerError(ctx, error);
@@ -185,7 +198,7 @@ export const koaApp = (options: AppOptions): Koa => {
     try {
       await next();
     } catch (error) {
-      answerFailure(ctx, state, error);
+      answerFailure(ctx, state, error, options.translateError);
     }
   });
 

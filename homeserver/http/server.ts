@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { clientAddress } from './client-address.ts';
 import { httpMetrics } from './http-metrics.ts';
-import { koaApp, type RouteSet } from './koa-app.ts';
+import { type ErrorTranslation, koaApp, type RouteSet } from './koa-app.ts';
 import type { RateLimits } from './rate-limits.ts';
 
 export type { RouteSet } from './koa-app.ts';
@@ -34,6 +34,7 @@ export interface HttpServerOptions {
   /** Addresses or CIDR ranges whose `X-Forwarded-For` is believed. */
   readonly trustedProxies?: readonly string[];
   readonly maxBodyBytes?: number;
+  readonly translateError?: ErrorTranslation;
   /** Fails a request whose answer does not match its schema: for tests and development. */
   readonly checkResponses?: boolean;
 }
@@ -133,6 +134,7 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
       metrics,
       clientAddress: address,
       draining: drain.signal,
+      translateError: options.translateError,
     });
     const server: Server =
       listener.tls === undefined
