@@ -9,7 +9,7 @@ import type { Logger } from 'pino';
 import type { EventStore } from '../../homeserver/rooms/event-store.ts';
 import type { OutsideRooms } from '../../homeserver/rooms/outside-rooms.ts';
 import type { RemoteMembership } from '../../homeserver/rooms/remote-rooms.ts';
-import type { UserRooms } from '../../homeserver/rooms/user-rooms.ts';
+import type { UserRoom, UserRooms } from '../../homeserver/rooms/user-rooms.ts';
 import type { Db } from '../../homeserver/storage/database.ts';
 import { roomsById } from '../../homeserver/storage/events.ts';
 import { buildEvent } from '../../spec/build-event.ts';
@@ -19,7 +19,7 @@ import { referenceHash } from '../../spec/hashes.ts';
 import type { EventId, ServerName } from '../../spec/identifiers.ts';
 import { type RoomVersionRules, rulesOf } from '../../spec/room-versions.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
-import { roomIntroduction, strippedStateWith } from '../rooms/room-introduction.ts';
+import { roomIntroduction, serversNamedIn, strippedStateWith } from '../rooms/room-introduction.ts';
 import { uri } from '../uri.ts';
 import { firstToHelp } from './candidates.ts';
 import {
@@ -71,16 +71,19 @@ export class OutboundDeparture {
     const { outsideRooms, logger } = this.#deps;
     const rules = await this.#rulesOf(request);
     const wish = { ...request, membership: 'leave' as const, version: rules.version };
+    const known = await this.#userRoom(request);
+    const servers = new Set([...request.servers, ...serversNamedIn(known?.strippedState)]);
+    servers.delete(this.#deps.serverName);
     let left: MatrixEvent;
     try {
-      left = await firstToHelp(request.servers, TRY_FOR_MS, async (server) => {
+      left = await firstToHelp([...servers], TRY_FOR_MS, async (server) => {
         const { signed } = await this.#shake(server, wish);
         return signed.event;
       });
     } catch (error) {
       if (!(error instanceof MatrixError)) throw error;
       logger.info({ err: error, room: request.roomId }, 'room left without its servers');
-      left = await this.#leaveAlone(request, rules);
+      left = await this.#leaveAlone(request, rules, known);
     }
     await outsideRooms.record(request.roomId, rules, left, undefined);
   }
@@ -112,13 +115,18 @@ export class OutboundDeparture {
     return rules;
   }
 
+  async #userRoom({ userId, roomId }: RemoteMembership): Promise<UserRoom | undefined> {
+    const rooms = await this.#deps.userRooms.of(userId);
+    return [...rooms.values()].find((room) => room.roomId === roomId);
+  }
+
   /** A leave event that nobody but this server will ever see. */
   async #leaveAlone(
     { userId, roomId, content }: RemoteMembership,
     rules: RoomVersionRules,
+    known: UserRoom | undefined,
   ): Promise<MatrixEvent> {
-    const { userRooms, events, clock, random, serverName, signingKey } = this.#deps;
-    const known = [...(await userRooms.of(userId)).values()].find((room) => room.roomId === roomId);
+    const { events, clock, random, serverName, signingKey } = this.#deps;
     const before = known && (await events.byNid(known.roomNid, known.eventNid))?.event;
     const references = before === undefined ? [] : [before.eventId];
     const { event } = buildEvent(

@@ -8,7 +8,7 @@
 import type { RoomOfVersion } from '../../homeserver/rooms/remote-events.ts';
 import { strippedJson } from '../../homeserver/rooms/stripped-state.ts';
 import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
-import { isUserId } from '../../spec/identifiers.ts';
+import { isUserId, type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
 import { checkPdus } from '../checked-events.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 
@@ -55,6 +55,12 @@ export const strippedStateWith = (
   { stripped }: RoomIntroduction,
   memberEvent: MatrixEvent,
 ): string => `[${[...stripped, strippedJson(memberEvent)].join(',')}]`;
+
+/** The servers of those whose events are in the list that a user was given. */
+export const serversNamedIn = (strippedState: string | undefined): Set<ServerName> => {
+  const events = JSON.parse(strippedState ?? '[]') as { sender: UserId }[];
+  return new Set(events.map(({ sender }) => serverNameOf(sender)));
+};
 
 /** An entry in stripped form; one that is an event of any room version is not taken for one. */
 const strippedEntry = (entry: unknown): string | undefined => {

@@ -5,8 +5,10 @@
 import { request } from 'node:https';
 import type { TestAuthority } from '../../homeserver/outbound/testing/test-authority.ts';
 import { canonicalJson } from '../../spec/canonical-json.ts';
-import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
+import type { JsonObject, MatrixEvent, Pdu } from '../../spec/event.ts';
 import type { EventId, ServerName, UserId } from '../../spec/identifiers.ts';
+import { type RoomVersionRules, rulesOf } from '../../spec/room-versions.ts';
+import { signEvent } from '../../spec/signing.ts';
 import { buildRoom, type RoomBuilder, testSigningKey } from '../../spec/testing/room-builder.ts';
 import { type PeerAnswer, type ReceivedRequest, TestPeer } from './test-peer.ts';
 
@@ -169,6 +171,12 @@ export class RoomPeer {
       outgoing.on('error', reject);
       outgoing.end(text);
     });
+  }
+
+  /** An event with this server's signature added. */
+  sign(pdu: JsonObject, version: string): JsonObject {
+    const rules = rulesOf(version) as RoomVersionRules;
+    return signEvent(pdu as unknown as Pdu, rules, this.name, this.peer.key) as never;
   }
 
   /** Requests our servers made, but for keys. */

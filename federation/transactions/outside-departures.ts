@@ -19,6 +19,7 @@ import {
 import { rulesOf } from '../../spec/room-versions.ts';
 import { checkPdus } from '../checked-events.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
+import { serversNamedIn } from '../rooms/room-introduction.ts';
 
 export interface OutsideDeparturesDeps {
   readonly db: Db;
@@ -74,6 +75,7 @@ export class OutsideDepartures {
     if (serverNameOf(sender) !== origin) return false;
     const room = await this.#userRoom(stateKey, event.roomId);
     if (room?.membership !== 'invite' && room?.membership !== 'knock') return false;
+    // There is no telling who may do what in the room; those who presented it are known to be in it.
     return serversNamedIn(room.strippedState).has(origin);
   }
 
@@ -82,9 +84,3 @@ export class OutsideDepartures {
     return [...rooms.values()].find((room) => room.roomId === roomId);
   }
 }
-
-/** There is no telling who may do what in the room; those who presented it are known to be in it. */
-const serversNamedIn = (strippedState: string | undefined): Set<ServerName> => {
-  const events = JSON.parse(strippedState ?? '[]') as { sender: UserId }[];
-  return new Set(events.map(({ sender }) => serverNameOf(sender)));
-};
