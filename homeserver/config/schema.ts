@@ -126,13 +126,16 @@ export const configSchema = group('', {
       description: 'How long a request may wait for a database connection.',
     }),
   }),
-  redis: group('Redis: needed only when several processes serve one server name.', {
-    url: optionalText({
-      pattern: '^rediss?://\\S+$',
-      expects: 'an address such as redis://localhost:6379, or null',
-      description: 'Its address. null: this is the only process.',
-    }),
-  }),
+  redis: group(
+    'Redis, for several processes under one name; this release runs as one without it.',
+    {
+      url: optionalText({
+        pattern: '^rediss?://\\S+$',
+        expects: 'an address such as redis://localhost:6379, or null',
+        description: 'Its address. null: this is the only process.',
+      }),
+    },
+  ),
   registration: group('Who may make an account.', {
     enabled: flag({ default: true, description: 'Whether people can register at all.' }),
     require_token: flag({
@@ -249,7 +252,7 @@ export const configSchema = group('', {
       description: 'Longest pause before a server that was unreachable is tried again.',
     }),
   }),
-  media: group('Files people send.', {
+  media: group('Files people send; this release does not take any yet.', {
     path: optionalText({
       holds: 'path',
       minLength: 1,
