@@ -22,6 +22,7 @@ import type { FederationClient } from '../http-client.ts';
 import { RequestSlots } from '../request-slots.ts';
 import { DestinationQueue, type QueueServices } from './destination-queue.ts';
 import type { AddressedItem, EphemeralEdu, OutboundSource } from './outbound-source.ts';
+import type { SenderMetrics } from './sender-metrics.ts';
 
 export interface FederationSenderOptions {
   readonly origin: ServerName;
@@ -37,6 +38,7 @@ export interface FederationSenderOptions {
   readonly share?: { readonly name: string; owns(destination: ServerName): boolean };
   readonly maxConcurrentTransactions?: number;
   readonly saveIntervalMs?: number;
+  readonly metrics?: SenderMetrics;
 }
 
 const READ_LIMIT = 500;
@@ -119,9 +121,14 @@ export class FederationSender {
   /** Hands items to their queues. Costs some microseconds for a hundred destinations. */
   dispatch(items: readonly AddressedItem[]): void {
     for (const { item, destinations } of items) {
+      const startedMs = performance.now();
+      let count = 0;
       for (const destination of destinations) {
-        if (this.#serves(destination)) this.#queueOf(destination).offer(item);
+        if (!this.#serves(destination)) continue;
+        this.#queueOf(destination).offer(item);
+        count += 1;
       }
+      if (count > 0) this.#options.metrics?.enqueued(performance.now() - startedMs);
     }
   }
 

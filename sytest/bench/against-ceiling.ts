@@ -3,7 +3,7 @@
  * then weighs on both, and the ratio stays steady where the two figures do not.
  */
 import { HttpConnection } from './http-connection.ts';
-import { closedLoop, type LoopResult, mergeRounds } from './measure.ts';
+import { closedLoop, type LoopResult, mergeRounds, ratePerSecond } from './measure.ts';
 import { expectOk } from './person.ts';
 import { cpuSecondsOf } from './processes.ts';
 import type { World } from './scenario.ts';
@@ -24,6 +24,32 @@ export const messageContent = (text: string): string =>
     body: `${text} Shall we meet at the bridge at half past six?`,
   });
 
+/** What the ceiling alone acknowledges in a second, with so many sends in flight. */
+export const ceilingRate = async (world: World, workers: number): Promise<number> => {
+  const { seconds, warmUpSeconds } = world;
+  const connections = connectionsTo(world, workers);
+  try {
+    const work = (worker: number) => sendToCeiling(connections[worker]!, worker);
+    return ratePerSecond(
+      await closedLoop({ workers, warmUpSeconds, seconds: seconds / ROUNDS, work }),
+    );
+  } finally {
+    for (const connection of connections) connection.close();
+  }
+};
+
+const connectionsTo = (world: World, count: number): HttpConnection[] =>
+  Array.from({ length: count }, () => new HttpConnection(world.ceiling.url));
+
+const sendToCeiling = async (connection: HttpConnection, worker: number): Promise<void> => {
+  await expectOk(connection, {
+    method: 'PUT',
+    path: `/_matrix/client/v3/rooms/!room${worker}:ceiling/send/m.room.message/txn`,
+    token: 'a-token-as-long-as-those-of-servers',
+    body: messageContent(`${worker}`),
+  });
+};
+
 /** `send` makes one worker's next send and resolves when it was acknowledged. */
 export const compareWithCeiling = async (
   world: World,
@@ -31,22 +57,15 @@ export const compareWithCeiling = async (
   send: (worker: number) => Promise<void>,
 ): Promise<Comparison> => {
   const { seconds, warmUpSeconds, pid } = world;
-  const connections = Array.from({ length: workers }, () => new HttpConnection(world.ceiling.url));
-  const sendToCeiling = async (worker: number): Promise<void> => {
-    await expectOk(connections[worker]!, {
-      method: 'PUT',
-      path: `/_matrix/client/v3/rooms/!room${worker}:ceiling/send/m.room.message/txn`,
-      token: 'a-token-as-long-as-those-of-servers',
-      body: messageContent(`${worker}`),
-    });
-  };
+  const connections = connectionsTo(world, workers);
+  const toCeiling = (worker: number) => sendToCeiling(connections[worker]!, worker);
   const loop = { workers, warmUpSeconds, seconds: seconds / ROUNDS };
   const ceiling: LoopResult[] = [];
   const server: LoopResult[] = [];
   const cpuShares: number[] = [];
   try {
     for (let round = 0; round < ROUNDS; round++) {
-      ceiling.push(await closedLoop({ ...loop, work: sendToCeiling }));
+      ceiling.push(await closedLoop({ ...loop, work: toCeiling }));
       const startedMs = performance.now();
       const cpuBefore = pid === undefined ? undefined : await cpuSecondsOf(pid);
       server.push(await closedLoop({ ...loop, work: send }));

@@ -76,7 +76,7 @@ const bench = async (options: Options): Promise<number> => {
   let server: RunningServer | undefined;
   let world: World | undefined;
   const close = async (): Promise<void> => {
-    world?.close();
+    await world?.close();
     const profiles = await server?.stop();
     await ceiling?.stop();
     for (const profile of profiles ?? []) say(`processor profile: ${profile}`);
@@ -101,6 +101,7 @@ const bench = async (options: Options): Promise<number> => {
     world = new World({
       registrar: { url, sharedSecret: options.registrationSecret },
       pid: server?.pid ?? options.pid,
+      federation: server,
       ceiling,
       seconds: options.seconds,
     });

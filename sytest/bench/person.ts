@@ -54,8 +54,16 @@ export class Person {
     return String(answer['room_id']);
   }
 
-  async join(roomId: string): Promise<void> {
-    await this.#call('POST', `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/join`, {});
+  /** @param via a server that is in the room, for a room that ours is not in */
+  async join(roomId: string, via?: string): Promise<void> {
+    const query = via === undefined ? '' : `?via=${encodeURIComponent(via)}`;
+    await this.#call('POST', `/_matrix/client/v3/join/${encodeURIComponent(roomId)}${query}`, {});
+  }
+
+  async joinedMembers(roomId: string): Promise<string[]> {
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/joined_members`;
+    const { joined } = (await this.#call('GET', path)) as { joined: Record<string, unknown> };
+    return Object.keys(joined);
   }
 
   /** Sends `content`, serialised JSON; resolves with the answer as it came, unparsed. */
@@ -71,6 +79,20 @@ export class Person {
       token: this.token,
       body: content,
     });
+  }
+
+  /** Everything in a room that this person may see, newest first. */
+  async *history(roomId: string): AsyncGenerator<{ content: Record<string, unknown> }> {
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages?dir=b&limit=100`;
+    for (let from = ''; ; ) {
+      const page = (await this.#call('GET', path + from)) as {
+        chunk: { content: Record<string, unknown> }[];
+        end?: string;
+      };
+      yield* page.chunk;
+      if (page.end === undefined) return;
+      from = `&from=${encodeURIComponent(page.end)}`;
+    }
   }
 
   /** Texts of the newest messages of a room, newest first. */

@@ -1,6 +1,6 @@
 /** What the operating system says of another process: memory and processor time. */
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
 const BYTES_PER_MB = 1e6;
@@ -26,6 +26,12 @@ export const memoryOf = async (pid: number): Promise<Memory> => {
     residentMb: (kib('VmRSS') * 1024) / BYTES_PER_MB,
     peakMb: (kib('VmHWM') * 1024) / BYTES_PER_MB,
   };
+};
+
+/** The peak that is told from now on is that of the time from now on. Only where /proc is. */
+export const forgetPeak = async (pid: number): Promise<void> => {
+  // https://www.kernel.org/doc/html/latest/filesystems/proc.html, `clear_refs`
+  await writeFile(`/proc/${pid}/clear_refs`, '5').catch(() => undefined);
 };
 
 /** Processor time used so far, all threads; undefined where /proc is absent. */

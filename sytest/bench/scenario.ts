@@ -1,7 +1,11 @@
 /** What a scenario is, and the world it runs in: a server, a ceiling and people with accounts. */
+import type { Authority } from '../lib/authority.ts';
+import { Peer } from '../lib/peer/peer.ts';
+import type { ServerAddress } from '../lib/server.ts';
 import type { Ceiling } from './ceiling-process.ts';
 import { inParallel } from './measure.ts';
 import { type Person, type Registrar, register } from './person.ts';
+import { type RemoteServer, startRemoteServers } from './remote-servers.ts';
 
 export interface Bar {
   /** What is judged, as a reader of the table should name it. */
@@ -40,7 +44,15 @@ export interface WorldOptions {
   /** The server's process, where known. */
   readonly pid: number | undefined;
   readonly ceiling: Ceiling;
+  /** Absent for a server whose trust in certificates is not ours to give. */
+  readonly federation: FederationSite | undefined;
   readonly seconds: number;
+}
+
+/** What other servers need to speak with the one under test. */
+export interface FederationSite {
+  readonly server: ServerAddress;
+  readonly authority: Authority;
 }
 
 const REGISTRATIONS_AT_A_TIME = 8;
@@ -54,14 +66,18 @@ export class World {
   readonly #registrar: Registrar;
   readonly #people: Person[] = [];
   readonly #everyone: Person[] = [];
+  readonly #federation: FederationSite | undefined;
+  readonly #peers: Peer[] = [];
+  readonly #remoteServers: RemoteServer[] = [];
   /** Names differ between runs against the same server. */
   readonly #run = Date.now().toString(36);
 
-  constructor({ registrar, pid, ceiling, seconds }: WorldOptions) {
+  constructor({ registrar, pid, ceiling, federation, seconds }: WorldOptions) {
     this.url = registrar.url;
     this.#registrar = registrar;
     this.pid = pid;
     this.ceiling = ceiling;
+    this.#federation = federation;
     this.seconds = seconds;
   }
 
@@ -83,7 +99,33 @@ export class World {
     return people;
   }
 
-  close(): void {
+  /** @throws NotApplicable for a target that cannot be made to trust other servers */
+  get federation(): FederationSite {
+    if (this.#federation === undefined) {
+      throw new NotApplicable(
+        'a --target does not trust the certificates of other servers made here',
+      );
+    }
+    return this.#federation;
+  }
+
+  /** Another homeserver, which lives as long as this world. */
+  async newPeer(): Promise<Peer> {
+    const peer = await Peer.start(this.federation.authority);
+    this.#peers.push(peer);
+    return peer;
+  }
+
+  /** Like a peer, but many. A port that was free again would be another server of the same name. */
+  async newRemoteServers(count: number): Promise<RemoteServer[]> {
+    const servers = await startRemoteServers(this.federation.authority, count);
+    this.#remoteServers.push(...servers);
+    return servers;
+  }
+
+  async close(): Promise<void> {
     for (const person of this.#everyone) person.close();
+    for (const server of this.#remoteServers) server.close();
+    await Promise.all(this.#peers.map((peer) => peer.stop()));
   }
 }

@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Authority } from '../lib/authority.ts';
 import { parley } from '../lib/parley.ts';
-import { type Recipe, Server } from '../lib/server.ts';
+import { type Recipe, Server, type ServerAddress } from '../lib/server.ts';
 
 export interface ServerOptions {
   /** Set to write a processor profile there when the server stops. */
@@ -14,6 +14,10 @@ export interface ServerOptions {
 
 export interface RunningServer {
   readonly url: URL;
+  /** By its name, as other servers reach it. */
+  readonly server: ServerAddress;
+  /** Whose certificates it trusts. */
+  readonly authority: Authority;
   readonly pid: number;
   readonly folder: string;
   /** From the start of the process until it was ready. */
@@ -25,11 +29,14 @@ export interface RunningServer {
 /** @throws with the end of the server's log when it does not come up */
 export const startServer = async ({ profileDir, keep }: ServerOptions): Promise<RunningServer> => {
   const recipe = parley({ log: { level: 'warn' } });
-  const server = await Server.create(withProfile(recipe, profileDir), new Authority());
+  const authority = new Authority();
+  const server = await Server.create(withProfile(recipe, profileDir), authority);
   const startedMs = performance.now();
   await server.start();
   return {
     url: new URL(server.clientUrl),
+    server,
+    authority,
     pid: server.pid!,
     folder: server.site.dir,
     startedInMs: performance.now() - startedMs,

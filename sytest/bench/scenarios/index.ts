@@ -1,11 +1,15 @@
-/** All scenarios, in the order in which they run: memory is what the others leave behind. */
+/** All scenarios, in the order in which they run: memory is what those before it leave behind. */
 import type { Scenario } from '../scenario.ts';
 import { delivery20, delivery200 } from './delivery.ts';
+import { fanOut } from './fan-out.ts';
 import { generator } from './generator.ts';
+import { inboundPdus } from './inbound-pdus.ts';
 import { memory } from './memory.ts';
+import { remoteJoin, remoteJoinMemory } from './remote-join.ts';
 import { createRooms, joins } from './rooms.ts';
 import { oneRoom, sends } from './sends.ts';
 import { sequential } from './sequential.ts';
+import { stateResolution } from './state-resolution.ts';
 import { emptySync, firstSync } from './sync.ts';
 
 export const scenarios: readonly Scenario[] = [
@@ -20,4 +24,9 @@ export const scenarios: readonly Scenario[] = [
   firstSync,
   emptySync,
   memory,
+  inboundPdus,
+  fanOut,
+  stateResolution,
+  remoteJoin,
+  remoteJoinMemory,
 ];

@@ -1,0 +1,104 @@
+/** Joining a large room of another server: how long it takes, and how much memory at its worst. */
+import { ms, number } from '../format.ts';
+import { cpuSecondsOf, forgetPeak, memoryOf } from '../processes.ts';
+import type { Outcome, Scenario, World } from '../scenario.ts';
+import { ScriptedRoom } from '../scripted-room.ts';
+
+const MEMBERS = 5000;
+const SERVERS = 50;
+
+interface Join {
+  readonly version: string;
+  readonly tookMs: number;
+  readonly cpuMs: number | undefined;
+  readonly peakMb: number | undefined;
+  readonly beforeMb: number | undefined;
+}
+
+const joinRoom = async (world: World, version: string): Promise<Join> => {
+  const peer = await world.newPeer();
+  // Others than in the room before, so that their keys have to be fetched as well.
+  const servers = await world.newRemoteServers(SERVERS);
+  const room = new ScriptedRoom(peer, version, servers, MEMBERS);
+  room.servedBy(peer);
+  const [person] = await world.newPeople(1);
+  const before = world.pid === undefined ? undefined : await memoryOf(world.pid);
+  if (world.pid !== undefined) await forgetPeak(world.pid);
+  const cpuBefore = world.pid === undefined ? undefined : await cpuSecondsOf(world.pid);
+  const startedMs = performance.now();
+  await person!.join(room.id, peer.name);
+  const tookMs = performance.now() - startedMs;
+  const cpuAfter = world.pid === undefined ? undefined : await cpuSecondsOf(world.pid);
+  const after = world.pid === undefined ? undefined : await memoryOf(world.pid);
+  const members = await person!.joinedMembers(room.id);
+  if (members.length !== MEMBERS + 2) {
+    throw new Error(`${members.length} members after the join, not ${MEMBERS + 2}`);
+  }
+  return {
+    version,
+    tookMs,
+    cpuMs:
+      cpuBefore === undefined || cpuAfter === undefined ? undefined : (cpuAfter - cpuBefore) * 1000,
+    peakMb: after?.peakMb,
+    beforeMb: before?.residentMb,
+  };
+};
+
+const worst = (values: readonly (number | undefined)[]): number | undefined =>
+  values.every((value) => value !== undefined) ? Math.max(...values) : undefined;
+
+const joinBoth = (() => {
+  const done = new WeakMap<World, Promise<Join[]>>();
+  const run = async (world: World): Promise<Join[]> => [
+    await joinRoom(world, '11'),
+    await joinRoom(world, '12'),
+  ];
+  return (world: World): Promise<Join[]> => {
+    const joins = done.get(world) ?? run(world);
+    done.set(world, joins);
+    return joins;
+  };
+})();
+
+const detailsOf = (joins: readonly Join[]): Record<string, number> =>
+  Object.fromEntries(
+    joins.flatMap(({ version, ...figures }) =>
+      Object.entries(figures).flatMap(([name, value]) =>
+        value === undefined ? [] : [[`${name}V${version}`, value] as const],
+      ),
+    ),
+  );
+
+export const remoteJoin: Scenario = {
+  name: 'remote-join',
+  measures: `join of another server's room with ${MEMBERS} members of ${SERVERS} servers, versions 11 and 12`,
+  bar: { of: 'slower', atMost: 10_000, unit: 'ms' },
+  run: async (world): Promise<Outcome> => {
+    const joins = await joinBoth(world);
+    const each = joins.map(
+      ({ version, tookMs, cpuMs }) =>
+        `version ${version} ${ms(tookMs)}${cpuMs === undefined ? '' : ` (processor ${ms(cpuMs)})`}`,
+    );
+    return {
+      figure: each.join(', '),
+      judged: Math.max(...joins.map(({ tookMs }) => tookMs)),
+      details: detailsOf(joins),
+    };
+  },
+};
+
+export const remoteJoinMemory: Scenario = {
+  name: 'remote-join-memory',
+  measures: 'the highest resident memory of the server process during those joins',
+  bar: { of: 'peak', atMost: 400, unit: 'MB' },
+  run: async (world): Promise<Outcome> => {
+    const joins = await joinBoth(world);
+    const peak = worst(joins.map(({ peakMb }) => peakMb));
+    if (peak === undefined) throw new Error('the system keeps no record of the peak');
+    const each = joins.map(
+      ({ version, beforeMb = Number.NaN, peakMb = Number.NaN }) =>
+        `version ${version} ${number(beforeMb)} → ${number(peakMb)} MB`,
+    );
+    return { figure: each.join(', '), judged: peak, details: detailsOf(joins) };
+  },
+};
