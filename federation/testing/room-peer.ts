@@ -36,6 +36,7 @@ export class RoomPeer {
     // Events of the room builder are signed with this key.
     peer.key = testSigningKey(peer.name);
     peer.handler = (received) => this.#answer(received);
+    this.on(/^PUT \/_matrix\/federation\/v1\/send\//, () => ({ pdus: {} }));
   }
 
   static async start(authority: TestAuthority, nowMs: () => number): Promise<RoomPeer> {
