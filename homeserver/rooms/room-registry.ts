@@ -16,12 +16,17 @@ export interface RoomRegistryDeps {
   readonly events: EventStore;
   readonly snapshots: SnapshotStore;
   readonly localServer: ServerName;
-  readonly maxRooms?: number;
+  /** Members of all rooms in memory, each room counting for fifty more. */
+  readonly maxWeight?: number;
 }
+
+const maxKnownIds = 100_000;
 
 export class RoomRegistry {
   readonly #deps: RoomRegistryDeps;
-  readonly #maxRooms: number;
+  readonly #maxWeight: number;
+  /** Weight added since the last count. */
+  #added = 0;
   /** In order of last use. */
   readonly #rooms = new Map<number, LiveRoom>();
   readonly #loading = new Map<number, Promise<LiveRoom | undefined>>();
@@ -33,7 +38,7 @@ export class RoomRegistry {
 
   constructor(deps: RoomRegistryDeps) {
     this.#deps = deps;
-    this.#maxRooms = deps.maxRooms ?? 5000;
+    this.#maxWeight = deps.maxWeight ?? 250_000;
   }
 
   /** The room, if this server has its state: not for a room known only from an invite. */
@@ -77,6 +82,10 @@ export class RoomRegistry {
   add(room: LiveRoom): void {
     this.#rooms.set(room.nid, room);
     this.#rememberNid(room.id, room.nid);
+    this.#added += weightOf(room);
+    // Counting all of them for each one added would be quadratic.
+    if (this.#added < this.#maxWeight / 20) return;
+    this.#added = 0;
     this.#evict();
   }
 
@@ -130,20 +139,25 @@ export class RoomRegistry {
   }
 
   #rememberNid(roomId: RoomId, nid: number): void {
-    if (this.#nidById.size > 20 * this.#maxRooms) this.#nidById.clear();
+    if (this.#nidById.size > maxKnownIds) this.#nidById.clear();
     this.#nidById.set(roomId, nid);
   }
 
+  /** Least lately used rooms go, until the members of those that stay are few enough. */
   #evict(): void {
-    let excess = this.#rooms.size - this.#maxRooms;
-    if (excess <= 0) return;
+    let held = 0;
+    for (const room of this.#rooms.values()) held += weightOf(room);
+    if (held <= this.#maxWeight) return;
     for (const [nid, room] of this.#rooms) {
-      if (excess <= 0) return;
+      if (held <= this.#maxWeight) return;
       if (room.busy) continue;
       // A holder that writes later finds it dead and asks again.
       room.dead = true;
       this.#rooms.delete(nid);
-      excess -= 1;
+      held -= weightOf(room);
     }
   }
 }
+
+/** Roughly the entries of a room's state, with what any room takes. */
+const weightOf = (room: LiveRoom): number => 50 + room.joinedCount + room.invitedCount;

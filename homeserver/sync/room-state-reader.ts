@@ -26,13 +26,14 @@ interface Change {
 /** Members sent to a device: nid of the member event to the position of that response. */
 type SentMembers = LRUCache<number, number>;
 
-const maxMembersPerDevice = 5000;
+const maxDevices = 2000;
+const maxMembersPerDevice = 1000;
 
 export class RoomStateReader {
   readonly #db: Db;
   readonly #events: EventStore;
   readonly #snapshots: SnapshotStore;
-  readonly #sentMembers = new LRUCache<string, SentMembers>({ max: 5000 });
+  readonly #sentMembers = new LRUCache<string, SentMembers>({ max: maxDevices });
 
   constructor(db: Db, events: EventStore, snapshots: SnapshotStore) {
     this.#db = db;
