@@ -22,6 +22,20 @@ describe('a profile', () => {
     expect(one).toEqual({ displayname: 'Alice ✨' });
   });
 
+  it('shows in the rooms its owner is in', async () => {
+    const [alice, bob] = await Promise.all([someone('alice'), someone('bob')]);
+    const room = await alice.createsRoom({ preset: 'public_chat' });
+    await bob.joins(room);
+    await alice.calls('PUT', `${profileOf(alice)}/displayname`, {
+      body: { displayname: 'Renamed' },
+    });
+    const event = await bob.sees(
+      room,
+      (e) => e.state_key === alice.id && e.content.displayname === 'Renamed',
+    );
+    expect(event.content.membership).toBe('join');
+  });
+
   it('is nobody else’s to change', async () => {
     const [alice, mallory] = await Promise.all([someone('alice'), someone('mallory')]);
     const change = mallory.calls('PUT', `${profileOf(alice)}/displayname`, {
