@@ -38,6 +38,12 @@ function matrixFormats(): Record<string, RegExp | true> {
   };
 }
 
+/** Answers taken although no schema allows them, because the specification leaves the case open. */
+const KNOWN_DEPARTURES: Readonly<Record<string, (body: unknown) => boolean>> = {
+  // A server without TURN: clients read "none" from an empty object, and retry after an error.
+  getTurnServer: (body) => JSON.stringify(body) === '{}',
+};
+
 /**
  * What is wrong with a response, one line each; empty when nothing is. A request
  * to no operation of the specification is only checked as an error.
@@ -58,6 +64,7 @@ export function violations(method: string, path: string, status: number, body: u
     return [`${where}: not a Matrix error: ${JSON.stringify(body)}`];
   }
   if (operation === undefined || schema === undefined) return [];
+  if (KNOWN_DEPARTURES[operation.id]?.(body)) return [];
   const validate = validatorOf(
     `${operation.api} ${operation.id} ${operation.path} ${status}`,
     schema,
