@@ -11,6 +11,7 @@ import { PushEvaluator } from './push/push-evaluator.ts';
 import { PushRules } from './push/push-rules.ts';
 import { UnreadCounts } from './push/unread-counts.ts';
 import type { Random } from './random.ts';
+import { Aggregations } from './rooms/aggregations.ts';
 import { Appender } from './rooms/append.ts';
 import { AuthChains } from './rooms/auth-chains.ts';
 import { ClientEvents } from './rooms/client-events.ts';
@@ -76,6 +77,7 @@ export interface Core {
   readonly visibility: Visibility;
   readonly timeline: Timeline;
   readonly clientEvents: ClientEvents;
+  readonly aggregations: Aggregations;
   readonly accountData: AccountData;
   readonly receipts: Receipts;
   readonly typing: Typing;
@@ -136,6 +138,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
   const timeline = new Timeline(database, events, registry);
   const clientEvents = new ClientEvents(events, clock);
   const accountData = new AccountData({ db: database, log, notifier });
+  const aggregations = new Aggregations({ db: database, events, userRooms, accountData });
   const receipts = new Receipts({
     db: database,
     log,
@@ -247,6 +250,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     visibility,
     timeline,
     clientEvents,
+    aggregations,
     accountData,
     receipts,
     typing,

@@ -1,10 +1,19 @@
 /** The routes by which people find people, rooms and events. */
+import type { Discovery } from '../../homeserver/discovery/create-discovery.ts';
 import type { Route } from '../../homeserver/http/route.ts';
 import type { ClientApiDeps } from '../deps.ts';
 import { getEventByTimestamp } from './get-event-by-timestamp.ts';
 import { getMutualRooms } from './get-mutual-rooms.ts';
+import { getRelatingEvents } from './get-relating-events.ts';
+import { getThreadRoots } from './get-thread-roots.ts';
 import { searchUserDirectory } from './search-user-directory.ts';
 
 export const discoveryRoutes = (
-  deps: Pick<ClientApiDeps, 'auth' | 'eventsByTime' | 'mutualRooms' | 'userDirectory'>,
-): Route[] => [searchUserDirectory(deps), getEventByTimestamp(deps), getMutualRooms(deps)];
+  deps: Pick<ClientApiDeps, 'auth' | 'clientEvents' | keyof Omit<Discovery, 'close'>>,
+): Route[] => [
+  searchUserDirectory(deps),
+  getEventByTimestamp(deps),
+  ...getRelatingEvents(deps),
+  getThreadRoots(deps),
+  getMutualRooms(deps),
+];

@@ -3,11 +3,13 @@ import type { Core } from '../core.ts';
 import type { History } from '../rooms/history.ts';
 import { EventsByTime } from './events-by-time.ts';
 import { MutualRooms } from './mutual-rooms.ts';
+import { RelatedEvents } from './related-events.ts';
 import { UserDirectory } from './user-directory.ts';
 
 export interface Discovery {
   readonly eventsByTime: EventsByTime;
   readonly mutualRooms: MutualRooms;
+  readonly relatedEvents: RelatedEvents;
   readonly userDirectory: UserDirectory;
   /** Waits until the indexes are at rest. */
   close(): Promise<void>;
@@ -18,6 +20,7 @@ export const createDiscovery = (core: Core, history: History): Discovery => {
   return {
     eventsByTime: new EventsByTime({ ...core, db: core.database, history }),
     mutualRooms: new MutualRooms(core.database),
+    relatedEvents: new RelatedEvents({ ...core, db: core.database, history }),
     userDirectory,
     close: () => userDirectory.close(),
   };

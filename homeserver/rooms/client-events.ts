@@ -6,7 +6,7 @@
 import { toClientEvent } from '../../spec/client-event.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { FieldSelection } from '../../spec/field-selection.ts';
-import type { DeviceId, UserId } from '../../spec/identifiers.ts';
+import type { DeviceId, EventId, UserId } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import type { Clock } from '../clock.ts';
 import type { EventStore } from './event-store.ts';
@@ -21,6 +21,17 @@ export interface EventView {
   readonly stored: StoredEvent;
   /** The viewer's membership at the event, where it is known. */
   readonly membership: string | undefined;
+  readonly relations?: BundledRelations | undefined;
+}
+
+/** What is told of the events that relate to an event; see aggregations.ts. */
+export interface BundledRelations {
+  /** The newest valid edit. */
+  readonly replacement: StoredEvent | undefined;
+  readonly thread:
+    | { readonly latest: EventView; readonly count: number; readonly participated: boolean }
+    | undefined;
+  readonly references: readonly EventId[] | undefined;
 }
 
 export interface ClientFormat {
@@ -56,16 +67,12 @@ export class ClientEvents {
   }
 
   /** JSON text of one event; `prepare` has been awaited. */
-  write(
-    { stored, membership }: EventView,
-    rules: RoomVersionRules,
-    viewer: Viewer,
-    format: ClientFormat,
-  ): string {
+  write(view: EventView, rules: RoomVersionRules, viewer: Viewer, format: ClientFormat): string {
     if (format.fields !== undefined || format.format === 'federation') {
-      return this.#writeSpecially(stored, membership, rules, viewer, format);
+      return this.#writeSpecially(view, rules, viewer, format);
     }
-    const unsigned = this.#unsigned(stored, membership, rules, viewer);
+    const { stored } = view;
+    const unsigned = this.#unsigned(view, rules, viewer, format);
     const room = format.withRoomId ? `,"room_id":${JSON.stringify(stored.event.roomId)}` : '';
     return `${this.#openText(stored, rules)}${room},"unsigned":${unsigned}}`;
   }
@@ -80,10 +87,10 @@ export class ClientEvents {
   }
 
   #unsigned(
-    stored: StoredEvent,
-    membership: string | undefined,
+    { stored, membership, relations }: EventView,
     rules: RoomVersionRules,
     viewer: Viewer,
+    format: ClientFormat,
   ): string {
     let text = `{"age":${Math.max(0, this.#clock.nowMs() - stored.event.originServerTs)}`;
     if (membership !== undefined) text += `,"membership":${JSON.stringify(membership)}`;
@@ -95,7 +102,36 @@ export class ClientEvents {
       text += `,"transaction_id":${JSON.stringify(stored.txnId)}`;
     }
     text += this.#history(stored, rules);
+    if (relations !== undefined) {
+      text += `,"m.relations":${this.#relations(relations, rules, viewer, format)}`;
+    }
     return `${text}}`;
+  }
+
+  #relations(
+    { replacement, thread, references }: BundledRelations,
+    rules: RoomVersionRules,
+    viewer: Viewer,
+    { withRoomId, format }: ClientFormat,
+  ): string {
+    const inner: ClientFormat = { withRoomId, ...(format !== undefined && { format }) };
+    const parts: string[] = [];
+    if (replacement !== undefined) {
+      const edit = this.write({ stored: replacement, membership: undefined }, rules, viewer, inner);
+      parts.push(`"m.replace":${edit}`);
+    }
+    if (thread !== undefined) {
+      const { latest, count, participated } = thread;
+      const event = this.write(latest, rules, viewer, inner);
+      parts.push(
+        `"m.thread":{"latest_event":${event},"count":${count},"current_user_participated":${participated}}`,
+      );
+    }
+    if (references !== undefined) {
+      const chunk = references.map((eventId) => ({ event_id: eventId }));
+      parts.push(`"m.reference":${JSON.stringify({ chunk })}`);
+    }
+    return `{${parts.join(',')}}`;
   }
 
   /** The parts of `unsigned` that are the same for every reader. */
@@ -116,13 +152,14 @@ export class ClientEvents {
   }
 
   #writeSpecially(
-    stored: StoredEvent,
-    membership: string | undefined,
+    view: EventView,
     rules: RoomVersionRules,
     viewer: Viewer,
-    { fields, format, withRoomId }: ClientFormat,
+    clientFormat: ClientFormat,
   ): string {
-    const unsigned = JSON.parse(this.#unsigned(stored, membership, rules, viewer)) as JsonObject;
+    const { stored } = view;
+    const { fields, format, withRoomId } = clientFormat;
+    const unsigned = JSON.parse(this.#unsigned(view, rules, viewer, clientFormat)) as JsonObject;
     const event: JsonObject =
       format === 'federation'
         ? { ...(stored.event.pdu as unknown as JsonObject), unsigned }

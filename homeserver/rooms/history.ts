@@ -10,6 +10,7 @@ import type { Db } from '../storage/database.ts';
 import type { TimelinePlace } from '../storage/events.ts';
 import { nearestGap } from '../storage/gaps.ts';
 import type { Log } from '../streams/log.ts';
+import type { Aggregations } from './aggregations.ts';
 import type { EventView } from './client-events.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
@@ -40,6 +41,7 @@ export interface HistoryDeps {
   readonly snapshots: SnapshotStore;
   readonly timeline: Timeline;
   readonly visibility: Visibility;
+  readonly aggregations: Aggregations;
   readonly userRooms: UserRooms;
   readonly filler: HistoryFiller;
 }
@@ -81,7 +83,7 @@ export interface EventContext {
 /** How often one request may fetch from other servers before it answers with what there is. */
 const maxFills = 3;
 
-interface Access {
+export interface Access {
   readonly room: LiveRoom;
   readonly userRoom: UserRoom | undefined;
   /** Nothing later is shown: the present, or the moment the user left. */
@@ -97,7 +99,8 @@ export class History {
 
   /** @throws MatrixError M_FORBIDDEN for those who may see nothing of the room */
   async messages(request: MessagesRequest): Promise<MessagesPage> {
-    const { room, userRoom, upTo } = await this.access(request.userId, request.roomId);
+    const access = await this.access(request.userId, request.roomId);
+    const { room, upTo } = access;
     const backwards = request.direction === 'backwards';
     const start = request.from ?? (backwards ? upTo : startOfRoom);
     const [low, high] = backwards
@@ -105,7 +108,7 @@ export class History {
       : [start, earlier(request.to ?? upTo, upTo)];
     const accept: Accept = ({ event }) => request.filter.matchesEvent(event);
     const page = await this.#page(room, low, high, request, accept);
-    const views = await this.#deps.visibility.visibleTo(request.userId, userRoom, page.events);
+    const views = await this.shown(request.userId, access, page.events);
     return {
       room,
       events: views,
@@ -122,7 +125,7 @@ export class History {
     if (access === undefined || stored?.roomNid !== access.room.nid || isHidden(stored)) {
       throw matrixError('M_NOT_FOUND', 'Event not found');
     }
-    const [view] = await this.#deps.visibility.visibleTo(userId, access.userRoom, [stored]);
+    const [view] = await this.shown(userId, access, [stored]);
     if (view === undefined) throw matrixError('M_NOT_FOUND', 'Event not found');
     return [access.room, view];
   }
@@ -135,7 +138,8 @@ export class History {
     limit: number,
     filter: RoomEventFilter,
   ): Promise<EventContext> {
-    const { room, userRoom, upTo } = await this.access(userId, roomId);
+    const access = await this.access(userId, roomId);
+    const { room, upTo } = access;
     const [, event] = await this.event(userId, roomId, eventId);
     const { stored } = event;
     if (stored.streamPos === undefined) throw matrixError('M_NOT_FOUND', 'Event not found');
@@ -154,8 +158,8 @@ export class History {
       accept,
     );
     const [beforeViews, afterViews] = await Promise.all([
-      this.#deps.visibility.visibleTo(userId, userRoom, before.events),
-      this.#deps.visibility.visibleTo(userId, userRoom, after.events),
+      this.shown(userId, access, before.events),
+      this.shown(userId, access, after.events),
     ]);
     const all = [...beforeViews, event, ...afterViews];
     return {
@@ -169,6 +173,17 @@ export class History {
         ? await this.#senders(room, all)
         : await this.#stateAt(room, (afterViews.at(-1) ?? event).stored),
     };
+  }
+
+  /** Those of these events that the user may see, with what is told of their relations. */
+  async shown(
+    userId: UserId,
+    { room, userRoom }: Pick<Access, 'room' | 'userRoom'>,
+    events: readonly StoredEvent[],
+  ): Promise<readonly EventView[]> {
+    const { visibility, aggregations } = this.#deps;
+    const views = await visibility.visibleTo(userId, userRoom, events);
+    return aggregations.bundle(userId, room.nid, views);
   }
 
   /**

@@ -1,5 +1,13 @@
 /** Rows for the log from what memory holds. */
+import type { MatrixEvent } from '../../spec/event.ts';
+import {
+  fitsInBytes,
+  isEventId,
+  isWellFormedText,
+  MAX_IDENTIFIER_BYTES,
+} from '../../spec/identifiers.ts';
 import type { EventRow, RoomWrite, SnapshotRow } from '../storage/room-write.ts';
+import { relationOf } from './relations.ts';
 import type { StateSnapshot } from './state-snapshot.ts';
 import { membershipOf, type StoredEvent } from './stored-event.ts';
 
@@ -31,8 +39,20 @@ export const rowOf = (stored: StoredEvent, json: string): EventRow => ({
   senderDevice: stored.senderDevice ?? null,
   txnId: stored.txnId ?? null,
   json,
+  relation: indexedRelation(stored.event),
   promoted: false,
 });
+
+/** State events relate to nothing: https://spec.matrix.org/v1.19/client-server-api/#mrelates_to */
+const indexedRelation = (event: MatrixEvent): EventRow['relation'] => {
+  const relation = event.stateKey === undefined ? relationOf(event.content) : undefined;
+  return relation !== undefined && isEventId(relation.eventId) && isIndexable(relation.type)
+    ? { parentId: relation.eventId, type: relation.type }
+    : undefined;
+};
+
+const isIndexable = (text: string): boolean =>
+  fitsInBytes(text, MAX_IDENTIFIER_BYTES) && !text.includes('\u0000') && isWellFormedText(text);
 
 export const snapshotRow = (roomNid: number, snapshot: StateSnapshot): SnapshotRow => ({
   roomNid,

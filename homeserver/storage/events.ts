@@ -22,7 +22,8 @@ export interface EventRecord {
   json: string;
 }
 
-const columns = `e.event_nid, e.room_nid, r.room_id, e.event_id, e.stream_pos, e.backfill_pos,
+/** Of a row `e` of events with its room `r`. */
+export const eventColumns = `e.event_nid, e.room_nid, r.room_id, e.event_id, e.stream_pos, e.backfill_pos,
   e.snapshot_before, e.snapshot_after, e.current_snapshot, e.replaces_nid, e.rejected_reason,
   e.soft_failed, e.redacted_by_nid, e.sender_device, e.txn_id, e.json`;
 
@@ -34,7 +35,7 @@ export const eventsByNid = async (
 ): Promise<EventRecord[]> => {
   const { rows } = await db.query<EventRecord>({
     name: 'events-by-nid',
-    text: `SELECT ${columns} FROM events e JOIN rooms r USING (room_nid)
+    text: `SELECT ${eventColumns} FROM events e JOIN rooms r USING (room_nid)
       WHERE e.room_nid = $1 AND e.event_nid = ANY($2::bigint[])`,
     values: [roomNid, nids],
   });
@@ -45,7 +46,7 @@ export const eventsByNid = async (
 export const eventsById = async (db: Db, eventIds: readonly EventId[]): Promise<EventRecord[]> => {
   const { rows } = await db.query<EventRecord>({
     name: 'events-by-id',
-    text: `SELECT ${columns} FROM events e JOIN rooms r USING (room_nid)
+    text: `SELECT ${eventColumns} FROM events e JOIN rooms r USING (room_nid)
       WHERE e.event_id = ANY($1::text[])`,
     values: [eventIds],
   });
@@ -74,7 +75,7 @@ export const timelineBetween = async (
   const order = direction === 'backwards' ? 'DESC' : 'ASC';
   const { rows } = await db.query<EventRecord>({
     name: `timeline-${direction}`,
-    text: `SELECT ${columns} FROM events e JOIN rooms r USING (room_nid)
+    text: `SELECT ${eventColumns} FROM events e JOIN rooms r USING (room_nid)
       WHERE e.room_nid = $1 AND e.stream_pos IS NOT NULL
         AND (e.stream_pos, e.backfill_pos) > ($2, $3)
         AND (e.stream_pos, e.backfill_pos) <= ($4, $5)
@@ -97,7 +98,7 @@ export const latestByRoom = async (
 ): Promise<EventRecord[]> => {
   const { rows } = await db.query<EventRecord>({
     name: 'timeline-latest-by-room',
-    text: `SELECT ${columns} FROM unnest($1::bigint[]) AS wanted (room_nid)
+    text: `SELECT ${eventColumns} FROM unnest($1::bigint[]) AS wanted (room_nid)
       JOIN rooms r USING (room_nid)
       CROSS JOIN LATERAL (
         SELECT * FROM events WHERE events.room_nid = wanted.room_nid
@@ -123,7 +124,7 @@ export const liveEventsAfter = async (
 ): Promise<EventRecord[]> => {
   const { rows } = await db.query<EventRecord>({
     name: 'live-events-after',
-    text: `SELECT ${columns} FROM unnest($1::bigint[], $2::bigint[]) AS wanted (room_nid, after)
+    text: `SELECT ${eventColumns} FROM unnest($1::bigint[], $2::bigint[]) AS wanted (room_nid, after)
       JOIN rooms r USING (room_nid)
       CROSS JOIN LATERAL (
         SELECT * FROM events WHERE events.room_nid = wanted.room_nid
@@ -150,7 +151,7 @@ export const newestOfOthers = async (
 ): Promise<EventRecord[]> => {
   const { rows } = await db.query<EventRecord>({
     name: 'newest-of-others',
-    text: `SELECT ${columns} FROM (
+    text: `SELECT ${eventColumns} FROM (
         SELECT found.room_nid, found.event_nid
         FROM unnest($1::bigint[], $2::bigint[]) AS wanted (room_nid, after)
         CROSS JOIN LATERAL (
@@ -277,7 +278,7 @@ export const eventsNearTime = async (
   const [comparison, order] = direction === 'forwards' ? ['>=', 'ASC'] : ['<=', 'DESC'];
   const { rows } = await db.query<EventRecord>({
     name: `events-near-time-${direction}`,
-    text: `SELECT ${columns} FROM events e JOIN rooms r USING (room_nid)
+    text: `SELECT ${eventColumns} FROM events e JOIN rooms r USING (room_nid)
       WHERE e.room_nid = $1 AND e.stream_pos IS NOT NULL AND e.origin_server_ts ${comparison} $2
         AND e.rejected_reason IS NULL AND NOT e.soft_failed
       ORDER BY e.origin_server_ts ${order}, e.stream_pos ${order}, e.backfill_pos ${order}

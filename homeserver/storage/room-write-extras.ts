@@ -1,5 +1,6 @@
 /**
- * What a write to a room brings besides its events: new rooms, gaps, redactions, servers, chains.
+ * What a write to a room brings besides its events: new rooms, gaps, redactions, servers, chains,
+ * relations.
  * Rare beside messages, so each kind takes a statement of its own, and none when there is nothing.
  */
 import type { Tx } from './database.ts';
@@ -138,6 +139,25 @@ const writeChains = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> 
   }
 };
 
+const writeRelations = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> => {
+  const rows = writes.flatMap((w) => w.events.filter(({ relation }) => relation !== undefined));
+  if (rows.length === 0) return;
+  await tx.query({
+    name: 'log-relations',
+    text: `INSERT INTO event_relations (room_nid, parent_id, rel_type, event_nid, type, sender)
+      SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
+      ON CONFLICT DO NOTHING`,
+    values: [
+      rows.map((row) => row.roomNid),
+      rows.map((row) => row.relation?.parentId),
+      rows.map((row) => row.relation?.type),
+      rows.map((row) => row.eventNid),
+      rows.map((row) => row.type),
+      rows.map((row) => row.sender),
+    ],
+  });
+};
+
 /** Whether there is anything here to write. */
 export const hasExtras = (write: RoomWrite): boolean =>
   write.create !== undefined ||
@@ -146,7 +166,8 @@ export const hasExtras = (write: RoomWrite): boolean =>
   write.foundPrevEvents.length > 0 ||
   write.redactions.length > 0 ||
   write.unappliedRedactions.length > 0 ||
-  write.chainPlaces.length > 0;
+  write.chainPlaces.length > 0 ||
+  write.events.some(({ relation }) => relation !== undefined);
 
 /** `streamPos` of live rows has been filled in. */
 export const writeExtras = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> => {
@@ -154,4 +175,5 @@ export const writeExtras = async (tx: Tx, writes: readonly RoomWrite[]): Promise
   await writeServers(tx, writes);
   await writeUnappliedRedactions(tx, writes);
   await writeChains(tx, writes);
+  await writeRelations(tx, writes);
 };

@@ -29,6 +29,8 @@ export interface EventRow {
   senderDevice: string | null;
   txnId: string | null;
   json: string;
+  /** The event this one relates to, and how. */
+  relation: { parentId: string; type: string } | undefined;
   /** The event is there as an outlier, and its row takes its place in the timeline. */
   promoted: boolean;
 }

@@ -26,6 +26,7 @@ export const createSync = (core: Core): Sync => {
         timeline,
         visibility,
         clientEvents: core.clientEvents,
+        aggregations: core.aggregations,
         state: new RoomStateReader(db, events, snapshots),
         summaries: new SummaryReader(events),
       }),

@@ -3,11 +3,12 @@
  * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync
  */
 
+import type { Aggregations } from '../rooms/aggregations.ts';
 import type { ClientEvents, EventView, Viewer } from '../rooms/client-events.ts';
 import type { RoomActivity } from '../rooms/room-activity.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
-import { startOfRoom, type Timeline } from '../rooms/timeline.ts';
+import { type Stretch, startOfRoom, type Timeline } from '../rooms/timeline.ts';
 import type { UserRoom } from '../rooms/user-rooms.ts';
 import type { Visibility } from '../rooms/visibility.ts';
 import type { Db } from '../storage/database.ts';
@@ -27,6 +28,7 @@ export interface RoomsStreamDeps {
   readonly timeline: Timeline;
   readonly visibility: Visibility;
   readonly clientEvents: ClientEvents;
+  readonly aggregations: Aggregations;
   readonly state: RoomStateReader;
   readonly summaries: SummaryReader;
 }
@@ -99,7 +101,8 @@ export class RoomsStream implements SyncStream {
     const { timeline: filter } = context.filter.room;
     const accept = isAcceptable(context);
     const stretch = this.#deps.timeline.fromMemory(room.roomNid, after, upTo, filter.limit, accept);
-    if (live === undefined || stretch === undefined) {
+    // Bundling the relations of what comes after a gap takes the database.
+    if (live === undefined || stretch === undefined || stretch.limited) {
       return this.#readChanged(context, room, response);
     }
     const views = stretch.events.map((stored) => ({ stored, membership: 'join' }));
@@ -118,7 +121,22 @@ export class RoomsStream implements SyncStream {
       isAcceptable(context),
     );
     const views = stretch.events.map((stored) => ({ stored, membership: 'join' }));
-    await this.#write(context, { room, live, stretch, views, fromStart: false, upTo }, response);
+    const shown = await this.#withRelations(context, room, stretch, views);
+    const reading = { room, live, stretch, views: shown, fromStart: false, upTo };
+    await this.#write(context, reading, response);
+  }
+
+  /** After a gap the reader does not know of all the relations before it. */
+  async #withRelations(
+    context: SyncContext,
+    room: UserRoom,
+    stretch: Stretch,
+    views: readonly EventView[],
+    related?: ReadonlySet<string>,
+  ): Promise<readonly EventView[]> {
+    if (!stretch.limited) return views;
+    const { aggregations } = this.#deps;
+    return aggregations.bundle(context.userId, room.roomNid, views, related);
   }
 
   /** Rooms that are new to the reader, or asked for in full. */
@@ -135,6 +153,8 @@ export class RoomsStream implements SyncStream {
       limit,
       isAcceptable(context),
     );
+    const limited = [...stretches.values()].filter((stretch) => stretch.limited);
+    const related = await this.#deps.aggregations.related(limited.flatMap(({ events }) => events));
     const lives = await this.#deps.registry.findMany(rooms.map(({ roomNid }) => roomNid));
     await Promise.all(
       rooms.map(async (room) => {
@@ -142,7 +162,9 @@ export class RoomsStream implements SyncStream {
         const stretch = stretches.get(room.roomNid);
         if (live === undefined || stretch === undefined) return;
         const views = await this.#deps.visibility.visibleTo(context.userId, room, stretch.events);
-        await this.#write(context, { room, live, stretch, views, fromStart: true, upTo }, response);
+        const shown = await this.#withRelations(context, room, stretch, views, related);
+        const reading = { room, live, stretch, views: shown, fromStart: true, upTo };
+        await this.#write(context, reading, response);
       }),
     );
   }
