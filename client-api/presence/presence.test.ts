@@ -76,8 +76,11 @@ const news = async (userId: UserId, since?: string, timeoutMs = 0, filter: JsonO
   };
 };
 
-const see = (userId: UserId, timeoutMs = 0, device = phone) =>
+/** With the user's rooms in memory, as a sync has them, others see it at once. */
+const see = async (userId: UserId, timeoutMs = 0, device = phone) => {
+  await test.core.userRooms.of(userId);
   test.core.presence.seen(userId, device, 'online', timeoutMs);
+};
 
 describe('the status endpoints', () => {
   it('show what was set to those who share a room', async () => {
@@ -123,7 +126,7 @@ describe('the status endpoints', () => {
 describe('syncing', () => {
   it('brings a user online, and silence offline', async () => {
     const { alice, bob } = await friends();
-    see(alice, 30_000);
+    await see(alice, 30_000);
     expect((await get(bob, alice)).presence).toBe('online');
     expirePresence(59_000);
     expect((await get(bob, alice)).presence).toBe('online');
@@ -135,7 +138,7 @@ describe('syncing', () => {
     const { alice, bob } = await friends();
     test.core.presence.seen(alice, phone, 'offline', 30_000);
     expect((await get(bob, alice)).presence).toBe('offline');
-    see(alice);
+    await see(alice);
     test.core.presence.seen(alice, phone, 'offline', 30_000);
     expect((await get(bob, alice)).presence).toBe('offline');
   });
@@ -143,11 +146,11 @@ describe('syncing', () => {
   it('does not make active by itself: the idle become unavailable until they act', async () => {
     const { alice, bob, roomId } = await friends();
     for (let minutes = 0; minutes < 5; minutes += 1) {
-      see(alice, 60_000);
+      await see(alice, 60_000);
       expect((await get(bob, alice)).presence).toBe('online');
       expirePresence(60_000);
     }
-    see(alice, 60_000);
+    await see(alice, 60_000);
     expect((await get(bob, alice)).presence).toBe('unavailable');
     await test.core.localEvents.send(roomId, {
       type: 'm.room.message',
@@ -160,16 +163,16 @@ describe('syncing', () => {
 
   it('does not undo what the user said, and shows the best of several devices', async () => {
     const { alice, bob } = await friends();
-    see(alice, 30_000);
+    await see(alice, 30_000);
     await put(alice, { presence: 'unavailable' });
-    see(alice, 30_000);
+    await see(alice, 30_000);
     expect((await get(bob, alice)).presence).toBe('unavailable');
-    see(alice, 0, desk);
+    await see(alice, 0, desk);
     expect((await get(bob, alice)).presence).toBe('online');
     expirePresence(31_000);
     expect((await get(bob, alice)).presence).toBe('unavailable');
     test.core.presence.seen(alice, phone, 'unavailable', 30_000);
-    see(alice, 30_000);
+    await see(alice, 30_000);
     expect((await get(bob, alice)).presence).toBe('online');
   });
 });
@@ -181,14 +184,14 @@ describe('presence in sync', () => {
     const before = await news(bob);
     const apart = await news(stranger);
     const own = await news(alice);
-    see(alice, 30_000);
+    await see(alice, 30_000);
     const after = await news(bob, before.next);
     expect(after.of).toEqual({
       [alice]: { presence: 'online', last_active_ago: 0, currently_active: true },
     });
     expect((await news(alice, own.next)).of[alice]).toMatchObject({ presence: 'online' });
     expect((await news(stranger, apart.next)).count).toBe(0);
-    see(alice, 30_000);
+    await see(alice, 30_000);
     test.core.presence.acted(alice, phone);
     expect((await news(bob, after.next)).count).toBe(0);
     expirePresence(61_000);
@@ -199,7 +202,7 @@ describe('presence in sync', () => {
     const { alice, bob } = await friends();
     const { next } = await news(bob);
     const waiting = news(bob, next, 20_000);
-    see(alice, 30_000);
+    await see(alice, 30_000);
     expect((await waiting).of[alice]).toMatchObject({ presence: 'online' });
   });
 
@@ -207,8 +210,8 @@ describe('presence in sync', () => {
     const { alice, bob, roomId } = await friends();
     const carol = newPerson('carol');
     await rooms.membership.join(carol, roomId);
-    see(alice, 30_000);
-    see(carol, 0);
+    await see(alice, 30_000);
+    await see(carol, 0);
     expirePresence(31_000);
     expect((await news(bob)).of).toEqual({
       [alice]: expect.objectContaining({ presence: 'online' }),
@@ -217,8 +220,8 @@ describe('presence in sync', () => {
 
   it('comes with a room one joins, and with those who join', async () => {
     const [alice, bob] = [newPerson('alice'), newPerson('bob')];
-    see(alice, 30_000);
-    see(bob, 30_000);
+    await see(alice, 30_000);
+    await see(bob, 30_000);
     const roomId = await rooms.roomCreator.create(alice, { preset: 'public_chat' });
     const before = { alice: await news(alice), bob: await news(bob) };
     await rooms.membership.join(bob, roomId);
@@ -236,7 +239,7 @@ describe('presence in sync', () => {
 
   it('can be filtered out', async () => {
     const { alice, bob } = await friends();
-    see(alice, 30_000);
+    await see(alice, 30_000);
     expect((await news(bob, undefined, 0, { presence: { types: [] } })).count).toBe(0);
     const notAlice = { presence: { not_senders: [alice] } };
     expect((await news(bob, undefined, 0, notAlice)).count).toBe(0);
@@ -254,7 +257,7 @@ describe('presence in sync', () => {
 
   it('costs microseconds where there is none', async () => {
     const { alice, bob } = await friends();
-    see(alice, 30_000);
+    await see(alice, 30_000);
     const { next } = await news(bob);
     const token = parseSyncToken(next);
     const joined = new Set([...(await test.core.userRooms.of(bob)).keys()]);
@@ -314,12 +317,12 @@ describe('other servers', () => {
     });
     const room = await test.core.registry.find(roomId);
     await put(alice, { presence: 'online' });
-    see(alice, 120_000);
+    await see(alice, 120_000);
     test.core.presence.acted(alice, phone);
     expect(told).toEqual([['online', [room?.nid]]]);
     for (let minutes = 0; minutes < 26; minutes += 1) {
       expirePresence(60_000);
-      see(alice, 120_000);
+      await see(alice, 120_000);
       test.core.presence.acted(alice, phone);
     }
     expect(told).toHaveLength(2);
