@@ -1,17 +1,50 @@
 /**
  * How to run Synapse beside Parley, from a Python that has `matrix-synapse`
- * installed: `PARLEY_SYNAPSE_PYTHON=/path/to/bin/python`. Used to show that the
- * two share rooms, and to try this suite against another implementation.
+ * installed. Used to show that the two share rooms, and to try this suite
+ * against another implementation.
  */
 
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { repositoryRoot } from './repository.ts';
 import type { Recipe, Site } from './server.ts';
 
-/** The Python to use, or `undefined` where Synapse is not installed. */
+/** The Python to use, or `undefined` where none is named. */
 export function synapsePython(): string | undefined {
   return process.env['PARLEY_SYNAPSE_PYTHON'];
+}
+
+export type FoundSynapse =
+  | { readonly python: string; readonly version: string }
+  /** Why there is none. */
+  | { readonly missing: string };
+
+const VERSION = 'from importlib.metadata import version; print(version("matrix-synapse"))';
+
+/**
+ * Looks for a Python with Synapse: the one `PARLEY_SYNAPSE_PYTHON` names and no other, otherwise that
+ * of the virtual environment `.venv-synapse` beside `package.json`, otherwise `python3`.
+ */
+export function findSynapse(): FoundSynapse {
+  const named = synapsePython();
+  const ours = join(repositoryRoot(), '.venv-synapse/bin/python');
+  const candidates = named === undefined ? [ours, 'python3'] : [named];
+  for (const python of candidates) {
+    if (python.includes('/') && !existsSync(python)) continue;
+    try {
+      const stdio = ['ignore', 'pipe', 'ignore'] as const;
+      const version = execFileSync(python, ['-c', VERSION], {
+        stdio: [...stdio],
+        encoding: 'utf8',
+      });
+      return { python, version: version.trim() };
+    } catch {
+      // Not this one.
+    }
+  }
+  const where = named ?? 'PARLEY_SYNAPSE_PYTHON, .venv-synapse or python3';
+  return { missing: `no Python with matrix-synapse (${where})` };
 }
 
 export function synapse(python: string): Recipe {
@@ -69,6 +102,14 @@ function settingsFor(site: Site): object {
     rc_joins_per_room: NO_LIMIT,
     rc_invites: { per_room: NO_LIMIT, per_user: NO_LIMIT, per_issuer: NO_LIMIT },
     rc_room_creation: NO_LIMIT,
+    // An outage in a test lasts seconds: what was away is soon tried again.
+    federation: {
+      destination_min_retry_interval: 500,
+      destination_retry_multiplier: 1,
+      destination_max_retry_interval: 500,
+      max_short_retry_delay: 200,
+      max_long_retry_delay: 500,
+    },
     rc_federation: {
       window_size: 1000,
       sleep_limit: 10_000,
