@@ -8,6 +8,7 @@ import type { AuthChains } from './auth-chains.ts';
 import type { EventStore } from './event-store.ts';
 import { isAccepted, type LiveRoom } from './live-room.ts';
 import type { MembershipEffects } from './membership-effects.ts';
+import { outsiderToTell } from './outsiders.ts';
 import { redactionEffects } from './redactions.ts';
 import type { RoomObserver } from './room-observer.ts';
 import type { RoomRegistry } from './room-registry.ts';
@@ -249,6 +250,10 @@ export class Appender {
       : before.changesTo(after);
     for (const change of room.moveTo(after, changes)) {
       draft.write.serverChanges.push({ causedByNid: stored.nid, ...change });
+    }
+    const outsider = outsiderToTell(room, event, before.get(key)?.membership);
+    if (outsider !== undefined && after.get(key)?.nid === stored.nid) {
+      draft.write.outsiders.push({ eventNid: stored.nid, server: outsider });
     }
     return changes;
   }

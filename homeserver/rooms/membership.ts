@@ -306,7 +306,10 @@ export class Membership {
     return undefined;
   }
 
-  /** Servers that may help into a room: those named, that of whoever invited, and the room's own. */
+  /**
+   * Servers that may help into a room or out of it: those named, that of whoever invited, those that
+   * the introduction of the room shows to be in it, and the room's own.
+   */
   async #candidates(
     userId: UserId,
     roomId: RoomId,
@@ -314,11 +317,10 @@ export class Membership {
     room: LiveRoom | undefined,
   ): Promise<ServerName[]> {
     const known = await this.#userRoom(userId, roomId);
-    const inviter = known?.membership === 'invite' ? inviterIn(known.strippedState) : undefined;
     const origin = domainOf(roomId);
     const servers = new Set([
       ...named,
-      ...(inviter === undefined ? [] : [serverNameOf(inviter)]),
+      ...sendersIn(known?.strippedState).map(serverNameOf),
       ...(room?.joinedServers ?? []),
       ...(origin === undefined ? [] : [origin]),
     ]);
@@ -343,9 +345,9 @@ const mayEnter = (room: LiveRoom, userId: UserId): boolean => {
   return membership === 'join' || membership === 'invite';
 };
 
-/** The sender of the invite, which is the last event of the stripped state. */
-const inviterIn = (strippedState: string | undefined): UserId | undefined => {
-  if (strippedState === undefined) return undefined;
-  const sender = (JSON.parse(strippedState) as { sender?: unknown }[]).at(-1)?.sender;
-  return typeof sender === 'string' && isUserId(sender) ? sender : undefined;
-};
+/** Who sent the stripped state, whoever invited first: theirs is the last event. */
+const sendersIn = (strippedState: string | undefined): UserId[] =>
+  (JSON.parse(strippedState ?? '[]') as { sender?: unknown }[])
+    .map(({ sender }) => sender)
+    .filter((sender): sender is UserId => typeof sender === 'string' && isUserId(sender))
+    .reverse();

@@ -68,8 +68,15 @@ export class OutboundLog {
       const changes = write.serverChanges.filter((change) => change.causedByNid === row.eventNid);
       if (changes.length > 0) room.committedServers = changedSet(before, changes);
       if (!row.relayed || row.softFailed || row.rejectedReason !== null) continue;
+      const outsiders = write.outsiders.filter(({ eventNid }) => eventNid === row.eventNid);
       const destinations =
-        changes.length === 0 ? before : new Set([...before, ...room.committedServers]);
+        changes.length === 0 && outsiders.length === 0
+          ? before
+          : new Set([
+              ...before,
+              ...room.committedServers,
+              ...outsiders.map(({ server }) => server as ServerName),
+            ]);
       if (destinations.size === 0) continue;
       const item: RelayedEvent = {
         position: row.streamPos as number,

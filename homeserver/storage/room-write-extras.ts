@@ -95,6 +95,29 @@ const writeServers = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void>
   }
 };
 
+/** An interval that holds a single event. */
+const writeOutsiders = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> => {
+  const rows = writes.flatMap((w) =>
+    w.outsiders.map(({ eventNid, server }) => ({
+      server,
+      roomNid: w.roomNid,
+      position: w.events.find((row) => row.eventNid === eventNid)?.streamPos ?? 0,
+    })),
+  );
+  if (rows.length === 0) return;
+  await tx.query({
+    text: `INSERT INTO server_rooms (server, room_nid, from_pos, to_pos)
+      SELECT server, room_nid, position - 1, position
+        FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS o (server, room_nid, position)
+      ON CONFLICT DO NOTHING`,
+    values: [
+      rows.map((row) => row.server),
+      rows.map((row) => row.roomNid),
+      rows.map((row) => row.position),
+    ],
+  });
+};
+
 const writeUnappliedRedactions = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> => {
   const rows = writes.flatMap((w) => w.unappliedRedactions.map((r) => ({ ...r, nid: w.roomNid })));
   if (rows.length === 0) return;
@@ -162,6 +185,7 @@ const writeRelations = async (tx: Tx, writes: readonly RoomWrite[]): Promise<voi
 export const hasExtras = (write: RoomWrite): boolean =>
   write.create !== undefined ||
   write.serverChanges.length > 0 ||
+  write.outsiders.length > 0 ||
   write.missingPrevEvents.length > 0 ||
   write.foundPrevEvents.length > 0 ||
   write.redactions.length > 0 ||
@@ -173,6 +197,7 @@ export const hasExtras = (write: RoomWrite): boolean =>
 export const writeExtras = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> => {
   await writeRoomsAndGaps(tx, writes);
   await writeServers(tx, writes);
+  await writeOutsiders(tx, writes);
   await writeUnappliedRedactions(tx, writes);
   await writeChains(tx, writes);
   await writeRelations(tx, writes);

@@ -71,6 +71,8 @@ export interface RoomWrite {
   readonly changes: { causedByNid: number; rows: StateChangeRow[]; users: UserRoomRow[] }[];
   /** Other servers whose first member came or whose last one went. */
   readonly serverChanges: { causedByNid: number; server: string; joined: boolean }[];
+  /** Servers outside the room that get one event all the same: it ends what their user had to do with it. */
+  readonly outsiders: { eventNid: number; server: string }[];
   readonly missingPrevEvents: { eventId: string; referencedByNid: number }[];
   /** Events that were missing and are now here. */
   readonly foundPrevEvents: string[];
