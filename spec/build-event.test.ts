@@ -82,10 +82,11 @@ describe.each(KNOWN_ROOM_VERSIONS)('an event built for version %s', (version) =>
     );
   });
 
-  it('is hashed and signed', () => {
+  it('is hashed and signed', async () => {
     const { event, rules } = build(version);
     expect(checkContentHash(event, rules)).toBe(true);
-    expect(verifyEventSignature(event, rules, SERVER, key.keyId, key.publicKey)).toBe(true);
+    const { keyId, publicKey } = key;
+    expect(await verifyEventSignature(event, rules, SERVER, keyId, publicKey)).toBe(true);
   });
 
   it('is the same for the same template', () => {

@@ -102,6 +102,23 @@ export const verifyText = (text: string, signature: string, publicKey: string): 
   return key !== undefined && edVerify(null, Buffer.from(text, 'utf8'), key, signatureBytes);
 };
 
+/** Like `verifyText`, on another thread: verifying costs more than all other checks of an event. */
+const verifyTextInBackground = async (
+  text: string,
+  signature: string,
+  publicKey: string,
+): Promise<boolean> => {
+  const signatureBytes = decodeBase64(signature);
+  const key = signatureBytes?.length === SIGNATURE_BYTES ? publicKeyOf(publicKey) : undefined;
+  if (signatureBytes === undefined || key === undefined) return false;
+  return new Promise((resolve, reject) => {
+    edVerify(null, Buffer.from(text, 'utf8'), key, signatureBytes, (error, isRight) => {
+      if (error === null) resolve(isRight);
+      else reject(error);
+    });
+  });
+};
+
 /** What a signature on a JSON object covers. */
 const signedPart = (object: JsonObject): string => {
   const { signatures: _signatures, unsigned: _unsigned, ...signed } = object;
@@ -171,22 +188,25 @@ export const verifySignedJson = (
   entity: string,
   keyId: string,
   publicKey: string,
-): boolean => verifySigned(object, entity, keyId, publicKey, () => signedPart(object));
+): boolean => {
+  const claim = signedClaim(object, entity, keyId, () => signedPart(object));
+  return claim !== undefined && verifyText(claim.text, claim.signature, publicKey);
+};
 
-const verifySigned = (
+/** What an entity claims to have signed, and its signature; `undefined` if nothing is. */
+const signedClaim = (
   object: { readonly [key: string]: unknown },
   entity: string,
   keyId: string,
-  publicKey: string,
   signed: () => string,
-): boolean => {
+): { readonly text: string; readonly signature: string } | undefined => {
   const signature = signatureOf(object, entity, keyId);
-  if (signature === undefined || !keyId.startsWith(ALGORITHM_PREFIX)) return false;
+  if (signature === undefined || !keyId.startsWith(ALGORITHM_PREFIX)) return undefined;
   try {
-    return verifyText(signed(), signature, publicKey);
+    return { text: signed(), signature };
   } catch (error) {
     // What has no canonical form cannot have been signed.
-    if (error instanceof CanonicalJsonError) return false;
+    if (error instanceof CanonicalJsonError) return undefined;
     throw error;
   }
 };
@@ -212,18 +232,20 @@ export const signEvent = <P extends Partial<Pdu>>(
 });
 
 /**
- * Whether a server's signature with one key is there and right. Whether that key may be used for an
- * event of this age (`rules.enforceKeyValidity`) is the caller's to check.
+ * Whether a server's signature with one key is there and right; worked out on another thread.
+ * Whether that key may be used for an event of this age (`rules.enforceKeyValidity`) is the
+ * caller's to check.
  */
-export const verifyEventSignature = (
+export const verifyEventSignature = async (
   event: Pick<MatrixEvent, 'pdu'>,
   rules: RoomVersionRules,
   serverName: string,
   keyId: string,
   publicKey: string,
-): boolean => {
+): Promise<boolean> => {
   const pdu = event.pdu as Pdu & JsonObject;
-  return verifySigned(pdu, serverName, keyId, publicKey, () => signedJson(pdu, rules));
+  const claim = signedClaim(pdu, serverName, keyId, () => signedJson(pdu, rules));
+  return claim !== undefined && verifyTextInBackground(claim.text, claim.signature, publicKey);
 };
 
 /**

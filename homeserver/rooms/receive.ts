@@ -43,6 +43,8 @@ interface Prepared {
   readonly event: MatrixEvent;
   /** States after those prev events that are not in this server's timeline. */
   readonly statesAfterMissing: ReadonlyMap<EventId, StateSnapshot>;
+  /** Whether others had to be asked, which gives the event time to come by another way. */
+  readonly askedOthers: boolean;
 }
 
 export class RemoteReceiver {
@@ -65,12 +67,15 @@ export class RemoteReceiver {
   ): Promise<Map<EventId, Receipt>> {
     const receipts = new Map<EventId, Receipt>();
     const fresh = await this.#withoutPlaced(events, receipts);
-    const waiting = await this.#withMissing(origin, room, fresh);
+    const { waiting, outliers } = await this.#withMissing(origin, room, fresh);
     const commits: Promise<void>[] = [];
     for (const event of waiting) {
       try {
         const prepared = await this.#prepare(origin, room, event);
-        commits.push(...(await this.#take(room, prepared, relay && fresh.includes(event))));
+        const outlier = outliers.get(event.eventId);
+        commits.push(
+          ...(await this.#take(room, prepared, outlier, relay && fresh.includes(event))),
+        );
         receipts.set(event.eventId, {});
       } catch (error) {
         this.#deps.logger.debug({ err: error, event: event.eventId }, 'event not taken');
@@ -107,12 +112,15 @@ export class RemoteReceiver {
     return [...fresh.values()];
   }
 
-  /** The events and those missing before them, prev events first. */
+  /**
+   * The events and those missing before them, prev events first, and what is stored of them as
+   * outliers.
+   */
   async #withMissing(
     origin: ServerName,
     room: LiveRoom,
     events: readonly MatrixEvent[],
-  ): Promise<MatrixEvent[]> {
+  ): Promise<{ waiting: MatrixEvent[]; outliers: ReadonlyMap<EventId, StoredEvent> }> {
     const all = new Map(events.map((event) => [event.eventId, event]));
     const prevIds = new Set(events.flatMap(({ prevEventIds }) => prevEventIds));
     const known = await this.#deps.events.manyById(prevIds);
@@ -124,9 +132,10 @@ export class RemoteReceiver {
         if (!all.has(event.eventId)) all.set(event.eventId, event);
       }
     }
-    const placed = await this.#deps.events.manyById(all.keys());
-    const fresh = [...all.values()].filter(({ eventId }) => !isPlaced(placed.get(eventId)));
-    return inReferenceOrder(fresh, ({ prevEventIds }) => prevEventIds);
+    const stored = await this.#deps.events.manyById(all.keys());
+    const fresh = [...all.values()].filter(({ eventId }) => !isPlaced(stored.get(eventId)));
+    const waiting = inReferenceOrder(fresh, ({ prevEventIds }) => prevEventIds);
+    return { waiting, outliers: stored };
   }
 
   async #fetchMissing(
@@ -151,31 +160,46 @@ export class RemoteReceiver {
 
   /** Everything that has to be asked of others, outside the room's writer. */
   async #prepare(origin: ServerName, room: LiveRoom, event: MatrixEvent): Promise<Prepared> {
-    await this.#ensureAuthEvents(origin, room, event);
+    const hadAuthEvents = await this.#ensureAuthEvents(origin, room, event);
     const known = await this.#deps.events.manyById(event.prevEventIds);
     const missing = event.prevEventIds.filter((id) => !isPlaced(known.get(id)));
     const statesAfterMissing = new Map<EventId, StateSnapshot>();
     for (const id of missing) {
       statesAfterMissing.set(id, await this.#deps.states.stateAfter(origin, room, id));
     }
-    return { event, statesAfterMissing };
+    return { event, statesAfterMissing, askedOthers: !hadAuthEvents || missing.length > 0 };
   }
 
-  async #ensureAuthEvents(origin: ServerName, room: LiveRoom, event: MatrixEvent): Promise<void> {
+  /** Whether they were here already. @throws {AuthEventsMissing} */
+  async #ensureAuthEvents(
+    origin: ServerName,
+    room: LiveRoom,
+    event: MatrixEvent,
+  ): Promise<boolean> {
     const known = await this.#deps.events.manyById(event.authEventIds);
-    if (event.authEventIds.every((id) => known.has(id))) return;
+    if (event.authEventIds.every((id) => known.has(id))) return true;
     const chain = await this.#deps.remote.eventAuth(origin, room, event.eventId);
     await this.#deps.outliers.store(room, chain);
     const now = await this.#deps.events.manyById(event.authEventIds);
     const missing = event.authEventIds.filter((id) => !now.has(id));
     if (missing.length > 0) throw new AuthEventsMissing(missing);
+    return false;
   }
 
   /** Checks 4 to 6 and the append, as the room's writer. */
-  #take(room: LiveRoom, prepared: Prepared, relay: boolean): Promise<Promise<void>[]> {
+  #take(
+    room: LiveRoom,
+    prepared: Prepared,
+    outlier: StoredEvent | undefined,
+    relay: boolean,
+  ): Promise<Promise<void>[]> {
     return room.exclusive(async () => {
-      const { event } = prepared;
-      const stored = await this.#deps.events.byId(event.eventId);
+      const { event, askedOthers } = prepared;
+      // Who else has stored it since it was looked up has left it in memory. Looking it up once more
+      // would cost as much as all the checks.
+      const stored = askedOthers
+        ? await this.#deps.events.byId(event.eventId)
+        : (this.#deps.events.cachedById(event.eventId) ?? outlier);
       if (isPlaced(stored)) return [];
       const { state, made } = await this.#stateBefore(room, prepared);
       const rejectedReason = await this.#rejection(room, event, state);
