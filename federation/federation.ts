@@ -30,6 +30,7 @@ import { FederationSender } from './sender/federation-sender.ts';
 import { sendLocalEdus } from './sender/local-edus.ts';
 import type { SenderMetrics } from './sender/sender-metrics.ts';
 import { EduDispatcher } from './transactions/edu-dispatcher.ts';
+import { type InboundMetrics, noInboundMetrics } from './transactions/inbound-metrics.ts';
 import { InboundQueue } from './transactions/inbound-queue.ts';
 import { OutsideDepartures } from './transactions/outside-departures.ts';
 import { handlePresenceEdus } from './transactions/presence-edus.ts';
@@ -46,6 +47,7 @@ export interface FederationOptions {
   readonly implementation: Implementation;
   readonly metrics?: OutboundMetrics;
   readonly senderMetrics?: SenderMetrics;
+  readonly inboundMetrics?: InboundMetrics;
 }
 
 export interface Federation {
@@ -95,6 +97,7 @@ export const createFederation = async (options: FederationOptions): Promise<Fede
   const edus = new EduDispatcher(logger);
   handleRoomEdus(edus, { ...core, access });
   handlePresenceEdus(edus, core);
+  const inbound = options.inboundMetrics ?? noInboundMetrics;
   const queue = await InboundQueue.open({ ...core, access, receiver });
   const outsideDepartures = new OutsideDepartures({ ...parts, outsideRooms });
   const transactions = new TransactionReceiver({
@@ -104,7 +107,9 @@ export const createFederation = async (options: FederationOptions): Promise<Fede
     queue,
     edus,
     outsideDepartures,
+    metrics: inbound,
   });
+  inbound.watchQueue(() => queue.waitingRooms);
 
   const sender = await FederationSender.start({
     origin: serverName,

@@ -7,6 +7,7 @@ import { clientApiRoutes } from '../client-api/routes.ts';
 import { createFederation } from '../federation/federation.ts';
 import { getWellKnownServer } from '../federation/routes/get-well-known-server.ts';
 import { senderMetrics } from '../federation/sender/sender-metrics.ts';
+import { inboundMetrics } from '../federation/transactions/inbound-metrics.ts';
 import type { ServerName } from '../spec/identifiers.ts';
 import { createAccounts } from './accounts/accounts.ts';
 import { OpenIdTokens } from './accounts/openid-tokens.ts';
@@ -103,6 +104,7 @@ const build = async (
         implementation: { name: 'Parley', version: version() },
         metrics: outboundMetrics(metrics),
         senderMetrics: senderMetrics(metrics),
+        inboundMetrics: inboundMetrics(metrics),
       })
     : undefined;
   closers.push(() => federation?.close());
@@ -135,11 +137,12 @@ const build = async (
   const history = new History({ ...core, db: database, filler });
   const { close: closeDiscovery, ...discovery } = createDiscovery(core, history);
   closers.push(closeDiscovery);
+  const openIdTokens = new OpenIdTokens({ database, clock, random });
   const clientRoutes = clientApiRoutes({
     ...core,
     ...rooms,
     ...discovery,
-    openIdTokens: new OpenIdTokens({ database, clock, random }),
+    openIdTokens,
     turn: turnPolicy(config),
     accountData: accountDataWithRules(core.accountData, core.pushRules),
     history,
@@ -155,7 +158,7 @@ const build = async (
 
   const federationRoutes = [
     getWellKnownServer(config.well_known.server ?? undefined),
-    ...(federation?.routes({ ...rooms, profiles: accounts.profiles }) ?? []),
+    ...(federation?.routes({ ...rooms, profiles: accounts.profiles, openIdTokens }) ?? []),
   ];
 
   const http = createHttpServer({

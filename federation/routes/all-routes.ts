@@ -1,4 +1,5 @@
 /** Every route that other servers call, but for those that need nothing but keys. */
+import type { OpenIdTokens } from '../../homeserver/accounts/openid-tokens.ts';
 import type { Profiles } from '../../homeserver/accounts/profiles.ts';
 import type { Core } from '../../homeserver/core.ts';
 import type { Auth, Route } from '../../homeserver/http/route.ts';
@@ -18,9 +19,11 @@ import { ServerVisibility } from '../rooms/server-visibility.ts';
 import { StateAnswers } from '../rooms/state-answers.ts';
 import type { TransactionReceiver } from '../transactions/transaction-receiver.ts';
 import { backfillRoom } from './backfill-room.ts';
+import { exchangeOpenIdToken } from './exchange-open-id-token.ts';
 import { exchangeThirdPartyInvite } from './exchange-third-party-invite.ts';
 import { getEvent } from './get-event.ts';
 import { getEventAuth } from './get-event-auth.ts';
+import { getEventByTimestamp } from './get-event-by-timestamp.ts';
 import { getMissingPreviousEvents } from './get-missing-previous-events.ts';
 import { getRoomState } from './get-room-state.ts';
 import { getRoomStateIds } from './get-room-state-ids.ts';
@@ -44,6 +47,7 @@ export interface FederationServices {
   readonly publicRooms: Pick<PublicRooms, 'list'>;
   readonly restrictedJoins: RestrictedJoins;
   readonly invites: Pick<Invites, 'send' | 'checkBlocked'>;
+  readonly openIdTokens: Pick<OpenIdTokens, 'userOf'>;
 }
 
 export interface RouteParts {
@@ -92,6 +96,7 @@ export const federationRoutes = (parts: RouteParts, services: FederationServices
     getRoomStateIds(reading),
     backfillRoom(reading),
     getMissingPreviousEvents(reading),
+    getEventByTimestamp({ ...reading, db }),
     makeJoin(handshake),
     sendJoinV2(handshake),
     makeLeave(handshake),
@@ -105,6 +110,7 @@ export const federationRoutes = (parts: RouteParts, services: FederationServices
     queryProfile(queries),
     getPublicRooms(queries),
     queryPublicRooms(queries),
+    exchangeOpenIdToken(services.openIdTokens),
     sendTransaction({ auth, transactions }),
   ];
 };

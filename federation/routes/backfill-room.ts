@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1backfillroomid */
 import { Type } from 'typebox';
 import { EventIdSchema, RoomIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { rawJson } from '../../homeserver/http/raw-json.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
 import type { JsonObject } from '../../spec/event.ts';
@@ -20,6 +21,7 @@ export const backfillRoom = (deps: Deps): Route =>
     method: 'GET',
     path: '/_matrix/federation/v1/backfill/{roomId}',
     auth: deps.auth,
+    rateLimit: perUser('federation'),
     params: Type.Object({ roomId: RoomIdSchema }),
     query: Type.Object({
       v: Type.Array(EventIdSchema, { minItems: 1, maxItems: MAX_STARTS }),

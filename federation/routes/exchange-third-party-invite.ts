@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv1exchange_third_party_inviteroomid */
 import { Type } from 'typebox';
 import { RoomIdSchema, UserIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { type Auth, type Route, route } from '../../homeserver/http/route.ts';
 import type { Invites } from '../../homeserver/rooms/invites.ts';
 import { matrixError } from '../../spec/errors.ts';
@@ -21,6 +22,7 @@ export const exchangeThirdPartyInvite = (deps: ExchangeThirdPartyInviteDeps): Ro
     method: 'PUT',
     path: '/_matrix/federation/v1/exchange_third_party_invite/{roomId}',
     auth: deps.auth,
+    rateLimit: perUser('federation'),
     params: Type.Object({ roomId: RoomIdSchema }),
     body: Type.Object({
       type: Type.Literal('m.room.member'),

@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1eventeventid */
 import { Type } from 'typebox';
 import { EventIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { rawJson } from '../../homeserver/http/raw-json.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
@@ -18,6 +19,7 @@ export const getEvent = (deps: Deps): Route =>
     method: 'GET',
     path: '/_matrix/federation/v1/event/{eventId}',
     auth: deps.auth,
+    rateLimit: perUser('federation'),
     params: Type.Object({ eventId: EventIdSchema }),
     response: PduTransaction,
     handler: async ({ params, requester }) => {

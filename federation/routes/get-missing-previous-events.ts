@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/server-server-api/#post_matrixfederationv1get_missing_eventsroomid */
 import { Type } from 'typebox';
 import { EventIdSchema, RoomIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { rawJson } from '../../homeserver/http/raw-json.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
 import type { JsonObject } from '../../spec/event.ts';
@@ -17,6 +18,7 @@ export const getMissingPreviousEvents = ({ auth, access, visibility, walk }: Dep
     method: 'POST',
     path: '/_matrix/federation/v1/get_missing_events/{roomId}',
     auth,
+    rateLimit: perUser('federation'),
     jsonTrust: 'server',
     params: Type.Object({ roomId: RoomIdSchema }),
     body: Type.Object({

@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1state_idsroomid */
 import { Type } from 'typebox';
 import { EventIdSchema, RoomIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
 import { eventIn, type RoomReadingDeps } from './room-reading.ts';
 
@@ -12,6 +13,7 @@ export const getRoomStateIds = ({ auth, events, access, states }: Deps): Route =
     method: 'GET',
     path: '/_matrix/federation/v1/state_ids/{roomId}',
     auth,
+    rateLimit: perUser('federation'),
     params: Type.Object({ roomId: RoomIdSchema }),
     query: Type.Object({ event_id: EventIdSchema }),
     response: Type.Object({

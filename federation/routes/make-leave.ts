@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1make_leaveroomiduserid */
 import { Type } from 'typebox';
 import { RoomIdSchema, UserIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
 import { type HandshakeRouteDeps, TemplateSchema } from './handshake-schemas.ts';
 
@@ -10,6 +11,7 @@ export const makeLeave = ({ auth, handshakes }: HandshakeRouteDeps): Route =>
     method: 'GET',
     path: '/_matrix/federation/v1/make_leave/{roomId}/{userId}',
     auth,
+    rateLimit: perUser('federation'),
     params: Type.Object({ roomId: RoomIdSchema, userId: UserIdSchema }),
     response: TemplateSchema,
     handler: ({ params, requester }) =>

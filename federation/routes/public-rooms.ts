@@ -3,6 +3,7 @@
  * https://spec.matrix.org/v1.19/server-server-api/#post_matrixfederationv1publicrooms
  */
 import { Type } from 'typebox';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { type Auth, type Route, route } from '../../homeserver/http/route.ts';
 import type { PublicRooms } from '../../homeserver/rooms/public-rooms.ts';
 import type { JsonObject } from '../../spec/event.ts';
@@ -41,6 +42,7 @@ export const getPublicRooms = ({ auth, publicRooms }: PublicRoomsDeps): Route =>
     method: 'GET',
     path,
     auth,
+    rateLimit: perUser('federation'),
     query: Type.Object(commonFields),
     response,
     handler: ({ query }) =>
@@ -58,6 +60,7 @@ export const queryPublicRooms = ({ auth, publicRooms }: PublicRoomsDeps): Route 
     method: 'POST',
     path,
     auth,
+    rateLimit: perUser('federation'),
     body: Type.Object({
       ...commonFields,
       filter: Type.Optional(

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import type { ProfileFields, Profiles } from '../../homeserver/accounts/profiles.ts';
 import { UserIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { type Auth, type Route, route } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
 import { type ServerName, serverNameOf } from '../../spec/identifiers.ts';
@@ -18,6 +19,7 @@ export const queryProfile = ({ auth, serverName, profiles }: QueryProfileDeps): 
     method: 'GET',
     path: '/_matrix/federation/v1/query/profile',
     auth,
+    rateLimit: perUser('federation'),
     query: Type.Object({ user_id: UserIdSchema, field: Type.Optional(Type.String()) }),
     response: Type.Unsafe<ProfileFields>(Type.Object({})),
     handler: async ({ query }) => {

@@ -5,6 +5,7 @@ import {
   RoomIdSchema,
   ServerNameSchema,
 } from '../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { type Auth, type Route, route } from '../../homeserver/http/route.ts';
 import type { RoomAliases } from '../../homeserver/rooms/room-aliases.ts';
 import { matrixError } from '../../spec/errors.ts';
@@ -22,6 +23,7 @@ export const queryRoomDirectory = (deps: QueryRoomDirectoryDeps): Route =>
     method: 'GET',
     path: '/_matrix/federation/v1/query/directory',
     auth: deps.auth,
+    rateLimit: perUser('federation'),
     query: Type.Object({ room_alias: RoomAliasSchema }),
     response: Type.Object({ room_id: RoomIdSchema, servers: Type.Array(ServerNameSchema) }),
     handler: async ({ query }) => {

@@ -1,5 +1,6 @@
 /** https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv1inviteroomideventid */
 import { Type } from 'typebox';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import { SubmittedParams } from './handshake-schemas.ts';
@@ -15,6 +16,7 @@ export const sendInviteV1 = ({ auth, invites }: InviteRouteDeps): Route =>
     method: 'PUT',
     path: '/_matrix/federation/v1/invite/{roomId}/{eventId}',
     auth,
+    rateLimit: perUser('federation'),
     jsonTrust: 'server',
     params: SubmittedParams,
     body: PduSchema,

@@ -1,5 +1,6 @@
 /** https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv2inviteroomideventid */
 import { Type } from 'typebox';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { type Auth, type Route, route } from '../../homeserver/http/route.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
 import type { InboundInvites } from '../rooms/inbound-invites.ts';
@@ -17,6 +18,7 @@ export const sendInviteV2 = ({ auth, invites }: InviteRouteDeps): Route =>
     method: 'PUT',
     path: '/_matrix/federation/v2/invite/{roomId}/{eventId}',
     auth,
+    rateLimit: perUser('federation'),
     jsonTrust: 'server',
     params: SubmittedParams,
     body: Type.Object({

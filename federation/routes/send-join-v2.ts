@@ -1,5 +1,6 @@
 /** https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv2send_joinroomideventid */
 import { Type } from 'typebox';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { rawJson } from '../../homeserver/http/raw-json.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
 import type { JsonObject } from '../../spec/event.ts';
@@ -19,6 +20,7 @@ export const sendJoinV2 = ({ auth, handshakes, serverName, states }: SendJoinDep
     method: 'PUT',
     path: '/_matrix/federation/v2/send_join/{roomId}/{eventId}',
     auth,
+    rateLimit: perUser('federation'),
     jsonTrust: 'server',
     params: SubmittedParams,
     // Members may be omitted from the answer, but need not be: it always has them all.

@@ -1,5 +1,6 @@
 /** https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv1send_knockroomideventid */
 import { Type } from 'typebox';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
 import type { EventStore } from '../../homeserver/rooms/event-store.ts';
 import { introducingEvents } from '../../homeserver/rooms/stripped-state.ts';
@@ -17,6 +18,7 @@ export const sendKnock = ({ auth, handshakes, events }: SendKnockDeps): Route =>
     method: 'PUT',
     path: '/_matrix/federation/v1/send_knock/{roomId}/{eventId}',
     auth,
+    rateLimit: perUser('federation'),
     jsonTrust: 'server',
     params: SubmittedParams,
     body: PduSchema,

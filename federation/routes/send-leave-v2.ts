@@ -1,5 +1,6 @@
 /** https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv2send_leaveroomideventid */
 import { Type } from 'typebox';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
 import { type HandshakeRouteDeps, SubmittedParams } from './handshake-schemas.ts';
 import { PduSchema } from './room-reading.ts';
@@ -10,6 +11,7 @@ export const sendLeaveV2 = ({ auth, handshakes }: HandshakeRouteDeps): Route =>
     method: 'PUT',
     path: '/_matrix/federation/v2/send_leave/{roomId}/{eventId}',
     auth,
+    rateLimit: perUser('federation'),
     jsonTrust: 'server',
     params: SubmittedParams,
     body: PduSchema,

@@ -1,5 +1,6 @@
 /** https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv1sendtxnid */
 import { Type } from 'typebox';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { type Auth, type Route, route } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
@@ -23,6 +24,7 @@ export const sendTransaction = ({ auth, transactions }: SendTransactionDeps): Ro
     method: 'PUT',
     path: '/_matrix/federation/v1/send/{txnId}',
     auth,
+    rateLimit: perUser('federation'),
     jsonTrust: 'server',
     maxBodyBytes: MAX_BODY_BYTES,
     params: Type.Object({ txnId: Type.String({ minLength: 1 }) }),

@@ -7,6 +7,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { OpenIdTokens } from '../../homeserver/accounts/openid-tokens.ts';
 import { Profiles } from '../../homeserver/accounts/profiles.ts';
 import type { Config } from '../../homeserver/config/schema.ts';
 import { type Core, createCore } from '../../homeserver/core.ts';
@@ -66,6 +67,8 @@ export class NetworkServer {
   rooms!: RoomServices;
   federation!: Federation;
   history!: History;
+  openIdTokens!: OpenIdTokens;
+  profiles!: Profiles;
   readonly #place: Place;
   readonly #stored: TestDatabase;
   readonly #port: number;
@@ -119,12 +122,14 @@ export class NetworkServer {
       db: database,
       filler: this.federation.historyFiller,
     });
-    const profiles = new Profiles({
+    this.profiles = new Profiles({
       database,
       serverName: this.name,
       listeners: [],
       remote: this.federation.remoteProfiles,
     });
+    const openIdTokens = new OpenIdTokens({ database, clock: this.clock, random: systemRandom });
+    this.openIdTokens = openIdTokens;
     this.#http = createHttpServer({
       listeners: [
         {
@@ -135,7 +140,10 @@ export class NetworkServer {
         },
       ],
       resources: {
-        federation: { routes: this.federation.routes({ ...this.rooms, profiles }), cors: false },
+        federation: {
+          routes: this.federation.routes({ ...this.rooms, profiles: this.profiles, openIdTokens }),
+          cors: false,
+        },
       },
       logger: silentLogger,
       checkResponses: true,

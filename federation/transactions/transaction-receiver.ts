@@ -6,7 +6,6 @@
  * Specification: https://spec.matrix.org/v1.19/server-server-api/#transactions
  */
 import { LRUCache } from 'lru-cache';
-import type { Logger } from 'pino';
 import type { LiveRoom } from '../../homeserver/rooms/live-room.ts';
 import type { RemoteReceiver } from '../../homeserver/rooms/receive.ts';
 import { limitExceeded } from '../../spec/errors.ts';
@@ -16,6 +15,7 @@ import { checkPdus } from '../checked-events.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import type { RoomAccess } from '../rooms/room-access.ts';
 import type { Edu, EduDispatcher } from './edu-dispatcher.ts';
+import type { InboundMetrics } from './inbound-metrics.ts';
 import type { InboundQueue } from './inbound-queue.ts';
 import type { OutsideDepartures } from './outside-departures.ts';
 
@@ -26,7 +26,7 @@ export interface TransactionReceiverDeps {
   readonly queue: InboundQueue;
   readonly edus: EduDispatcher;
   readonly outsideDepartures: OutsideDepartures;
-  readonly logger: Logger;
+  readonly metrics: InboundMetrics;
 }
 
 export interface InboundTransaction {
@@ -73,6 +73,7 @@ export class TransactionReceiver {
   }
 
   async #receive(origin: ServerName, { pdus, edus }: InboundTransaction): Promise<PduResults> {
+    this.#deps.metrics.edus(edus.length);
     const byRoom = new Map<string, JsonObject[]>();
     for (const pdu of pdus) {
       const roomId = pdu['room_id'];
@@ -96,9 +97,12 @@ export class TransactionReceiver {
     roomId: RoomId,
     pdus: readonly JsonObject[],
   ): Promise<PduResults> {
-    const { access, keyRing, outsideDepartures } = this.#deps;
+    const { access, keyRing, outsideDepartures, metrics } = this.#deps;
     const room = await access.ours(roomId);
-    if (room === undefined) return outsideDepartures.receive(origin, roomId, pdus);
+    if (room === undefined) {
+      metrics.received('dropped', pdus.length);
+      return outsideDepartures.receive(origin, roomId, pdus);
+    }
     const results: PduResults = {};
     const isAllowed = (await access.aclOf(room)).allows(origin);
     const events: MatrixEvent[] = [];
@@ -111,6 +115,7 @@ export class TransactionReceiver {
         events.push(event);
       }
     }
+    metrics.received('dropped', pdus.length - events.length);
     for (const [eventId, result] of await this.#takeIn(origin, room, events)) {
       results[eventId] = result;
     }
@@ -123,7 +128,7 @@ export class TransactionReceiver {
     room: LiveRoom,
     events: readonly MatrixEvent[],
   ): Promise<Map<EventId, { error?: string }>> {
-    const { receiver, queue } = this.#deps;
+    const { receiver, queue, metrics } = this.#deps;
     const atOnce: MatrixEvent[] = [];
     const alongside = new Set<EventId>();
     if (!queue.isWaiting(room.id)) {
@@ -142,6 +147,8 @@ export class TransactionReceiver {
       // Dropped from memory under way: what could not be taken in is tried again from the queue.
       if (room.dead) later.push(...atOnce.filter(({ eventId }) => hasError(results, eventId)));
     }
+    metrics.received('kept', events.length - later.length);
+    metrics.received('waiting', later.length);
     if (later.length > 0) {
       await queue.add(origin, room, later);
       for (const { eventId } of later) results.set(eventId, {});
