@@ -1,11 +1,15 @@
 /** Joining a large room of another server: how long it takes, and how much memory at its worst. */
+import { messageContent } from '../against-ceiling.ts';
 import { ms, number } from '../format.ts';
+import { summarise } from '../measure.ts';
+import type { Person } from '../person.ts';
 import { cpuSecondsOf, forgetPeak, memoryOf } from '../processes.ts';
 import type { Outcome, Scenario, World } from '../scenario.ts';
 import { ScriptedRoom } from '../scripted-room.ts';
 
 const MEMBERS = 5000;
 const SERVERS = 50;
+const OTHERS_PAUSE_MS = 10;
 
 interface Join {
   readonly version: string;
@@ -13,7 +17,30 @@ interface Join {
   readonly cpuMs: number | undefined;
   readonly peakMb: number | undefined;
   readonly beforeMb: number | undefined;
+  /** Of the sends that someone else made in a room of their own at the time. */
+  readonly othersP50Ms: number;
+  readonly othersMaxMs: number;
 }
+
+/** Sends one after another until told to stop; resolves with what each of them took. */
+const sendMeanwhile = (person: Person, roomId: string): (() => Promise<number[]>) => {
+  const latenciesMs: number[] = [];
+  let isDone = false;
+  const run = async (): Promise<void> => {
+    while (!isDone) {
+      const startedMs = performance.now();
+      await person.send(roomId, messageContent('meanwhile'));
+      latenciesMs.push(performance.now() - startedMs);
+      await new Promise((resolve) => setTimeout(resolve, OTHERS_PAUSE_MS));
+    }
+  };
+  const running = run();
+  return async () => {
+    isDone = true;
+    await running;
+    return latenciesMs;
+  };
+};
 
 const joinRoom = async (world: World, version: string): Promise<Join> => {
   const peer = await world.newPeer();
@@ -21,13 +48,16 @@ const joinRoom = async (world: World, version: string): Promise<Join> => {
   const servers = await world.newRemoteServers(SERVERS);
   const room = new ScriptedRoom(peer, version, servers, MEMBERS);
   room.servedBy(peer);
-  const [person] = await world.newPeople(1);
+  const [person, other] = await world.newPeople(2);
+  const otherRoomId = await other!.createRoom({ preset: 'private_chat' });
   const before = world.pid === undefined ? undefined : await memoryOf(world.pid);
   if (world.pid !== undefined) await forgetPeak(world.pid);
   const cpuBefore = world.pid === undefined ? undefined : await cpuSecondsOf(world.pid);
+  const stopOthers = sendMeanwhile(other!, otherRoomId);
   const startedMs = performance.now();
   await person!.join(room.id, peer.name);
   const tookMs = performance.now() - startedMs;
+  const others = summarise(await stopOthers());
   const cpuAfter = world.pid === undefined ? undefined : await cpuSecondsOf(world.pid);
   const after = world.pid === undefined ? undefined : await memoryOf(world.pid);
   const members = await person!.joinedMembers(room.id);
@@ -41,6 +71,8 @@ const joinRoom = async (world: World, version: string): Promise<Join> => {
       cpuBefore === undefined || cpuAfter === undefined ? undefined : (cpuAfter - cpuBefore) * 1000,
     peakMb: after?.peakMb,
     beforeMb: before?.residentMb,
+    othersP50Ms: others.p50,
+    othersMaxMs: others.max,
   };
 };
 
@@ -76,11 +108,12 @@ export const remoteJoin: Scenario = {
   run: async (world): Promise<Outcome> => {
     const joins = await joinBoth(world);
     const each = joins.map(
-      ({ version, tookMs, cpuMs }) =>
-        `version ${version} ${ms(tookMs)}${cpuMs === undefined ? '' : ` (processor ${ms(cpuMs)})`}`,
+      ({ version, tookMs, cpuMs, othersP50Ms, othersMaxMs }) =>
+        `version ${version} ${ms(tookMs)}${cpuMs === undefined ? '' : ` (processor ${ms(cpuMs)})`}` +
+        `, sends of others meanwhile p50 ${ms(othersP50Ms)}, max ${ms(othersMaxMs)}`,
     );
     return {
-      figure: each.join(', '),
+      figure: each.join('; '),
       judged: Math.max(...joins.map(({ tookMs }) => tookMs)),
       details: detailsOf(joins),
     };
