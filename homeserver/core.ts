@@ -32,13 +32,14 @@ import { Visibility } from './rooms/visibility.ts';
 import type { Database } from './storage/database.ts';
 import { IdAllocator } from './storage/id-allocator.ts';
 import { AccountData } from './streams/account-data.ts';
-import { Log } from './streams/log.ts';
+import { Log, type LogOptions } from './streams/log.ts';
 import { Notifier } from './streams/notifier.ts';
 import { Presence } from './streams/presence.ts';
 import { Receipts } from './streams/receipts.ts';
 import { Typing } from './streams/typing.ts';
 
 export interface CoreOptions {
+  readonly observeLog?: LogOptions['observe'];
   readonly database: Database;
   readonly logger: Logger;
   readonly serverName: ServerName;
@@ -93,7 +94,7 @@ export interface Core {
 export const createCore = async (options: CoreOptions): Promise<Core> => {
   const { database, logger, serverName, signingKey, clock, random } = options;
   const ids = await IdAllocator.open(database);
-  const log = await Log.open(database, logger);
+  const log = await Log.open(database, logger, { observe: options.observeLog });
   const notifier = new Notifier();
   const events = new EventStore(database);
   const snapshots = new SnapshotStore(database);

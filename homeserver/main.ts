@@ -27,6 +27,7 @@ import { createCore } from './core.ts';
 import { createDiscovery } from './discovery/create-discovery.ts';
 import { RateLimits } from './http/rate-limits.ts';
 import { createHttpServer } from './http/server.ts';
+import { logMetrics, registerCoreMetrics } from './ops/core-metrics.ts';
 import type { Logger } from './ops/logger.ts';
 import { createMetricsRegistry } from './ops/metrics.ts';
 import { healthRoutes, metricsRoute } from './ops/operator-routes.ts';
@@ -91,10 +92,12 @@ const build = async (
     signingKey: () => signingKeys.current,
     clock,
     random,
+    observeLog: logMetrics(metrics),
     presenceEnabled: config.presence.enabled,
     typingEnabled: config.typing.enabled,
   });
   closers.push(() => core.close());
+  registerCoreMetrics(metrics, core);
 
   const federation = config.federation.enabled
     ? await createFederation({

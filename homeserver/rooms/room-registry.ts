@@ -78,6 +78,10 @@ export class RoomRegistry {
     return new Map(rooms.flatMap((room) => (room === undefined ? [] : [[room.nid, room]])));
   }
 
+  get size(): number {
+    return this.#rooms.size;
+  }
+
   /** Adds a room that is being made. */
   add(room: LiveRoom): void {
     this.#rooms.set(room.nid, room);

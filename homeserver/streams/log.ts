@@ -58,6 +58,10 @@ export interface LogOptions {
   readonly maxBatch?: number;
   /** So many writes go at once, without waiting for what else this turn of the event loop brings. */
   readonly enoughToBegin?: number;
+  /** Told of every batch: how many writes it had, how long it took, and whether it was made. */
+  readonly observe?:
+    | ((writes: number, seconds: number, outcome: 'committed' | 'failed') => void)
+    | undefined;
 }
 
 export class Log {
@@ -65,6 +69,7 @@ export class Log {
   readonly #logger: Logger;
   readonly #maxBatch: number;
   readonly #enoughToBegin: number;
+  readonly #observe: LogOptions['observe'];
   readonly #listeners = new Set<(position: number) => void>();
   readonly #resetListeners = new Set<() => void>();
   #client: pg.PoolClient | undefined;
@@ -80,6 +85,7 @@ export class Log {
     this.#position = position;
     this.#maxBatch = options.maxBatch ?? 500;
     this.#enoughToBegin = options.enoughToBegin ?? 16;
+    this.#observe = options.observe;
   }
 
   static async open(database: Database, logger: Logger, options: LogOptions = {}): Promise<Log> {
@@ -158,9 +164,14 @@ export class Log {
     });
     if (live.length === 0) return;
     let highest: number;
+    const startedMs = performance.now();
+    const observe = (outcome: 'committed' | 'failed'): void =>
+      this.#observe?.(live.length, (performance.now() - startedMs) / 1000, outcome);
     try {
       highest = await this.#write(client, live);
+      observe('committed');
     } catch (error) {
+      observe('failed');
       await this.#recover(live, error as Error);
       return;
     }

@@ -1,0 +1,47 @@
+/** What the core is busy with, for `/metrics`. */
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { Core } from '../core.ts';
+import type { LogOptions } from '../streams/log.ts';
+
+/** For `CoreOptions.observeLog`. */
+export const logMetrics = (registry: Registry): NonNullable<LogOptions['observe']> => {
+  const writes = new Counter({
+    name: 'parley_log_writes_total',
+    help: 'Writes to the log, by outcome.',
+    labelNames: ['outcome'],
+    registers: [registry],
+  });
+  const commits = new Histogram({
+    name: 'parley_log_commit_seconds',
+    help: 'Time to write and commit one batch of the log.',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2],
+    registers: [registry],
+  });
+  return (count, seconds, outcome) => {
+    writes.inc({ outcome }, count);
+    commits.observe(seconds);
+  };
+};
+
+export const registerCoreMetrics = (registry: Registry, core: Core): void => {
+  const gauge = (name: string, help: string, read: () => number): void => {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  };
+  gauge('parley_log_position', 'The newest position of the log.', () => core.log.position);
+  gauge('parley_sync_waiting', 'Long polls that are waiting.', () => core.notifier.waiting);
+  gauge('parley_rooms_in_memory', 'Rooms held in memory.', () => core.registry.size);
+  const { pool } = core.database;
+  gauge('parley_database_connections', 'Open database connections.', () => pool.totalCount);
+  gauge(
+    'parley_database_waiting',
+    'Requests that wait for a database connection.',
+    () => pool.waitingCount,
+  );
+};
