@@ -9,6 +9,7 @@ import type { Discovery } from '../homeserver/discovery/create-discovery.ts';
 import type { Notifications } from '../homeserver/push/notifications.ts';
 import type { PushRules } from '../homeserver/push/push-rules.ts';
 import type { ClientEvents } from '../homeserver/rooms/client-events.ts';
+import type { EventStore } from '../homeserver/rooms/event-store.ts';
 import type { History } from '../homeserver/rooms/history.ts';
 import type { RoomServices } from '../homeserver/rooms/room-services.ts';
 import type { AccountData } from '../homeserver/streams/account-data.ts';
@@ -23,6 +24,7 @@ import type { WellKnown } from './well-known/well-known.ts';
 export interface ClientApiDeps extends RoomServices, Omit<Discovery, 'close'> {
   readonly clock: Clock;
   readonly sync: Sync;
+  readonly events: EventStore;
   readonly history: History;
   readonly clientEvents: ClientEvents;
   readonly serverName: ServerName;

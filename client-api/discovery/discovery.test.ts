@@ -20,7 +20,7 @@ beforeAll(async () => {
   rooms = testRooms(core);
   const history = new History({ ...core, db: core.database, filler: noHistoryFiller });
   discovery = createDiscovery(core, history);
-  server = await serve(discoveryRoutes({ ...core, ...discovery, auth: tokenIsUser }));
+  server = await serve(discoveryRoutes({ ...core, ...discovery, history, auth: tokenIsUser }));
 });
 afterAll(async () => {
   await server.stop();

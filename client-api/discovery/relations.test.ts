@@ -27,7 +27,7 @@ beforeAll(async () => {
   const history = new History({ ...core, db: core.database, filler: noHistoryFiller });
   discovery = createDiscovery(core, history);
   server = await serve([
-    ...discoveryRoutes({ ...core, ...discovery, auth }),
+    ...discoveryRoutes({ ...core, ...discovery, history, auth }),
     getOneRoomEvent({ ...core, history, auth }),
     getRoomEvents({ ...core, history, auth }),
   ]);

@@ -6,12 +6,17 @@ import { getEventByTimestamp } from './get-event-by-timestamp.ts';
 import { getMutualRooms } from './get-mutual-rooms.ts';
 import { getRelatingEvents } from './get-relating-events.ts';
 import { getThreadRoots } from './get-thread-roots.ts';
+import { search } from './search.ts';
 import { searchUserDirectory } from './search-user-directory.ts';
 
 export const discoveryRoutes = (
-  deps: Pick<ClientApiDeps, 'auth' | 'clientEvents' | keyof Omit<Discovery, 'close'>>,
+  deps: Pick<
+    ClientApiDeps,
+    'auth' | 'clientEvents' | 'events' | 'history' | keyof Omit<Discovery, 'close'>
+  >,
 ): Route[] => [
   searchUserDirectory(deps),
+  search(deps),
   getEventByTimestamp(deps),
   ...getRelatingEvents(deps),
   getThreadRoots(deps),

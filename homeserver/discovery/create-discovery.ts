@@ -1,12 +1,14 @@
 /** What people look things up with, built on the core. */
 import type { Core } from '../core.ts';
 import type { History } from '../rooms/history.ts';
+import { EventSearch } from './event-search.ts';
 import { EventsByTime } from './events-by-time.ts';
 import { MutualRooms } from './mutual-rooms.ts';
 import { RelatedEvents } from './related-events.ts';
 import { UserDirectory } from './user-directory.ts';
 
 export interface Discovery {
+  readonly eventSearch: EventSearch;
   readonly eventsByTime: EventsByTime;
   readonly mutualRooms: MutualRooms;
   readonly relatedEvents: RelatedEvents;
@@ -17,11 +19,15 @@ export interface Discovery {
 
 export const createDiscovery = (core: Core, history: History): Discovery => {
   const userDirectory = new UserDirectory(core);
+  const eventSearch = new EventSearch({ ...core, history });
   return {
+    eventSearch,
     eventsByTime: new EventsByTime({ ...core, db: core.database, history }),
     mutualRooms: new MutualRooms(core.database),
     relatedEvents: new RelatedEvents({ ...core, db: core.database, history }),
     userDirectory,
-    close: () => userDirectory.close(),
+    close: async () => {
+      await Promise.all([userDirectory.close(), eventSearch.close()]);
+    },
   };
 };

@@ -2,7 +2,7 @@
  * Paging through a room: `/messages`, `/context` and single events, for those who may see them.
  * https://spec.matrix.org/v1.19/client-server-api/#fetching-events-for-a-room
  */
-import { matrixError } from '../../spec/errors.ts';
+import { MatrixError, matrixError } from '../../spec/errors.ts';
 import { stateKeyOf } from '../../spec/event.ts';
 import type { RoomEventFilter } from '../../spec/filter.ts';
 import type { EventId, RoomId, UserId } from '../../spec/identifiers.ts';
@@ -120,7 +120,7 @@ export class History {
 
   /** One event. @throws MatrixError M_NOT_FOUND also for what the user may not see */
   async event(userId: UserId, roomId: RoomId, eventId: EventId): Promise<[LiveRoom, EventView]> {
-    const access = await this.access(userId, roomId).catch(() => undefined);
+    const access = await this.accessIfAny(userId, roomId);
     const stored = access && (await this.#deps.events.byId(eventId));
     if (access === undefined || stored?.roomNid !== access.room.nid || isHidden(stored)) {
       throw matrixError('M_NOT_FOUND', 'Event not found');
@@ -173,6 +173,16 @@ export class History {
         ? await this.#senders(room, all)
         : await this.#stateAt(room, (afterViews.at(-1) ?? event).stored),
     };
+  }
+
+  /** Like `access`, where having none is no error. */
+  async accessIfAny(userId: UserId, roomId: RoomId): Promise<Access | undefined> {
+    try {
+      return await this.access(userId, roomId);
+    } catch (error) {
+      if (error instanceof MatrixError) return undefined;
+      throw error;
+    }
   }
 
   /** Those of these events that the user may see, with what is told of their relations. */

@@ -25,6 +25,9 @@ export type IndexStep = (tx: Tx, after: number, upTo: number) => Promise<number>
 const settleMs = 1_000;
 /** Pauses are this many times as long as the work between them. */
 const pauseFactor = 9;
+const shortPauseMs = 100;
+/** A log that has moved further than this since the last step is busy: pauses are longer. */
+const busyPositions = 200;
 /** Whoever asks waits no longer than this for the index; then it answers with what it has. */
 const maxWaitMs = 2_000;
 const retryMs = 30_000;
@@ -35,6 +38,7 @@ export class LogReader {
   readonly #step: IndexStep;
   /** Everything up to here is indexed, as far as this process knows. */
   #position: number | undefined;
+  #lastSeen: number;
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -43,6 +47,7 @@ export class LogReader {
     this.#name = name;
     this.#deps = deps;
     this.#step = step;
+    this.#lastSeen = deps.log.position;
     deps.log.onAdvance(() => this.#schedule(settleMs));
     this.#schedule(settleMs);
   }
@@ -76,10 +81,14 @@ export class LogReader {
 
   async #background(): Promise<void> {
     const startMs = performance.now();
+    const { position } = this.#deps.log;
+    const isBusy = position - this.#lastSeen > busyPositions;
+    this.#lastSeen = position;
     let pauseMs: number;
     try {
       await this.#work();
-      pauseMs = Math.max(settleMs, pauseFactor * (performance.now() - startMs));
+      const tookMs = performance.now() - startMs;
+      pauseMs = Math.max(isBusy ? settleMs : shortPauseMs, pauseFactor * tookMs);
     } catch (error) {
       this.#deps.logger.warn({ err: error, reader: this.#name }, 'an index could not be written');
       pauseMs = retryMs;

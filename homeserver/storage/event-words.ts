@@ -1,0 +1,133 @@
+/** The table `event_words`: which words events have in their texts. */
+import type { JsonObject } from '../../spec/event.ts';
+import type { Db, Tx } from './database.ts';
+
+export const searchKeys = ['content.body', 'content.name', 'content.topic'] as const;
+export type SearchKey = (typeof searchKeys)[number];
+
+/** Where each kind of event has its text. */
+export const searchedTypes: Readonly<Record<string, SearchKey>> = {
+  'm.room.message': 'content.body',
+  'm.room.name': 'content.name',
+  'm.room.topic': 'content.topic',
+};
+
+export interface SearchableEvent {
+  readonly roomNid: number;
+  readonly eventNid: number;
+  readonly streamPos: number;
+  readonly type: string;
+  readonly content: JsonObject;
+}
+
+/** The first live events with `after < position <= upTo` that have texts. Index events_stream. */
+export const searchableEvents = async (
+  db: Db,
+  after: number,
+  upTo: number,
+  limit: number,
+): Promise<SearchableEvent[]> => {
+  const { rows } = await db.query<{
+    room_nid: number;
+    event_nid: number;
+    stream_pos: number;
+    type: string;
+    json: string;
+  }>({
+    name: 'searchable-events',
+    text: `SELECT room_nid, event_nid, stream_pos, type, json FROM events
+      WHERE stream_pos > $1 AND stream_pos <= $2 AND backfill_pos = 0 AND type = ANY($3::text[])
+        AND rejected_reason IS NULL AND NOT soft_failed AND redacted_by_nid IS NULL
+      ORDER BY stream_pos LIMIT $4`,
+    values: [after, upTo, Object.keys(searchedTypes), limit],
+  });
+  return rows.map((row) => ({
+    roomNid: row.room_nid,
+    eventNid: row.event_nid,
+    streamPos: row.stream_pos,
+    type: row.type,
+    content: (JSON.parse(row.json) as { content: JsonObject }).content,
+  }));
+};
+
+export interface EventWords {
+  readonly roomNid: number;
+  readonly eventNid: number;
+  readonly streamPos: number;
+  readonly key: SearchKey;
+  readonly words: readonly string[];
+}
+
+export const putEventWords = async (tx: Tx, rows: readonly EventWords[]): Promise<void> => {
+  await tx.query({
+    name: 'put-event-words',
+    text: `INSERT INTO event_words (room_nid, event_nid, stream_pos, key, words)
+      SELECT w.room_nid, w.event_nid, w.stream_pos, w.key, array_to_tsvector(w.words::text[])
+      FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[])
+        AS w (room_nid, event_nid, stream_pos, key, words)
+      ON CONFLICT (room_nid, event_nid, key) DO UPDATE SET words = EXCLUDED.words`,
+    values: [
+      rows.map(({ roomNid }) => roomNid),
+      rows.map(({ eventNid }) => eventNid),
+      rows.map(({ streamPos }) => streamPos),
+      rows.map(({ key }) => key),
+      // Words have letters and digits only: there is nothing in them to escape.
+      rows.map(({ words }) => `{${words.map((word) => `"${word}"`).join(',')}}`),
+    ],
+  });
+};
+
+export interface WordsQuery {
+  /** All of them are in each event found. */
+  readonly words: readonly string[];
+  readonly keys: readonly SearchKey[];
+  /** Only events up to each room's position. */
+  readonly rooms: readonly { readonly roomNid: number; readonly upTo: number }[];
+  readonly orderBy: 'rank' | 'recent';
+  readonly limit: number;
+  readonly offset: number;
+}
+
+const tsquery = (words: readonly string[]): string => words.map((word) => `'${word}'`).join(' & ');
+
+const matching = `event_words w
+  JOIN unnest($2::bigint[], $3::bigint[]) AS m (room_nid, up_to) USING (room_nid)
+  JOIN events e ON e.room_nid = w.room_nid AND e.event_nid = w.event_nid
+  WHERE w.words @@ $1::tsquery AND w.key = ANY($4::text[]) AND w.stream_pos <= m.up_to
+    AND e.redacted_by_nid IS NULL`;
+
+const valuesOf = ({ words, rooms, keys }: Omit<WordsQuery, 'orderBy' | 'limit' | 'offset'>) => [
+  tsquery(words),
+  rooms.map(({ roomNid }) => roomNid),
+  rooms.map(({ upTo }) => upTo),
+  keys,
+];
+
+/** The events found, the best or the newest first. Uses index event_words_words. */
+export const eventsWithWords = async (
+  db: Db,
+  query: WordsQuery,
+): Promise<{ roomNid: number; eventNid: number; rank: number }[]> => {
+  const order = query.orderBy === 'rank' ? 'rank DESC, stream_pos DESC' : 'stream_pos DESC';
+  const { rows } = await db.query<{ room_nid: number; event_nid: number; rank: number }>({
+    name: `events-with-words-${query.orderBy}`,
+    text: `SELECT w.room_nid, w.event_nid, w.stream_pos, ts_rank(w.words, $1::tsquery) AS rank
+      FROM ${matching} ORDER BY ${order} LIMIT $5 OFFSET $6`,
+    values: [...valuesOf(query), query.limit, query.offset],
+  });
+  return rows.map((row) => ({ roomNid: row.room_nid, eventNid: row.event_nid, rank: row.rank }));
+};
+
+/** How many there are, counted up to `most`. */
+export const countEventsWithWords = async (
+  db: Db,
+  query: Pick<WordsQuery, 'words' | 'rooms' | 'keys'>,
+  most: number,
+): Promise<number> => {
+  const { rows } = await db.query<{ count: number }>({
+    name: 'count-events-with-words',
+    text: `SELECT count(*)::int8 AS count FROM (SELECT 1 FROM ${matching} LIMIT $5) found`,
+    values: [...valuesOf(query), most],
+  });
+  return rows[0]?.count ?? 0;
+};
