@@ -7,6 +7,7 @@
  * https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu
  */
 import type { RoomOfVersion } from '../homeserver/rooms/remote-events.ts';
+import { turns } from '../homeserver/turns.ts';
 import type { JsonObject, MatrixEvent } from '../spec/event.ts';
 import { InvalidEventError, parsePdu, withCheckedContent } from '../spec/event-format.ts';
 import type { EventId } from '../spec/identifiers.ts';
@@ -27,23 +28,6 @@ export interface CheckOptions {
   /** For the answers to `/backfill`; see `parsePdu`. */
   readonly anyReferences?: boolean;
 }
-
-/** How long the event loop may be held before others get their turn. */
-const TURN_MS = 8;
-
-/** Gives way to other work once in a while. */
-const turns = (): (() => Promise<void> | undefined) => {
-  let startedMs = performance.now();
-  return () => {
-    if (performance.now() - startedMs < TURN_MS) return undefined;
-    return new Promise((resolve) => {
-      setImmediate(() => {
-        startedMs = performance.now();
-        resolve();
-      });
-    });
-  };
-};
 
 /**
  * One entry for each PDU, in order. An event whose content hash is wrong comes out redacted.

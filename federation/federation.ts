@@ -141,8 +141,11 @@ export const createFederation = async (options: FederationOptions): Promise<Fede
       ),
     ],
     close: async () => {
-      await Promise.all([sender.stop(), queue.close()]);
+      const queueClosed = queue.close();
+      await sender.stop();
+      // What the queue waits for from other servers fails now, and is asked for by the next start.
       await transport.close();
+      await queueClosed;
     },
   };
 };

@@ -13,6 +13,7 @@ import type { UserRoom, UserRooms } from '../../homeserver/rooms/user-rooms.ts';
 import type { Db } from '../../homeserver/storage/database.ts';
 import { roomsById } from '../../homeserver/storage/events.ts';
 import { buildEvent } from '../../spec/build-event.ts';
+import { lenientCanonicalJson } from '../../spec/canonical-json.ts';
 import { MatrixError, matrixError } from '../../spec/errors.ts';
 import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
 import { referenceHash } from '../../spec/hashes.ts';
@@ -100,7 +101,7 @@ export class OutboundDeparture {
       path:
         `/_matrix/federation/${version}/send_${wish.membership}` +
         uri`/${wish.roomId}/${signed.event.eventId}`,
-      body: signed.event.pdu as unknown as JsonObject,
+      canonicalBody: lenientCanonicalJson(signed.event.pdu as unknown as JsonObject),
       essential: true,
       timeoutMs: SEND_TIMEOUT_MS,
       maxBytes: MAX_ANSWER_BYTES,

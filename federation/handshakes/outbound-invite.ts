@@ -9,6 +9,7 @@ import type { EventStore } from '../../homeserver/rooms/event-store.ts';
 import type { LiveRoom } from '../../homeserver/rooms/live-room.ts';
 import type { SignedInvite } from '../../homeserver/rooms/remote-rooms.ts';
 import { introducingEvents } from '../../homeserver/rooms/stripped-state.ts';
+import { lenientCanonicalJson } from '../../spec/canonical-json.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject, JsonValue, MatrixEvent, Pdu } from '../../spec/event.ts';
 import { type RoomId, type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
@@ -99,7 +100,12 @@ export class OutboundInvite {
       const answer = await this.#deps.client.request({
         ...common,
         path: uri`/_matrix/federation/v2/invite/${id}/${eventId}`,
-        body: { room_version: rules.version, event: pdu, invite_room_state: roomState },
+        canonicalBody: lenientCanonicalJson({
+          room_version: rules.version,
+          event: pdu,
+          // Events of old room versions may hold any number.
+          invite_room_state: roomState,
+        }),
       });
       return answer['event'];
     } catch (error) {
@@ -115,7 +121,10 @@ export class OutboundInvite {
     const { body } = await this.#deps.client.stream({
       ...common,
       path: uri`/_matrix/federation/v1/invite/${id}/${eventId}`,
-      body: { ...pdu, unsigned: { invite_room_state: roomState } },
+      canonicalBody: lenientCanonicalJson({
+        ...pdu,
+        unsigned: { invite_room_state: roomState },
+      }),
     });
     return eventInList(server, (await body.toArray()) as Buffer[]);
   }

@@ -10,6 +10,7 @@ import type { RemoteReceiver } from '../../homeserver/rooms/receive.ts';
 import type { RoomOfVersion } from '../../homeserver/rooms/remote-events.ts';
 import type { RemoteMembership } from '../../homeserver/rooms/remote-rooms.ts';
 import type { RoomRegistry } from '../../homeserver/rooms/room-registry.ts';
+import { lenientCanonicalJson } from '../../spec/canonical-json.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
@@ -65,7 +66,7 @@ export class OutboundJoin {
       method: 'PUT',
       path: uri`/_matrix/federation/v2/send_join/${roomId}/${event.eventId}`,
       query: { omit_members: false },
-      body: event.pdu as unknown as JsonObject,
+      canonicalBody: lenientCanonicalJson(event.pdu as unknown as JsonObject),
       essential: true,
       timeoutMs: SEND_JOIN_TIMEOUT_MS,
       maxBytes: MAX_STATE_BYTES,

@@ -187,8 +187,9 @@ export class InboundQueue {
         trustedEvent(JSON.parse(json) as Pdu, eventId),
       );
       const receipts = await this.#deps.receiver.receive(server, room, events);
-      // The room was dropped from memory under way: everything is tried again at once.
-      if (room.dead) return;
+      // The room was dropped from memory under way, or answers of others were cut off: everything is
+      // tried again. What is done already is recognised.
+      if (room.dead || this.#isStopped) return;
       await this.#settle(room, pdus, (id) => receipts.get(id)?.error);
     }
   }

@@ -3,7 +3,7 @@
  * servers that were in its room. The newest part comes from memory.
  */
 
-import { canonicalJson } from '../../spec/canonical-json.ts';
+import { lenientCanonicalJson } from '../../spec/canonical-json.ts';
 import type { JsonObject, Pdu } from '../../spec/event.ts';
 import type { EventId, ServerName } from '../../spec/identifiers.ts';
 import type { Db } from '../storage/database.ts';
@@ -33,10 +33,10 @@ export interface AddressedEvent {
 /** Events kept in memory for the sender to pick up; it falls back on the database beyond. */
 const maxKept = 5000;
 
-/** `unsigned` is ours to add and never ours to send. */
+/** `unsigned` is ours to add and never ours to send. Old room versions allow any number. */
 const wireJson = (json: string): string => {
   const { unsigned: _unsigned, ...pdu } = JSON.parse(json) as Pdu;
-  return canonicalJson(pdu as unknown as JsonObject);
+  return lenientCanonicalJson(pdu as unknown as JsonObject);
 };
 
 export class OutboundLog {
