@@ -196,6 +196,29 @@ describe('transactions of other servers', () => {
       expect(await texts()).toEqual(['missing', 'first', 'second']);
     });
 
+    it('are sent back when too many of them wait', async () => {
+      const { database } = here.core;
+      // As if they were to be tried again later.
+      await database.query({
+        text: `INSERT INTO inbound_pdus
+            (room_id, event_id, origin, received_at_ms, attempts, retry_at_ms, json)
+          SELECT $1, '$waiting-' || n, $2, 0, 1, $3, '{}' FROM generate_series(1, 5001) AS n`,
+        values: [roomId, peer.name, network.clock.nowMs() + 3_600_000],
+      });
+      await here.stop();
+      await here.start();
+      expect(here.federation.queue.backlogOf(peer.name)).toBe(5001);
+      const { status, body } = await guest.send([guest.message('one more')]);
+      expect([status, body.errcode]).toEqual([429, 'M_LIMIT_EXCEEDED']);
+      // Others are not affected.
+      const other = await Guest.join(await network.peer(), here.name, roomId);
+      expect((await other.send([other.message('from elsewhere')])).status).toBe(200);
+      await database.query({
+        text: 'DELETE FROM inbound_pdus WHERE room_id = $1',
+        values: [roomId],
+      });
+    });
+
     it('give up in the end', async () => {
       peer.on(/./, () => ({ status: 404, body: '{"errcode":"M_NOT_FOUND"}' }));
       const nowhere = `$${'n'.repeat(43)}` as EventId;
