@@ -16,7 +16,7 @@ import type { SnapshotStore } from './snapshot-store.ts';
 import type { StateMerger } from './state-merger.ts';
 import type { Removed, StateRef, StateSnapshot } from './state-snapshot.ts';
 import { membershipOf, type StoredEvent } from './stored-event.ts';
-import { emptyWrite, outlierRow, rowOf, snapshotRow } from './write-rows.ts';
+import { emptyWrite, rowOf, snapshotRow } from './write-rows.ts';
 
 /** A live event on its way into the room. */
 export interface Arrival {
@@ -40,8 +40,6 @@ export interface Arrival {
 
 export interface AppendExtras {
   readonly create?: RoomWrite['create'];
-  /** Events to store without a place in the timeline, with the reason where rejected. */
-  readonly outliers?: readonly { stored: StoredEvent; json: string }[];
   /** A snapshot that was made for a `stateBefore` and is not stored yet. */
   readonly snapshots?: readonly StateSnapshot[];
 }
@@ -110,12 +108,8 @@ export class Appender {
       redacted: [],
       pendingJson: [],
     };
-    this.#addExtras(draft, arrivals, extras);
+    this.#noteFound(draft, arrivals);
     try {
-      await this.#place(
-        draft,
-        (extras.outliers ?? []).map(({ stored }) => stored),
-      );
       for (const arrival of arrivals) await this.#add(draft, arrival);
     } catch (error) {
       this.#abandon(draft, arrivals);
@@ -140,11 +134,7 @@ export class Appender {
     }
   }
 
-  #addExtras({ room, write }: Draft, arrivals: readonly Arrival[], extras: AppendExtras): void {
-    for (const { stored, json } of extras.outliers ?? []) {
-      write.events.push(outlierRow(stored, json));
-      this.#deps.events.remember(stored);
-    }
+  #noteFound({ room, write }: Draft, arrivals: readonly Arrival[]): void {
     for (const { event } of arrivals) {
       if (room.missingPrevEvents.delete(event.eventId)) write.foundPrevEvents.push(event.eventId);
     }

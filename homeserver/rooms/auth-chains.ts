@@ -20,6 +20,7 @@ export class AuthChains {
   readonly #ids: IdAllocator;
   readonly #events: EventStore;
   readonly #graphs: LRUCache<number, ChainGraph>;
+  readonly #loading = new Map<number, Promise<ChainGraph>>();
 
   constructor(db: Db, ids: IdAllocator, events: EventStore, maxEntries = 1_000_000) {
     this.#db = db;
@@ -36,9 +37,19 @@ export class AuthChains {
     this.#graphs.set(roomNid, new ChainGraph());
   }
 
+  /** Loaded once, however many want it: places given in one copy would be missing in another. */
   async graphOf(roomNid: number): Promise<ChainGraph> {
     const cached = this.#graphs.get(roomNid);
     if (cached !== undefined) return cached;
+    let loading = this.#loading.get(roomNid);
+    if (loading === undefined) {
+      loading = this.#load(roomNid).finally(() => this.#loading.delete(roomNid));
+      this.#loading.set(roomNid, loading);
+    }
+    return loading;
+  }
+
+  async #load(roomNid: number): Promise<ChainGraph> {
     const graph = new ChainGraph();
     for (const { event_nid: nid, chain_nid: chain, seq } of await chainPlaces(this.#db, roomNid)) {
       graph.addPlace(nid, { chain, seq });

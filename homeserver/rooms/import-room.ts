@@ -9,10 +9,12 @@ import type { RoomId, ServerName } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../storage/database.ts';
+import { roomEvents } from '../storage/event-section.ts';
 import { roomsById } from '../storage/events.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
-import type { Log } from '../streams/log.ts';
-import type { AppendExtras, Appender } from './append.ts';
+import type { RoomWrite } from '../storage/room-write.ts';
+import { type Log, rowsOf } from '../streams/log.ts';
+import type { Appender } from './append.ts';
 import { authEventsIn, rejectionBy } from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
 import { LiveRoom } from './live-room.ts';
@@ -20,6 +22,7 @@ import { describe, type Outliers } from './outliers.ts';
 import type { RoomRegistry } from './room-registry.ts';
 import { type StateRef, StateSnapshot } from './state-snapshot.ts';
 import { membershipOf, type StoredEvent } from './stored-event.ts';
+import { emptyWrite } from './write-rows.ts';
 
 export interface RoomImport {
   readonly roomId: RoomId;
@@ -70,9 +73,9 @@ export class RoomImporter {
 
   async #import(room: RoomImport): Promise<LiveRoom> {
     const known = await this.#deps.registry.find(room.roomId);
-    if (known !== undefined) return known.exclusive(() => this.#join(known, room, {}));
+    if (known !== undefined) return known.exclusive(() => this.#join(known, room));
     const [record] = await roomsById(this.#deps.db, [room.roomId]);
-    await this.#deps.ids.reserve(room.state.length + room.authChain.length + 8);
+    await this.#deps.ids.reserve(1);
     const nid = record?.room_nid ?? this.#deps.ids.next();
     const live = new LiveRoom({
       nid,
@@ -89,11 +92,27 @@ export class RoomImporter {
       version: room.rules.version,
       createdAtMs: this.#deps.clock.nowMs(),
     };
-    return live.exclusive(() => this.#join(live, room, record === undefined ? { create } : {}));
+    return live.exclusive(() => this.#join(live, room, record === undefined ? create : undefined));
   }
 
-  async #join(live: LiveRoom, room: RoomImport, extras: AppendExtras): Promise<LiveRoom> {
-    const { events, outliers } = this.#deps;
+  async #join(live: LiveRoom, room: RoomImport, create?: RoomWrite['create']): Promise<LiveRoom> {
+    const stateBefore = await this.#deps.outliers.exclusive(live, () =>
+      this.#storeState(live, room, create),
+    );
+    await this.#append(live, room, stateBefore);
+    return live;
+  }
+
+  /**
+   * Stores the events of the answer, unless they do not authorise the join. They are of no effect
+   * until the join is there: should it fail after this, the next one finds them.
+   */
+  async #storeState(
+    live: LiveRoom,
+    room: RoomImport,
+    create: RoomWrite['create'],
+  ): Promise<StateSnapshot> {
+    const { events, log, outliers } = this.#deps;
     // 4. Authorisation by the events' own auth events, for everything in the answer.
     const answered = [...room.authChain, ...room.state];
     const known = await events.manyById(answered.map(({ eventId }) => eventId));
@@ -101,24 +120,23 @@ export class RoomImporter {
     const made = await outliers.make(live, fresh);
     const release = events.hold(made);
     try {
-      return await this.#joinWith(live, room, made, extras);
+      const stateBefore = await this.#stateBefore(room, made);
+      // 5. Authorisation of the join by the state before it.
+      const auth = await authEventsIn(events, live, stateBefore, room.joinEvent);
+      const rejection = rejectionBy(room.joinEvent, live.rules, auth);
+      if (rejection !== undefined) throw matrixError('M_FORBIDDEN', describe(rejection));
+      if (create !== undefined) {
+        await log.append({ parts: [rowsOf(roomEvents, [{ ...emptyWrite(live.nid), create }])] });
+      }
+      await outliers.write(live, made);
+      return stateBefore;
     } finally {
       release();
     }
   }
 
-  async #joinWith(
-    live: LiveRoom,
-    room: RoomImport,
-    made: readonly StoredEvent[],
-    extras: AppendExtras,
-  ): Promise<LiveRoom> {
+  async #append(live: LiveRoom, room: RoomImport, stateBefore: StateSnapshot): Promise<void> {
     const { events, ids, appender, registry } = this.#deps;
-    const stateBefore = await this.#stateBefore(room, made);
-    // 5. Authorisation of the join by the state before it.
-    const auth = await authEventsIn(events, live, stateBefore, room.joinEvent);
-    const rejection = rejectionBy(room.joinEvent, live.rules, auth);
-    if (rejection !== undefined) throw matrixError('M_FORBIDDEN', describe(rejection));
     const prevs = await events.manyById(room.joinEvent.prevEventIds);
     const placed = (id: (typeof room.joinEvent.prevEventIds)[number]): boolean =>
       prevs.get(id)?.snapshotAfter !== undefined;
@@ -137,15 +155,10 @@ export class RoomImporter {
           missingPrevEvents: room.joinEvent.prevEventIds.filter((id) => !placed(id)),
         },
       ],
-      {
-        ...extras,
-        outliers: made.map((stored) => ({ stored, json: JSON.stringify(stored.event.pdu) })),
-        snapshots: stateBefore.nid === live.state.nid ? [] : [stateBefore],
-      },
+      { snapshots: stateBefore.nid === live.state.nid ? [] : [stateBefore] },
     );
     registry.add(live);
     await committed;
-    return live;
   }
 
   async #stateBefore(room: RoomImport, made: readonly StoredEvent[]): Promise<StateSnapshot> {

@@ -11,6 +11,7 @@ import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import { roomEvents } from '../storage/event-section.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
+import { turns } from '../turns.ts';
 import type { AuthChains } from './auth-chains.ts';
 import { rejectionBy } from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
@@ -36,6 +37,9 @@ export interface OutliersDeps {
   readonly chains: AuthChains;
 }
 
+/** So many events take some ten milliseconds to write. */
+const maxPerWrite = 250;
+
 type Room = { readonly nid: number; readonly rules: RoomVersionRules };
 
 export class Outliers {
@@ -52,9 +56,14 @@ export class Outliers {
    * nor among them is left out.
    * @returns what is stored of them now, by id
    */
-  async store(room: Room, events: readonly MatrixEvent[]): Promise<Map<EventId, StoredEvent>> {
+  store(room: Room, events: readonly MatrixEvent[]): Promise<Map<EventId, StoredEvent>> {
+    return this.exclusive(room, () => this.#store(room, events));
+  }
+
+  /** For `make` and `write` with something between them. */
+  async exclusive<T>(room: Room, work: () => Promise<T>): Promise<T> {
     const before = this.#running.get(room.nid) ?? Promise.resolve();
-    const run = before.catch(() => undefined).then(() => this.#store(room, events));
+    const run = before.catch(() => undefined).then(work);
     this.#running.set(room.nid, run);
     try {
       return await run;
@@ -68,39 +77,53 @@ export class Outliers {
     const fresh = events.filter(({ eventId }) => !known.has(eventId));
     if (fresh.length === 0) return known;
     const made = await this.make(room, fresh);
+    await this.write(room, made);
+    return new Map([...known, ...made.map((stored) => [stored.event.eventId, stored] as const)]);
+  }
+
+  /**
+   * Writes what `make` has made, in several parts: whatever others write at the time comes in
+   * between. Where one part fails, those before it stay.
+   */
+  async write(room: Room, made: readonly StoredEvent[]): Promise<void> {
+    for (let at = 0; at < made.length; at += maxPerWrite) {
+      await this.#writePart(room, made.slice(at, at + maxPerWrite));
+    }
+  }
+
+  async #writePart(room: Room, made: readonly StoredEvent[]): Promise<void> {
     const { places, links } = await this.#deps.chains.place(room.nid, made);
     for (const stored of made) this.#deps.events.remember(stored);
+    const write = {
+      ...emptyWrite(room.nid),
+      events: made.map((stored) => outlierRow(stored, JSON.stringify(stored.event.pdu))),
+      chainPlaces: places,
+      chainLinks: links,
+    };
     try {
-      await this.#deps.log.append({
-        parts: [
-          rowsOf(roomEvents, [
-            {
-              ...emptyWrite(room.nid),
-              events: made.map((stored) => outlierRow(stored, JSON.stringify(stored.event.pdu))),
-              chainPlaces: places,
-              chainLinks: links,
-            },
-          ]),
-        ],
-      });
+      await this.#deps.log.append({ parts: [rowsOf(roomEvents, [write])] });
     } catch (error) {
       for (const { nid } of made) this.#deps.events.forget(nid);
       this.#deps.chains.drop(room.nid);
       throw error;
     }
-    return new Map([...known, ...made.map((stored) => [stored.event.eventId, stored] as const)]);
   }
 
-  /** Checks events and gives them ids, without writing. Auth events come before what they authorise. */
+  /**
+   * Checks events that are not stored yet and gives them ids, without writing. Auth events come
+   * before what they authorise.
+   */
   async make(room: Room, events: readonly MatrixEvent[]): Promise<StoredEvent[]> {
-    await this.#deps.ids.reserve(events.length);
     const ordered = inAuthOrder(events);
     const referred = new Set(ordered.flatMap(({ authEventIds }) => authEventIds));
     for (const { eventId } of ordered) referred.delete(eventId);
     const known = await this.#deps.events.manyById(referred);
     const createEvent = await this.#createEvent(room, ordered);
     const made: StoredEvent[] = [];
+    const giveWay = turns();
     for (const event of ordered) {
+      await giveWay();
+      await this.#deps.ids.reserve(1);
       const missing = event.authEventIds.some((id) => !known.has(id));
       if (missing || known.has(event.eventId)) continue;
       const rejectedReason = this.rejection(event, room.rules, known, createEvent);
