@@ -11,6 +11,7 @@ import type { PushRules } from '../homeserver/push/push-rules.ts';
 import type { ClientEvents } from '../homeserver/rooms/client-events.ts';
 import type { EventStore } from '../homeserver/rooms/event-store.ts';
 import type { History } from '../homeserver/rooms/history.ts';
+import type { RoomRegistry } from '../homeserver/rooms/room-registry.ts';
 import type { RoomServices } from '../homeserver/rooms/room-services.ts';
 import type { AccountData } from '../homeserver/streams/account-data.ts';
 import type { Presence } from '../homeserver/streams/presence.ts';
@@ -26,6 +27,7 @@ export interface ClientApiDeps extends RoomServices, Omit<Discovery, 'close'> {
   readonly sync: Sync;
   readonly events: EventStore;
   readonly history: History;
+  readonly registry: RoomRegistry;
   readonly clientEvents: ClientEvents;
   readonly serverName: ServerName;
   readonly auth: ClientAuth;

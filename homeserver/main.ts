@@ -138,7 +138,11 @@ const build = async (
 
   const filler = federation?.historyFiller ?? noHistoryFiller;
   const history = new History({ ...core, db: database, filler });
-  const { close: closeDiscovery, ...discovery } = createDiscovery(core, history);
+  const { close: closeDiscovery, ...discovery } = createDiscovery(
+    core,
+    history,
+    rooms.restrictedJoins,
+  );
   closers.push(closeDiscovery);
   const openIdTokens = new OpenIdTokens({ database, clock, random });
   const clientRoutes = clientApiRoutes({

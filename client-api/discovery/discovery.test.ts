@@ -19,8 +19,10 @@ beforeAll(async () => {
   const { core } = test;
   rooms = testRooms(core);
   const history = new History({ ...core, db: core.database, filler: noHistoryFiller });
-  discovery = createDiscovery(core, history);
-  server = await serve(discoveryRoutes({ ...core, ...discovery, history, auth: tokenIsUser }));
+  discovery = createDiscovery(core, history, rooms.restrictedJoins);
+  server = await serve(
+    discoveryRoutes({ ...core, ...rooms, ...discovery, history, auth: tokenIsUser }),
+  );
 });
 afterAll(async () => {
   await server.stop();

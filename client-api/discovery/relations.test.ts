@@ -25,9 +25,9 @@ beforeAll(async () => {
   const { core } = test;
   rooms = testRooms(core);
   const history = new History({ ...core, db: core.database, filler: noHistoryFiller });
-  discovery = createDiscovery(core, history);
+  discovery = createDiscovery(core, history, rooms.restrictedJoins);
   server = await serve([
-    ...discoveryRoutes({ ...core, ...discovery, history, auth }),
+    ...discoveryRoutes({ ...core, ...rooms, ...discovery, history, auth }),
     getOneRoomEvent({ ...core, history, auth }),
     getRoomEvents({ ...core, history, auth }),
   ]);

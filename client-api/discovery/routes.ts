@@ -5,6 +5,8 @@ import type { ClientApiDeps } from '../deps.ts';
 import { getEventByTimestamp } from './get-event-by-timestamp.ts';
 import { getMutualRooms } from './get-mutual-rooms.ts';
 import { getRelatingEvents } from './get-relating-events.ts';
+import { getRoomSummary } from './get-room-summary.ts';
+import { getSpaceHierarchy } from './get-space-hierarchy.ts';
 import { getThreadRoots } from './get-thread-roots.ts';
 import { search } from './search.ts';
 import { searchUserDirectory } from './search-user-directory.ts';
@@ -12,7 +14,13 @@ import { searchUserDirectory } from './search-user-directory.ts';
 export const discoveryRoutes = (
   deps: Pick<
     ClientApiDeps,
-    'auth' | 'clientEvents' | 'events' | 'history' | keyof Omit<Discovery, 'close'>
+    | 'auth'
+    | 'clientEvents'
+    | 'registry'
+    | 'roomAliases'
+    | 'events'
+    | 'history'
+    | keyof Omit<Discovery, 'close'>
   >,
 ): Route[] => [
   searchUserDirectory(deps),
@@ -20,5 +28,7 @@ export const discoveryRoutes = (
   getEventByTimestamp(deps),
   ...getRelatingEvents(deps),
   getThreadRoots(deps),
+  getSpaceHierarchy(deps),
+  getRoomSummary(deps),
   getMutualRooms(deps),
 ];

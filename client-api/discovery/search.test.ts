@@ -23,8 +23,8 @@ beforeAll(async () => {
   const { core } = test;
   rooms = testRooms(core);
   const history = new History({ ...core, db: core.database, filler: noHistoryFiller });
-  discovery = createDiscovery(core, history);
-  server = await serve(discoveryRoutes({ ...core, ...discovery, history, auth }));
+  discovery = createDiscovery(core, history, rooms.restrictedJoins);
+  server = await serve(discoveryRoutes({ ...core, ...rooms, ...discovery, history, auth }));
   roomId = await rooms.roomCreator.create(alice, { preset: 'public_chat', name: 'Astronomy' });
 });
 afterAll(async () => {
@@ -159,6 +159,7 @@ describe('POST /search', () => {
     const again = createDiscovery(
       test.core,
       new History({ ...test.core, db: test.core.database, filler: noHistoryFiller }),
+      rooms.restrictedJoins,
     );
     const request: SearchRequest = {
       userId: alice,

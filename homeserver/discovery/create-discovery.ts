@@ -1,10 +1,13 @@
 /** What people look things up with, built on the core. */
 import type { Core } from '../core.ts';
 import type { History } from '../rooms/history.ts';
+import type { RestrictedJoins } from '../rooms/restricted-joins.ts';
 import { EventSearch } from './event-search.ts';
 import { EventsByTime } from './events-by-time.ts';
 import { MutualRooms } from './mutual-rooms.ts';
 import { RelatedEvents } from './related-events.ts';
+import { RoomSummaries } from './room-summaries.ts';
+import { SpaceHierarchy } from './space-hierarchy.ts';
 import { UserDirectory } from './user-directory.ts';
 
 export interface Discovery {
@@ -12,12 +15,19 @@ export interface Discovery {
   readonly eventsByTime: EventsByTime;
   readonly mutualRooms: MutualRooms;
   readonly relatedEvents: RelatedEvents;
+  readonly roomSummaries: RoomSummaries;
+  readonly spaceHierarchy: SpaceHierarchy;
   readonly userDirectory: UserDirectory;
   /** Waits until the indexes are at rest. */
   close(): Promise<void>;
 }
 
-export const createDiscovery = (core: Core, history: History): Discovery => {
+export const createDiscovery = (
+  core: Core,
+  history: History,
+  restrictedJoins: RestrictedJoins,
+): Discovery => {
+  const roomSummaries = new RoomSummaries({ ...core, restrictedJoins });
   const userDirectory = new UserDirectory(core);
   const eventSearch = new EventSearch({ ...core, history });
   return {
@@ -25,6 +35,8 @@ export const createDiscovery = (core: Core, history: History): Discovery => {
     eventsByTime: new EventsByTime({ ...core, db: core.database, history }),
     mutualRooms: new MutualRooms(core.database),
     relatedEvents: new RelatedEvents({ ...core, db: core.database, history }),
+    roomSummaries,
+    spaceHierarchy: new SpaceHierarchy({ ...core, summaries: roomSummaries }),
     userDirectory,
     close: async () => {
       await Promise.all([userDirectory.close(), eventSearch.close()]);
