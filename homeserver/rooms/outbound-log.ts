@@ -5,7 +5,12 @@
 
 import { lenientCanonicalJson } from '../../spec/canonical-json.ts';
 import type { JsonObject, Pdu } from '../../spec/event.ts';
-import type { EventId, ServerName } from '../../spec/identifiers.ts';
+import {
+  type EventId,
+  type ServerName,
+  serverNameOf,
+  type UserId,
+} from '../../spec/identifiers.ts';
 import type { Db } from '../storage/database.ts';
 import type { RoomWrite } from '../storage/event-section.ts';
 import {
@@ -77,14 +82,15 @@ export class OutboundLog {
               ...room.committedServers,
               ...outsiders.map(({ server }) => server as ServerName),
             ]);
-      if (destinations.size === 0) continue;
+      const others = without(destinations, serverNameOf(row.sender as UserId));
+      if (others.size === 0) continue;
       const item: RelayedEvent = {
         position: row.streamPos as number,
         kind: 'pdu',
         id: row.eventId as EventId,
         canonicalJson: wireJson(row.json),
       };
-      this.#kept.push({ item, destinations });
+      this.#kept.push({ item, destinations: others });
     }
     if (this.#kept.length > 2 * maxKept) {
       this.#keptAfter = this.#kept[maxKept - 1]?.item.position ?? this.#keptAfter;
@@ -120,7 +126,7 @@ export class OutboundLog {
     const upTo = this.#log.position;
     const records = await relayedEventsFor(this.#db, server, after, upTo, limit);
     return {
-      items: records.map(itemOf),
+      items: records.filter((record) => senderServerOf(record) !== server).map(itemOf),
       upTo: records.length < limit ? upTo : (records.at(-1)?.stream_pos ?? upTo),
     };
   }
@@ -156,6 +162,17 @@ const changedSet = (
   return after;
 };
 
+/** What a server made, such as a join we accepted, it has already. */
+const without = (servers: ReadonlySet<ServerName>, maker: ServerName): ReadonlySet<ServerName> => {
+  if (!servers.has(maker)) return servers;
+  const others = new Set(servers);
+  others.delete(maker);
+  return others;
+};
+
+const senderServerOf = ({ json }: OutboundRecord): ServerName =>
+  serverNameOf((JSON.parse(json) as Pdu).sender as UserId);
+
 const itemOf = (record: OutboundRecord): RelayedEvent => ({
   position: record.stream_pos,
   kind: 'pdu',
@@ -169,14 +186,17 @@ const address = (
 ): AddressedEvent[] =>
   records.map((record) => ({
     item: itemOf(record),
-    destinations: new Set(
-      intervals
-        .filter(
-          ({ room_nid: room, from_pos: from, to_pos: to }) =>
-            room === record.room_nid &&
-            from < record.stream_pos &&
-            (to === null || record.stream_pos <= to),
-        )
-        .map(({ server }) => server),
+    destinations: without(
+      new Set(
+        intervals
+          .filter(
+            ({ room_nid: room, from_pos: from, to_pos: to }) =>
+              room === record.room_nid &&
+              from < record.stream_pos &&
+              (to === null || record.stream_pos <= to),
+          )
+          .map(({ server }) => server),
+      ),
+      senderServerOf(record),
     ),
   }));
