@@ -7,6 +7,7 @@ import { setAccountDataPerRoom } from './account-data/set-account-data-per-room.
 import { changePassword } from './account-management/change-password.ts';
 import { deactivateAccount } from './account-management/deactivate-account.ts';
 import { getAccount3PIDs } from './account-management/get-account3-pids.ts';
+import { thirdPartyIdRoutes } from './account-management/third-party-ids.ts';
 import { getRegisterNonce } from './admin/get-register-nonce.ts';
 import { getWhoIs } from './admin/get-who-is.ts';
 import { registerWithSharedSecret } from './admin/register-with-shared-secret.ts';
@@ -76,6 +77,7 @@ export const accountRoutes = (deps: AccountRoutesDeps): Route[] => [
   changePassword(deps),
   deactivateAccount(deps),
   getAccount3PIDs(deps),
+  ...thirdPartyIdRoutes(deps),
   getDevices(deps),
   getDevice(deps),
   updateDevice(deps),

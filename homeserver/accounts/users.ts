@@ -1,7 +1,7 @@
 /** Looking up accounts. */
 import type { UserId } from '../../spec/identifiers.ts';
 import type { Database } from '../storage/database.ts';
-import { type Threepid, threepidsOf } from '../storage/threepids.ts';
+import { deleteThreepid, type Threepid, threepidsOf } from '../storage/threepids.ts';
 import { existingUsers, type User, userById } from '../storage/users.ts';
 
 export class Users {
@@ -24,5 +24,10 @@ export class Users {
   /** E-mail addresses and telephone numbers of an account. */
   threepids(userId: UserId): Promise<Threepid[]> {
     return threepidsOf(this.#database, userId);
+  }
+
+  /** Whether the account had it. */
+  removeThreepid(userId: UserId, medium: string, address: string): Promise<boolean> {
+    return this.#database.transaction((tx) => deleteThreepid(tx, userId, medium, address));
   }
 }

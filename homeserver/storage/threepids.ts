@@ -42,6 +42,20 @@ export const threepidsOf = async (db: Db, userId: UserId): Promise<Threepid[]> =
   }));
 };
 
+/** Whether the account had it. */
+export const deleteThreepid = async (
+  tx: Tx,
+  userId: UserId,
+  medium: string,
+  address: string,
+): Promise<boolean> => {
+  const { rowCount } = await tx.query({
+    text: 'DELETE FROM threepids WHERE user_id = $1 AND medium = $2 AND address = $3',
+    values: [userId, medium, address],
+  });
+  return rowCount === 1;
+};
+
 export const deleteThreepidsOf = async (tx: Tx, userId: UserId): Promise<void> => {
   await tx.query({ text: 'DELETE FROM threepids WHERE user_id = $1', values: [userId] });
 };
