@@ -229,6 +229,42 @@ describe('bundled with an event', () => {
   });
 });
 
+describe('sending a relation', () => {
+  let transactions = 0;
+  const attempt = (sender: UserId, content: JsonObject, type = 'm.room.message') =>
+    rooms.eventSender
+      .message(
+        { userId: sender, deviceId: undefined, isGuest: false, isAdmin: false, suspended: false },
+        { roomId, type, txnId: `t${transactions++}`, content },
+      )
+      .then(
+        () => undefined,
+        (error: { errcode: string; status: number }) => [error.status, error.errcode],
+      );
+  const reaction = (parent: EventId, key: string): JsonObject => ({
+    'm.relates_to': { rel_type: 'm.annotation', event_id: parent, key },
+  });
+
+  it('starts no thread within another relation', async () => {
+    const root = await send(alice, text('root'));
+    const reply = await send(alice, relating('m.thread', root));
+    expect(await attempt(bob, relating('m.thread', reply))).toEqual([400, 'M_UNKNOWN']);
+    expect(await attempt(bob, relating('m.thread', root))).toBeUndefined();
+  });
+
+  it('annotates an event once with each key and type', async () => {
+    const root = await send(alice, text('root'));
+    expect(await attempt(bob, reaction(root, '👍'), 'm.reaction')).toBeUndefined();
+    const again = await attempt(bob, reaction(root, '👍'), 'm.reaction');
+    expect(again).toEqual([400, 'M_DUPLICATE_ANNOTATION']);
+    expect(await attempt(bob, reaction(root, '👎'), 'm.reaction')).toBeUndefined();
+    expect(await attempt(alice, reaction(root, '👍'), 'm.reaction')).toBeUndefined();
+    const [thumb] = ids(await related(root, '?dir=f')) as [EventId];
+    await redact(bob, thumb);
+    expect(await attempt(bob, reaction(root, '👍'), 'm.reaction')).toBeUndefined();
+  });
+});
+
 describe('the threads of a room', () => {
   const threads = (query = '', token: UserId = alice) =>
     get(`v1/rooms/${roomId}/threads${query}`, token);

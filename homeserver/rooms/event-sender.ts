@@ -14,10 +14,10 @@ import {
   type UserId,
 } from '../../spec/identifiers.ts';
 import { type DeviceTransactions, transactionScope } from './device-transactions.ts';
-import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
 import type { LocalEvents } from './local-events.ts';
 import type { Membership } from './membership.ts';
+import { checkRelation, type RelationChecksDeps } from './relation-checks.ts';
 import type { RoomAliases } from './room-aliases.ts';
 import type { RoomRegistry } from './room-registry.ts';
 
@@ -40,10 +40,9 @@ export interface Message {
   readonly ts?: number | undefined;
 }
 
-export interface EventSenderDeps {
+export interface EventSenderDeps extends RelationChecksDeps {
   readonly serverName: ServerName;
   readonly registry: RoomRegistry;
-  readonly events: EventStore;
   readonly localEvents: LocalEvents;
   readonly transactions: DeviceTransactions;
   readonly membership: Membership;
@@ -74,6 +73,7 @@ export class EventSender {
     }
     return this.#once(sender, roomId, type, txnId, async (deviceId) => {
       this.#checkSuspended(sender);
+      await checkRelation(this.#deps, { sender: sender.userId, type, content });
       return this.#deps.localEvents.send(roomId, {
         type,
         sender: sender.userId,

@@ -228,3 +228,21 @@ export const threadRoots = async (
     place: { streamPos: row.stream_pos, backfillPos: row.backfill_pos },
   }));
 };
+
+/** A user's annotations of an event with one type of event. */
+export const annotationsBy = async (
+  db: Db,
+  roomNid: number,
+  parentId: EventId,
+  sender: UserId,
+  type: string,
+): Promise<number[]> => {
+  const { rows } = await db.query<{ event_nid: number }>({
+    name: 'annotations-by',
+    text: `SELECT x.event_nid FROM event_relations x JOIN events e USING (room_nid, event_nid)
+      WHERE x.room_nid = $1 AND x.parent_id = $2 AND x.rel_type = 'm.annotation'
+        AND x.sender = $3 AND x.type = $4 AND ${counts} LIMIT 1000`,
+    values: [roomNid, parentId, sender, type],
+  });
+  return rows.map((row) => row.event_nid);
+};
