@@ -1,4 +1,4 @@
-import { parseHistogram } from './server-metrics.ts';
+import { parseHistogram, parseValue } from './server-metrics.ts';
 
 const textWith = (counts: readonly number[], sum: number): string => `# HELP wait_seconds Help.
 # TYPE wait_seconds histogram
@@ -9,6 +9,14 @@ wait_seconds_sum ${sum}
 wait_seconds_count ${counts[2]}
 other_seconds_sum 7
 `;
+
+describe('single values of a server', () => {
+  it('are found by their whole name', () => {
+    const text = 'heap_bytes_total 9\nheap_bytes 7.5\n';
+    expect(parseValue(text, 'heap_bytes')).toBe(7.5);
+    expect(parseValue(text, 'heap')).toBeUndefined();
+  });
+});
 
 describe('histograms of a server', () => {
   it('knows count, sum and the bound below which a share of the values lies', () => {

@@ -1,4 +1,4 @@
-/** What the server says of itself at `/metrics`: histograms in the Prometheus text format. */
+/** What the server says of itself at `/metrics`, in the Prometheus text format. */
 import { HttpConnection } from './http-connection.ts';
 import { expectOk } from './person.ts';
 
@@ -52,12 +52,21 @@ export const parseHistogram = (text: string, name: string): Histogram => {
   return new Histogram(bounds, cumulative, sum);
 };
 
-export const histogramOf = async (server: URL, name: string): Promise<Histogram> => {
+/** A single value without labels; undefined when there is no such metric. */
+export const parseValue = (text: string, name: string): number | undefined => {
+  const line = text.split('\n').find((each) => each.startsWith(`${name} `));
+  return line === undefined ? undefined : Number(line.slice(name.length + 1));
+};
+
+/** @throws when the server has no metrics, or none for us */
+export const metricsOf = async (server: URL): Promise<string> => {
   const http = new HttpConnection(server);
   try {
-    const answer = await expectOk(http, { method: 'GET', path: '/metrics' });
-    return parseHistogram(answer.toString(), name);
+    return (await expectOk(http, { method: 'GET', path: '/metrics' })).toString();
   } finally {
     http.close();
   }
 };
+
+export const histogramOf = async (server: URL, name: string): Promise<Histogram> =>
+  parseHistogram(await metricsOf(server), name);
