@@ -62,6 +62,8 @@ interface Filling {
   readonly stored: StoredEvent[];
   readonly snapshots: StateSnapshot[];
   readonly missing: { eventId: EventId; referencedByNid: number }[];
+  /** By nid: those that were here already, as outliers. */
+  readonly promoted: Set<number>;
 }
 
 export class HistoryFill {
@@ -97,7 +99,7 @@ export class HistoryFill {
     if (batch.ordered.length === 0) return 0;
     return room.exclusive(async () => {
       if (room.dead) return 0;
-      const filling: Filling = { stored: [], snapshots: [], missing: [] };
+      const filling: Filling = { stored: [], snapshots: [], missing: [], promoted: new Set() };
       try {
         await this.#fill(batch, filling);
         await this.#write(room, gap.place, filling);
@@ -243,6 +245,7 @@ export class HistoryFill {
     const rejectedReason =
       before?.rejectedReason ?? (await this.#rejection(room, event, stateBefore));
     const nid = before?.nid ?? ids.next();
+    if (before !== undefined) filling.promoted.add(nid);
     let stateAfter = stateBefore;
     let replacesNid: number | undefined;
     if (event.stateKey !== undefined && rejectedReason === undefined) {
@@ -300,7 +303,9 @@ export class HistoryFill {
     const write = emptyWrite(room.nid);
     const redacted = new Map<number, StoredEvent>();
     for (const stored of placed) {
-      write.events.push({ ...rowOf(stored, JSON.stringify(stored.event.pdu)), place: 'filled' });
+      const json = JSON.stringify(stored.event.pdu);
+      const promoted = filling.promoted.has(stored.nid);
+      write.events.push({ ...rowOf(stored, json), place: 'filled', promoted });
       if (stored.rejectedReason !== undefined) continue;
       const effects = await redactionEffects(events, room, stored);
       write.unappliedRedactions.push(...effects.unapplied);

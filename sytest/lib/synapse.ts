@@ -93,6 +93,7 @@ function settingsFor(site: Site): object {
     enable_registration_without_verification: true,
     allow_public_rooms_over_federation: true,
     allow_public_rooms_without_auth: true,
+    room_list_publication_rules: [{ action: 'allow' }],
     bcrypt_rounds: 4,
     default_room_version: '12',
     rc_message: NO_LIMIT,
