@@ -21,6 +21,7 @@ import { RemoteStates } from '../homeserver/rooms/remote-states.ts';
 import type { SigningKeys } from '../homeserver/signing-keys/signing-keys.ts';
 import { FederatedRooms } from './handshakes/remote-rooms.ts';
 import { FederatedHistory } from './history-filler.ts';
+import { FederatedPolicyServers } from './policy-servers.ts';
 import { FederationEvents } from './remote-events.ts';
 import { FederatedProfiles } from './remote-profiles.ts';
 import { RoomAccess } from './rooms/room-access.ts';
@@ -78,6 +79,7 @@ export const createFederation = async (options: FederationOptions): Promise<Fede
   const remote = new FederationEvents({ client, keyRing });
   const parts = { ...core, db: database, client, keyRing, remote, localServer: serverName };
 
+  core.policyServers.askThrough(new FederatedPolicyServers({ client }));
   const outliers = new Outliers(core);
   const states = new RemoteStates({ ...core, outliers, remote });
   const receiver = new RemoteReceiver({ ...core, outliers, remote, states });

@@ -21,6 +21,7 @@ import { ExtremityReducer } from './rooms/extremity-reducer.ts';
 import { LocalEvents } from './rooms/local-events.ts';
 import { MembershipEffects } from './rooms/membership-effects.ts';
 import { OutboundLog } from './rooms/outbound-log.ts';
+import { PolicyServers } from './rooms/policy-servers.ts';
 import { RoomActivity } from './rooms/room-activity.ts';
 import { RoomObserver } from './rooms/room-observer.ts';
 import { RoomRegistry } from './rooms/room-registry.ts';
@@ -72,6 +73,7 @@ export interface Core {
   readonly observer: RoomObserver;
   readonly registry: RoomRegistry;
   readonly appender: Appender;
+  readonly policyServers: PolicyServers;
   readonly localEvents: LocalEvents;
   readonly outbound: OutboundLog;
   readonly transactions: DeviceTransactions;
@@ -122,10 +124,12 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     membershipEffects,
     observer,
   });
+  const policyServers = new PolicyServers({ events });
   const localEvents = new LocalEvents({
     registry,
     appender,
     events,
+    policyServers,
     serverName,
     signingKey,
     clock,
@@ -245,6 +249,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     observer,
     registry,
     appender,
+    policyServers,
     localEvents,
     outbound,
     transactions,

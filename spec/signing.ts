@@ -20,6 +20,11 @@ import { isUserId, type ServerName, serverNameOf } from './identifiers.ts';
 import type { RoomVersionRules } from './room-versions.ts';
 
 const ALGORITHM_PREFIX = 'ed25519:';
+/**
+ * The id of every policy server's key, which a room's state has: with it nobody signs as the server
+ * that sends. https://spec.matrix.org/v1.19/server-server-api/#validating-policy-server-signatures
+ */
+export const POLICY_SERVER_KEY_ID = 'ed25519:policy_server';
 const SEED_BYTES = 32;
 const PUBLIC_KEY_BYTES = 32;
 const SIGNATURE_BYTES = 64;

@@ -8,7 +8,12 @@ import type { RemoteKey } from '../../homeserver/storage/remote-keys.ts';
 import type { MatrixEvent } from '../../spec/event.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
-import { requiredSigners, signingKeyIdsOf, verifyEventSignature } from '../../spec/signing.ts';
+import {
+  POLICY_SERVER_KEY_ID,
+  requiredSigners,
+  signingKeyIdsOf,
+  verifyEventSignature,
+} from '../../spec/signing.ts';
 import { type KeyRing, type KeysOfServer, MAX_SIGNATURES } from './key-ring.ts';
 import type { KeyWish } from './key-sources.ts';
 import { SignatureFailure } from './signature-failure.ts';
@@ -41,7 +46,9 @@ export const verifyEvents = async (
 const signersOf = (event: MatrixEvent, rules: RoomVersionRules): KeyWish[] =>
   requiredSigners(event, rules).map((serverName) => ({
     serverName,
-    keyIds: signingKeyIdsOf(event.pdu, serverName).slice(0, MAX_SIGNATURES),
+    keyIds: signingKeyIdsOf(event.pdu, serverName)
+      .filter((keyId) => keyId !== POLICY_SERVER_KEY_ID)
+      .slice(0, MAX_SIGNATURES),
     // https://spec.matrix.org/v1.19/rooms/v5/#signing-key-validity-period
     validAtMs: rules.enforceKeyValidity ? event.originServerTs : 0,
   }));

@@ -133,7 +133,7 @@ export class TransactionReceiver {
     const alongside = new Set<EventId>();
     if (!queue.isWaiting(room.id)) {
       for (const event of events) {
-        if (!(await receiver.isSelfContained(event, alongside))) break;
+        if (!(await receiver.isSelfContained(room, event, alongside))) break;
         atOnce.push(event);
         alongside.add(event.eventId);
       }

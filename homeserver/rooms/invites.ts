@@ -7,9 +7,6 @@ import type { JsonObject } from '../../spec/event.ts';
 import type { EventId, RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
 import { serverNameOf } from '../../spec/identifiers.ts';
 import type { AccountData } from '../streams/account-data.ts';
-import type { Appender } from './append.ts';
-import { authEventsIn, rejectionBy } from './auth-selection.ts';
-import type { EventStore } from './event-store.ts';
 import type { EventDraft, LocalEvents } from './local-events.ts';
 import { type MemberProfiles, memberContent } from './member-profiles.ts';
 import type { RemoteRooms } from './remote-rooms.ts';
@@ -22,9 +19,7 @@ export interface InviteLimits {
 
 export interface InvitesDeps {
   readonly serverName: ServerName;
-  readonly events: EventStore;
   readonly localEvents: LocalEvents;
-  readonly appender: Appender;
   readonly profiles: MemberProfiles;
   readonly accountData: AccountData;
   readonly remote: RemoteRooms;
@@ -58,7 +53,7 @@ export class Invites {
     invitee: UserId,
     extra: JsonObject = {},
   ): Promise<EventId> {
-    const { serverName, localEvents, profiles } = this.#deps;
+    const { serverName, localEvents, profiles, remote } = this.#deps;
     await this.checkBlocked(invitee);
     const isLocal = serverNameOf(invitee) === serverName;
     const profile = isLocal ? await profiles.of(invitee) : {};
@@ -68,7 +63,8 @@ export class Invites {
       sender,
       content: memberContent('invite', profile, extra),
     };
-    return isLocal ? localEvents.send(roomId, draft) : this.#sendRemote(roomId, draft);
+    if (isLocal) return localEvents.send(roomId, draft);
+    return localEvents.sendCountersigned(roomId, draft, (room, made) => remote.invite(room, made));
   }
 
   /**
@@ -83,24 +79,5 @@ export class Invites {
     if (config?.['default_action'] === 'block') {
       throw matrixError('M_INVITE_BLOCKED', `${invitee} takes no invites`);
     }
-  }
-
-  /** The other server signs meanwhile: the room is not held up for that. */
-  async #sendRemote(roomId: RoomId, draft: EventDraft): Promise<EventId> {
-    const { localEvents, appender, events, remote } = this.#deps;
-    const { room, built, stateBefore } = await localEvents.inRoom(roomId, async (room) => ({
-      room,
-      built: await localEvents.build(room, draft),
-      stateBefore: room.state,
-    }));
-    const { event, json } = await remote.invite(room, built);
-    const { committed } = await localEvents.inRoom(roomId, async (now) => {
-      const auth = await authEventsIn(events, now, now.state, event);
-      const rejection = rejectionBy(event, now.rules, auth);
-      if (rejection !== undefined) throw matrixError('M_FORBIDDEN', rejection.message);
-      return appender.append(now, [{ event, json, stateBefore }]);
-    });
-    await committed;
-    return event.eventId;
   }
 }

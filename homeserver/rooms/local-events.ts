@@ -14,11 +14,13 @@ import { type SigningKey, signText, signTextInBackground } from '../../spec/sign
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import { LogWriteFailed } from '../streams/log.ts';
-import type { AppendExtras, Appended, Appender } from './append.ts';
+import type { AppendExtras, Appended, Appender, Arrival } from './append.ts';
 import { type AuthEvents, authEventsIn, rejectionBy } from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
+import type { PolicyServers } from './policy-servers.ts';
 import type { RoomRegistry } from './room-registry.ts';
+import type { StateSnapshot } from './state-snapshot.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 export interface EventDraft {
@@ -37,11 +39,25 @@ export interface LocalEventsDeps {
   readonly registry: RoomRegistry;
   readonly appender: Appender;
   readonly events: EventStore;
+  readonly policyServers: PolicyServers;
   readonly serverName: ServerName;
   readonly signingKey: () => SigningKey;
   readonly clock: Clock;
   readonly random: Random;
 }
+
+/** A finished event of this server. */
+export interface LocalEvent {
+  readonly event: MatrixEvent;
+  /** The PDU as JSON. */
+  readonly json: string;
+}
+
+/** What to send, decided as the room's writer; undefined for nothing. */
+export type DecideDraft = (room: LiveRoom) => Promise<EventDraft | undefined>;
+
+/** The event with the signature of another server. */
+export type Countersign = (room: LiveRoom, made: LocalEvent) => Promise<LocalEvent>;
 
 /** Prev events an event of ours lists; the rest of a badly forked room stays for the next one. */
 const maxPrevEvents = 20;
@@ -79,12 +95,92 @@ export class LocalEvents {
    * @returns the event's id, once it is durable
    */
   async send(roomId: RoomId, draft: EventDraft): Promise<EventId> {
-    const { eventId, committed } = await this.inRoom(roomId, (room) => this.stage(room, draft));
-    await committed;
-    return eventId;
+    return (await this.sendDecided(roomId, async () => draft)) as EventId;
   }
 
-  /** Like `send`, for a caller that already is the room's writer. */
+  /**
+   * Like `send`, for what can be said only when it is the event's turn.
+   * @returns undefined when nothing was to be sent
+   */
+  async sendDecided(roomId: RoomId, decide: DecideDraft): Promise<EventId | undefined> {
+    const { policyServers } = this.#deps;
+    const staged = await this.inRoom(roomId, async (room) => {
+      const draft = await decide(room);
+      if (draft === undefined) return undefined;
+      return policyServers.concerns(room, draft) ? 'policy' : this.stage(room, draft);
+    });
+    if (staged === 'policy') return this.#sendAfterSigning(roomId, decide);
+    await staged?.committed;
+    return staged?.eventId;
+  }
+
+  /** Sends an event that another server must sign as well. */
+  async sendCountersigned(
+    roomId: RoomId,
+    draft: EventDraft,
+    countersign: Countersign,
+  ): Promise<EventId> {
+    const decide = async (): Promise<EventDraft> => draft;
+    return (await this.#sendAfterSigning(roomId, decide, countersign)) as EventId;
+  }
+
+  /**
+   * The room is not held up while others sign; what was true when the event was made is checked
+   * again before it is appended.
+   */
+  async #sendAfterSigning(
+    roomId: RoomId,
+    decide: DecideDraft,
+    countersign?: Countersign,
+  ): Promise<EventId | undefined> {
+    for (let attempt = 1; attempt <= attempts; attempt += 1) {
+      const made = await this.inRoom(roomId, async (room) => {
+        const draft = await decide(room);
+        if (draft === undefined) return undefined;
+        const unchanged =
+          countersign === undefined ? await this.#unchangedState(room, draft) : undefined;
+        if (unchanged !== undefined) return unchanged;
+        return { room, draft, stateBefore: room.state, built: await this.build(room, draft) };
+      });
+      if (made === undefined || typeof made === 'string') return made;
+      const { room, draft, stateBefore, built } = made;
+      const recommended = await this.#recommended(room, built);
+      const signed = (await countersign?.(room, recommended)) ?? recommended;
+      const appended = await this.#appendSigned(roomId, draft, signed, stateBefore);
+      if (appended === undefined) continue;
+      await appended.committed;
+      return signed.event.eventId;
+    }
+    throw new LogWriteFailed('The room was lost again and again');
+  }
+
+  /** With the signature of the room's policy server, if it has one. @throws MatrixError */
+  async #recommended(room: LiveRoom, made: LocalEvent): Promise<LocalEvent> {
+    const event = await this.#deps.policyServers.signed(room, made.event, { forClient: true });
+    return event === made.event ? made : { event, json: JSON.stringify(event.pdu) };
+  }
+
+  /** Undefined where what the event stands on was never written. @throws MatrixError M_FORBIDDEN */
+  #appendSigned(
+    roomId: RoomId,
+    draft: EventDraft,
+    { event, json }: LocalEvent,
+    stateBefore: StateSnapshot,
+  ): Promise<Appended | undefined> {
+    const { events, appender } = this.#deps;
+    return this.inRoom(roomId, async (room) => {
+      const prevs = await events.manyById(event.prevEventIds);
+      if (prevs.size < event.prevEventIds.length) return undefined;
+      const rejection = await this.rejectionNow(room, event);
+      if (rejection !== undefined) throw matrixError('M_FORBIDDEN', rejection);
+      return appender.append(room, [arrivalOf(draft, { event, json, stateBefore })]);
+    });
+  }
+
+  /**
+   * Like `send`, for a caller that already is the room's writer: its policy server, if it has one,
+   * is not asked.
+   */
   async stage(
     room: LiveRoom,
     draft: EventDraft,
@@ -99,15 +195,7 @@ export class LocalEvents {
     const json = signTextInBackground(signedText, this.#deps.signingKey()).then(finish);
     const { committed }: Appended = await this.#deps.appender.append(
       room,
-      [
-        {
-          event,
-          json,
-          stateBefore: room.state,
-          ...(draft.senderDevice !== undefined && { senderDevice: draft.senderDevice }),
-          ...(draft.txnId !== undefined && { txnId: draft.txnId }),
-        },
-      ],
+      [arrivalOf(draft, { event, json, stateBefore: room.state })],
       extras,
     );
     return { eventId: event.eventId, committed };
@@ -117,7 +205,7 @@ export class LocalEvents {
    * Builds and authorises an event on top of the room's current state.
    * @throws MatrixError M_FORBIDDEN, M_TOO_LARGE or M_BAD_JSON
    */
-  async build(room: LiveRoom, draft: EventDraft): Promise<{ event: MatrixEvent; json: string }> {
+  async build(room: LiveRoom, draft: EventDraft): Promise<LocalEvent> {
     const { event, signedText, finish } = await this.#prepare(room, draft);
     return { event, json: finish(signText(signedText, this.#deps.signingKey())) };
   }
@@ -157,7 +245,7 @@ export class LocalEvents {
     rules: RoomVersionRules,
     draft: Pick<EventDraft, 'sender' | 'content' | 'originServerTs'>,
     roomId: RoomId | undefined,
-  ): { event: MatrixEvent; json: string } {
+  ): LocalEvent {
     const { event, signedText, finish } = this.#build(rules, {
       type: 'm.room.create',
       stateKey: '',
@@ -234,6 +322,15 @@ export class LocalEvents {
     return same ? stored.event.eventId : undefined;
   }
 }
+
+const arrivalOf = (
+  { senderDevice, txnId }: EventDraft,
+  arrival: Pick<Arrival, 'event' | 'json' | 'stateBefore'>,
+): Arrival => ({
+  ...arrival,
+  ...(senderDevice !== undefined && { senderDevice }),
+  ...(txnId !== undefined && { txnId }),
+});
 
 const newest = (extremities: readonly StoredEvent[], limit: number): readonly StoredEvent[] =>
   extremities.length <= limit

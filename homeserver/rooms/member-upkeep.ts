@@ -97,16 +97,14 @@ export class MemberUpkeep implements ProfileChangeListener, DepartureListener {
   /** Membership is looked at again by the room's writer: the user may have left meanwhile. */
   async #updateRoom(userId: UserId, roomId: RoomId, profile: MemberProfile): Promise<void> {
     const { localEvents } = this.#deps;
-    const committed = await localEvents.inRoom(roomId, async (room) => {
+    await localEvents.sendDecided(roomId, async (room) => {
       if (room.membership(userId) !== 'join') return undefined;
-      const staged = await localEvents.stage(room, {
+      return {
         type: 'm.room.member',
         stateKey: userId,
         sender: userId,
         content: memberContent('join', profile),
-      });
-      return [staged.committed];
+      };
     });
-    await committed?.[0];
   }
 }

@@ -207,15 +207,12 @@ export class Membership {
     if (entry.thirdPartySigned !== undefined) {
       await this.#redeem(userId, roomId, entry.thirdPartySigned);
     }
-    const staged = await localEvents.inRoom(roomId, async (room) => {
+    const sent = await localEvents.sendDecided(roomId, async (room) => {
       if (entry.isGuest === true) await this.#checkGuestAccess(room);
       const authorised = await this.#authorised(room, userId, content);
-      if (authorised === undefined) return undefined;
-      return localEvents.stage(room, memberDraft(userId, userId, authorised));
+      return authorised && memberDraft(userId, userId, authorised);
     });
-    if (staged === undefined) return false;
-    await staged.committed;
-    return true;
+    return sent !== undefined;
   }
 
   /** The content of a join with what a restricted room asks for. */
@@ -275,15 +272,14 @@ export class Membership {
     check: (membership: string | undefined) => void,
   ): Promise<void> {
     const { localEvents } = this.#deps;
-    const { committed } = await localEvents.inRoom(roomId, async (room) => {
+    await localEvents.sendDecided(roomId, async (room) => {
       if (room.membership(sender) !== 'join') {
         throw matrixError('M_FORBIDDEN', 'You are not in this room');
       }
       check(room.membership(target));
       const content: JsonObject = { membership, ...withReason(reason) };
-      return localEvents.stage(room, memberDraft(sender, target, content));
+      return memberDraft(sender, target, content);
     });
-    await committed;
   }
 
   async #send(roomId: RoomId, draft: EventDraft): Promise<void> {

@@ -4,6 +4,7 @@
  * https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu
  */
 import type { Logger } from 'pino';
+import { MatrixError } from '../../spec/errors.ts';
 import type { MatrixEvent } from '../../spec/event.ts';
 import type { EventId, ServerName } from '../../spec/identifiers.ts';
 import type { Appender, Arrival } from './append.ts';
@@ -11,6 +12,7 @@ import { authEventsIn, rejectionBy } from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
 import { AuthEventsMissing, describe, type Outliers } from './outliers.ts';
+import type { PolicyServers } from './policy-servers.ts';
 import { inReferenceOrder } from './reference-order.ts';
 import type { RemoteEvents } from './remote-events.ts';
 import type { RemoteStates } from './remote-states.ts';
@@ -29,6 +31,7 @@ export interface RemoteReceiverDeps {
   readonly outliers: Outliers;
   readonly remote: RemoteEvents;
   readonly states: RemoteStates;
+  readonly policyServers: PolicyServers;
   readonly logger: Logger;
 }
 
@@ -40,7 +43,10 @@ const maxMissingEvents = 50;
 
 /** What is known of an event's surroundings before the room's writer takes it. */
 interface Prepared {
+  /** With the signature of the room's policy server, should that have been lacking. */
   readonly event: MatrixEvent;
+  /** The room's policy server does not recommend the event. */
+  readonly isUnwelcome: boolean;
   /** States after those prev events that are not in this server's timeline. */
   readonly statesAfterMissing: ReadonlyMap<EventId, StateSnapshot>;
   /** Whether others had to be asked, which gives the event time to come by another way. */
@@ -86,11 +92,19 @@ export class RemoteReceiver {
     return receipts;
   }
 
-  /** Whether everything the event refers to is here, so that receiving it asks nobody. */
+  /**
+   * Whether everything the event refers to is here, and the signature of the room's policy server
+   * on it, so that receiving it asks nobody.
+   */
   async isSelfContained(
+    room: LiveRoom,
     event: MatrixEvent,
     alongside: ReadonlySet<EventId> = new Set(),
   ): Promise<boolean> {
+    const { policyServers } = this.#deps;
+    if (policyServers.concerns(room, event) && !(await policyServers.isWelcome(room, event))) {
+      return false;
+    }
     const ids = [...event.prevEventIds, ...event.authEventIds].filter((id) => !alongside.has(id));
     const known = await this.#deps.events.manyById(ids);
     return (
@@ -160,6 +174,21 @@ export class RemoteReceiver {
 
   /** Everything that has to be asked of others, outside the room's writer. */
   async #prepare(origin: ServerName, room: LiveRoom, event: MatrixEvent): Promise<Prepared> {
+    const surroundings = await this.#surroundings(origin, room, event);
+    if (!this.#deps.policyServers.concerns(room, event)) return surroundings;
+    // 7. Validated by the policy server, if the room is using one, otherwise it is soft-failed.
+    try {
+      const signed = await this.#deps.policyServers.signed(room, event, { forClient: false });
+      const askedOthers = surroundings.askedOthers || signed !== event;
+      return { ...surroundings, event: signed, askedOthers };
+    } catch (error) {
+      if (!(error instanceof MatrixError)) throw error;
+      this.#deps.logger.debug({ err: error, event: event.eventId }, 'event is not recommended');
+      return { ...surroundings, isUnwelcome: true, askedOthers: true };
+    }
+  }
+
+  async #surroundings(origin: ServerName, room: LiveRoom, event: MatrixEvent): Promise<Prepared> {
     const hadAuthEvents = await this.#ensureAuthEvents(origin, room, event);
     const known = await this.#deps.events.manyById(event.prevEventIds);
     const missing = event.prevEventIds.filter((id) => !isPlaced(known.get(id)));
@@ -167,7 +196,8 @@ export class RemoteReceiver {
     for (const id of missing) {
       statesAfterMissing.set(id, await this.#deps.states.stateAfter(origin, room, id));
     }
-    return { event, statesAfterMissing, askedOthers: !hadAuthEvents || missing.length > 0 };
+    const askedOthers = !hadAuthEvents || missing.length > 0;
+    return { event, isUnwelcome: false, statesAfterMissing, askedOthers };
   }
 
   /** Whether they were here already. @throws {AuthEventsMissing} */
@@ -194,7 +224,7 @@ export class RemoteReceiver {
     relay: boolean,
   ): Promise<Promise<void>[]> {
     return room.exclusive(async () => {
-      const { event, askedOthers } = prepared;
+      const { event, isUnwelcome, askedOthers } = prepared;
       // Who else has stored it since it was looked up has left it in memory. Looking it up once more
       // would cost as much as all the checks.
       const stored = askedOthers
@@ -204,7 +234,8 @@ export class RemoteReceiver {
       const { state, made } = await this.#stateBefore(room, prepared);
       const rejectedReason = await this.#rejection(room, event, state);
       const softFailed =
-        rejectedReason === undefined && (await this.#isSoftFailed(room, event, state));
+        rejectedReason === undefined &&
+        (isUnwelcome || (await this.#isSoftFailed(room, event, state)));
       const arrival: Arrival = {
         event,
         stateBefore: state,
