@@ -70,6 +70,7 @@ describe('POST /user_directory/search', () => {
     const [alice, bob, eve] = [newPerson('hidden'), newPerson('bob'), newPerson('eve')];
     const roomId = await newRoom(alice, 'private_chat');
     expect(await found(eve, alice)).toEqual([]);
+    expect(await found(alice, alice)).toEqual([]);
     await rooms.membership.invite(alice, roomId, bob);
     expect(await found(bob, alice)).toEqual([]);
     await rooms.membership.join(bob, roomId);

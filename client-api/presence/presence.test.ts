@@ -237,6 +237,19 @@ describe('presence in sync', () => {
     expect((await news(alice, after.alice.next)).count).toBe(0);
   });
 
+  it('tells of the offline only where people meet', async () => {
+    const { bob, roomId } = await friends();
+    const carol = newPerson('carol');
+    const before = { bob: await news(bob), carol: await news(carol) };
+    expect(before.bob.count).toBe(0);
+    await rooms.membership.join(carol, roomId);
+    const after = await news(carol, before.carol.next);
+    expect(after.of[bob]).toEqual({ presence: 'offline' });
+    expect((await news(bob, before.bob.next)).of).toEqual({ [carol]: { presence: 'offline' } });
+    expect((await news(carol, after.next)).count).toBe(0);
+    expect((await news(carol)).count).toBe(0);
+  });
+
   it('can be filtered out', async () => {
     const { alice, bob } = await friends();
     await see(alice, 30_000);

@@ -96,7 +96,7 @@ export const putOpenRoom = async (
 
 /**
  * Users with a word that begins like each of these, whom the searcher shares a room with or who are
- * in a room open to anyone. An exact name or localpart comes first.
+ * in a room open to anyone (nobody is found by sharing a room with themselves). An exact name or localpart comes first.
  */
 export const findDirectoryUsers = async (
   db: Db,
@@ -117,7 +117,7 @@ export const findDirectoryUsers = async (
         WHERE theirs.user_id = d.user_id AND theirs.membership = 'join' AND (
           EXISTS (SELECT 1 FROM open_rooms o WHERE o.room_nid = theirs.room_nid
             AND (o.public_join OR o.world_readable))
-          OR EXISTS (SELECT 1 FROM user_rooms mine WHERE mine.user_id = $2
+          OR d.user_id <> $2 AND EXISTS (SELECT 1 FROM user_rooms mine WHERE mine.user_id = $2
             AND mine.room_nid = theirs.room_nid AND mine.membership = 'join')))
       ORDER BY lower(d.display_name) = $3 DESC NULLS LAST,
         split_part(substr(d.user_id, 2), ':', 1) = $3 DESC,

@@ -173,7 +173,28 @@ export class Presence {
     upTo: number,
   ): UserPresence[] | undefined {
     const changed = this.#board.changedFor(viewer, joined, after, upTo);
-    return changed && [...changed].flatMap((userId) => this.of(userId) ?? []);
+    return changed && [...changed].flatMap((userId) => this.#shown(userId) ?? []);
+  }
+
+  /**
+   * The members of rooms that the viewer has just joined: of a large room those who are there, of a
+   * small one also this server's users who are not.
+   */
+  metIn(viewer: UserId, fresh: ReadonlySet<number>, limit: number): UserPresence[] {
+    const met = new Map<UserId, UserPresence>();
+    for (const user of this.knownIn(viewer, fresh, limit)) {
+      if (user.presence !== 'offline') met.set(user.userId, user);
+    }
+    for (const roomNid of fresh) {
+      const local = this.#deps.registry.cached(roomNid)?.joinedLocalUsers;
+      if (local === undefined || local.size > maxIntroduced) continue;
+      for (const userId of local) {
+        const user = this.#shown(userId);
+        if (user !== undefined) met.set(userId, user);
+      }
+    }
+    met.delete(viewer);
+    return [...met.values()];
   }
 
   /** Everyone in these rooms of whom something is known, at most `limit`, newest change first. */
@@ -276,6 +297,13 @@ export class Presence {
     return true;
   }
 
+  /** A local user of whom nothing is known is offline; of a remote one that cannot be said. */
+  #shown(userId: UserId): UserPresence | undefined {
+    const known = this.of(userId);
+    if (known !== undefined || serverNameOf(userId) !== this.#deps.serverName) return known;
+    return { userId, presence: 'offline', statusMsg: undefined, lastActiveMs: 0 };
+  }
+
   #upToDate({ current }: PresenceEntry): UserPresence {
     const activity = this.#active.get(current.userId);
     return activity === undefined ? current : { ...current, lastActiveMs: activity.lastActiveMs };
@@ -298,19 +326,20 @@ export class Presence {
       const entry = this.#board.get(userId);
       const wasThere = entry?.rooms.has(room.nid) === true;
       if (!joined) entry?.rooms.delete(room.nid);
-      else if (entry !== undefined && !wasThere) this.#introduce(room, entry);
+      else if (!wasThere) this.#introduce(room, userId, entry);
       if (joined && !wasThere) this.#introduceTo(room, serverNameOf(userId));
     }
   }
 
-  /** To a room that a user has just joined. */
-  #introduce(room: LiveRoom, entry: PresenceEntry): void {
-    const { userId, presence } = entry.current;
-    entry.rooms.add(room.nid);
-    if (presence === 'offline') return;
+  /** To a room that a user has just joined, or changed their name in. */
+  #introduce(room: LiveRoom, userId: UserId, entry: PresenceEntry | undefined): void {
+    const isLocal = serverNameOf(userId) === this.#deps.serverName;
+    if (entry === undefined && !isLocal) return;
+    entry?.rooms.add(room.nid);
     this.#board.introduce(userId, room.nid, this.#deps.clock.nowMs());
+    if (entry === undefined || entry.current.presence === 'offline') return;
     this.#wake(userId);
-    if (serverNameOf(userId) !== this.#deps.serverName) return;
+    if (!isLocal) return;
     const news = { user: this.#upToDate(entry), roomNids: [room.nid] };
     for (const listener of this.#listeners) listener(news);
   }

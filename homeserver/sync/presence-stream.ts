@@ -50,10 +50,8 @@ export class PresenceStream implements SyncStream {
     if (changed === undefined) return this.#presence.knownIn(userId, joined, maxShown);
     if (fresh.size === 0) return changed;
     const known = new Set(changed.map((user) => user.userId));
-    const others = this.#here(userId, fresh).filter(
-      (user) => user.userId !== userId && !known.has(user.userId),
-    );
-    return [...changed, ...others];
+    const met = this.#presence.metIn(userId, fresh, maxShown);
+    return [...changed, ...met.filter((user) => !known.has(user.userId))];
   }
 
   #here(userId: UserPresence['userId'], rooms: ReadonlySet<number>): UserPresence[] {
