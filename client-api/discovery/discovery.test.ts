@@ -94,6 +94,26 @@ describe('POST /user_directory/search', () => {
     expect(await found(eve, alice)).toEqual([]);
   });
 
+  it('forgets rooms that nobody of this server is in', async () => {
+    const [alice, eve] = [newPerson('leaver'), newPerson('eve')];
+    const roomId = await newRoom(alice);
+    const far = '@faraway:there.test' as UserId;
+    const room = await core().registry.find(roomId);
+    // What a join of another server leaves behind.
+    await core().database.query({
+      text: `INSERT INTO user_rooms (user_id, room_nid, membership, event_nid, stream_pos,
+        membership_pos) VALUES ($1, $2, 'join', 0, 1, 1)`,
+      values: [far, room?.nid],
+    });
+    await core().database.query({
+      text: `INSERT INTO user_directory (user_id, words) VALUES ($1, array_to_tsvector($2))`,
+      values: [far, ['faraway']],
+    });
+    expect(await found(eve, 'faraway')).toEqual([far]);
+    await rooms.membership.leave(alice, roomId);
+    expect(await found(eve, 'faraway')).toEqual([]);
+  });
+
   it('puts the exact name first, and says when there are more', async () => {
     const finder = newPerson('finder');
     const names = ['Quentin', 'Quentina', 'Quentinus'];

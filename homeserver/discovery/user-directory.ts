@@ -2,7 +2,7 @@
  * Finding people by name: everyone one shares a room with, and everyone in rooms open to all.
  * https://spec.matrix.org/v1.19/client-server-api/#user-directory
  */
-import { isUserId, type UserId } from '../../spec/identifiers.ts';
+import { isUserId, type ServerName, type UserId } from '../../spec/identifiers.ts';
 import { wordsOf } from '../../spec/words.ts';
 import type { Db, Tx } from '../storage/database.ts';
 import {
@@ -10,6 +10,7 @@ import {
   type DirectoryUser,
   directoryChanges,
   findDirectoryUsers,
+  hasLocalMember,
   putDirectoryUsers,
   putOpenRoom,
 } from '../storage/user-directory.ts';
@@ -25,9 +26,11 @@ export class UserDirectory {
   readonly #db: Db;
   readonly #reader: LogReader;
 
-  constructor(deps: LogReaderDeps) {
+  constructor(deps: LogReaderDeps & { readonly serverName: ServerName }) {
     this.#db = deps.database;
-    this.#reader = new LogReader('user directory', deps, followMembers);
+    this.#reader = new LogReader('user directory', deps, (tx, after, upTo) =>
+      followMembers(tx, deps.serverName, after, upTo),
+    );
   }
 
   /** The best matches first. */
@@ -44,14 +47,26 @@ export class UserDirectory {
   }
 }
 
-const followMembers = async (tx: Tx, after: number, upTo: number): Promise<number> => {
+const followMembers = async (
+  tx: Tx,
+  serverName: ServerName,
+  after: number,
+  upTo: number,
+): Promise<number> => {
   const changes = await directoryChanges(tx, after, upTo, changesPerStep);
   const users = new Map<UserId, DirectoryUser & { words: string[] }>();
+  /** Rooms in which members of this server come or go. */
+  const touched = new Set<number>();
   for (const change of changes) {
     if (change.type === 'm.room.member') {
       const user = userIn(change);
       if (user !== undefined) users.set(user.userId, user);
+      if (change.stateKey.endsWith(`:${serverName}`)) touched.add(change.roomNid);
     } else if (change.stateKey === '') await followOpenness(tx, change);
+  }
+  for (const roomNid of touched) {
+    const present = await hasLocalMember(tx, roomNid, serverName);
+    await putOpenRoom(tx, roomNid, 'present', present);
   }
   if (users.size > 0) await putDirectoryUsers(tx, [...users.values()]);
   return changes.length < changesPerStep ? upTo : (changes.at(-1) as DirectoryChange).streamPos;

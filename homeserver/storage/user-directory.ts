@@ -1,6 +1,6 @@
 /** The tables `user_directory` and `open_rooms`, and the changes of room states they follow. */
 import type { JsonObject } from '../../spec/event.ts';
-import type { UserId } from '../../spec/identifiers.ts';
+import type { ServerName, UserId } from '../../spec/identifiers.ts';
 import type { Db, Tx } from './database.ts';
 
 export interface DirectoryChange {
@@ -83,7 +83,7 @@ export const putDirectoryUsers = async (
 export const putOpenRoom = async (
   tx: Tx,
   roomNid: number,
-  column: 'public_join' | 'world_readable',
+  column: 'public_join' | 'world_readable' | 'present',
   value: boolean,
 ): Promise<void> => {
   await tx.query({
@@ -94,9 +94,26 @@ export const putOpenRoom = async (
   });
 };
 
+/** Whether anyone of this server is in a room now. */
+export const hasLocalMember = async (
+  db: Db,
+  roomNid: number,
+  serverName: ServerName,
+): Promise<boolean> => {
+  const { rows } = await db.query({
+    name: 'has-local-member',
+    text: `SELECT 1 FROM current_state
+      WHERE room_nid = $1 AND type = 'm.room.member' AND membership = 'join'
+        AND substr(state_key, strpos(state_key, ':') + 1) = $2 LIMIT 1`,
+    values: [roomNid, serverName],
+  });
+  return rows.length > 0;
+};
+
 /**
  * Users with a word that begins like each of these, whom the searcher shares a room with or who are
- * in a room open to anyone (nobody is found by sharing a room with themselves). An exact name or localpart comes first.
+ * in a room open to anyone that this server is in (nobody is found by sharing a room with
+ * themselves). An exact name or localpart comes first.
  */
 export const findDirectoryUsers = async (
   db: Db,
@@ -116,7 +133,7 @@ export const findDirectoryUsers = async (
         SELECT 1 FROM user_rooms theirs
         WHERE theirs.user_id = d.user_id AND theirs.membership = 'join' AND (
           EXISTS (SELECT 1 FROM open_rooms o WHERE o.room_nid = theirs.room_nid
-            AND (o.public_join OR o.world_readable))
+            AND o.present AND (o.public_join OR o.world_readable))
           OR d.user_id <> $2 AND EXISTS (SELECT 1 FROM user_rooms mine WHERE mine.user_id = $2
             AND mine.room_nid = theirs.room_nid AND mine.membership = 'join')))
       ORDER BY lower(d.display_name) = $3 DESC NULLS LAST,

@@ -44,7 +44,9 @@ export const discoveryMigration: Migration = {
       CREATE TABLE open_rooms (
         room_nid bigint PRIMARY KEY,
         public_join boolean NOT NULL DEFAULT false,
-        world_readable boolean NOT NULL DEFAULT false
+        world_readable boolean NOT NULL DEFAULT false,
+        -- Whether anyone of this server is in it: what it knows of others is outdated.
+        present boolean NOT NULL DEFAULT false
       );
 
       CREATE TABLE event_words (
