@@ -4,18 +4,22 @@
 const TURN_MS = 8;
 
 /**
- * To be awaited between the steps of long work: gives way to whatever else waits, once in a while.
- * What the work builds on may have changed then.
+ * To be awaited between the steps of long work, by one worker or by many that share what is
+ * returned: gives way to whatever else waits, once in a while. Of many workers, one goes on in each
+ * round of the event loop. What the work builds on may have changed then.
  */
 export const turns = (): (() => Promise<void> | undefined) => {
   let startedMs = performance.now();
+  const waiting: (() => void)[] = [];
+  const next = (): void => {
+    startedMs = performance.now();
+    waiting.shift()?.();
+    if (waiting.length > 0) setImmediate(next);
+  };
   return () => {
-    if (performance.now() - startedMs < TURN_MS) return undefined;
+    if (waiting.length === 0 && performance.now() - startedMs < TURN_MS) return undefined;
     return new Promise((resolve) => {
-      setImmediate(() => {
-        startedMs = performance.now();
-        resolve();
-      });
+      if (waiting.push(resolve) === 1) setImmediate(next);
     });
   };
 };

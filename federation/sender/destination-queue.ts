@@ -29,6 +29,8 @@ export interface QueueServices {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly freshTxnId: () => string;
+  /** Awaited before each transaction: hundreds of queues may have something at the same time. */
+  readonly giveWay: () => Promise<void> | undefined;
   /** Aborted when what is under way may not go on. */
   readonly signal: AbortSignal;
 }
@@ -163,6 +165,7 @@ export class DestinationQueue {
   }
 
   async #sendNext(): Promise<boolean> {
+    await this.#services.giveWay();
     const next = await this.#next();
     if (next === undefined) return false;
     if (next === 'look again') return true;

@@ -7,6 +7,7 @@
  * everything by then; a destination that is not among them has everything up to there. After a
  * crash, what was sent since the last such moment is sent again, and recognised by its event ids.
  */
+import { setMaxListeners } from 'node:events';
 import type { Clock } from '../../homeserver/clock.ts';
 import type { Logger } from '../../homeserver/ops/logger.ts';
 import type { Random } from '../../homeserver/random.ts';
@@ -16,6 +17,7 @@ import {
   dispatchedPosition,
   saveSenderProgress,
 } from '../../homeserver/storage/destinations.ts';
+import { turns } from '../../homeserver/turns.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
 import type { DestinationHealth } from '../destinations/destination-health.ts';
 import type { FederationClient } from '../http-client.ts';
@@ -81,7 +83,12 @@ export class FederationSender {
     });
     const freshTxnId = () => `${prefix}.${++count}`;
     const { signal } = this.#aborter;
-    this.#services = { origin, client, health, source, slots, clock, logger, freshTxnId, signal };
+    // Every transaction under way listens to it.
+    setMaxListeners(0, signal);
+    this.#services = {
+      ...{ origin, client, health, source, slots, clock, logger, freshTxnId, signal },
+      giveWay: turns(),
+    };
   }
 
   /** Takes up where it was stopped. On its very first start nothing older is sent to anyone. */

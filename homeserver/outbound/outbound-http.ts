@@ -5,6 +5,7 @@
  *
  * An instance has one policy (guard and trust), and its connections are never used under another.
  */
+import { setMaxListeners } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
@@ -82,6 +83,8 @@ export class OutboundHttp {
 
   constructor(options: OutboundOptions) {
     this.#options = options;
+    // Every request under way listens to it.
+    setMaxListeners(0, this.#closing.signal);
     const pooling = {
       keepAlive: true,
       timeout: options.idleTimeoutMs ?? 60_000,
