@@ -4,6 +4,7 @@
  * https://spec.matrix.org/v1.19/server-server-api/#transactions
  */
 
+import { refused } from '../lib/http.ts';
 import type { Person } from '../lib/person.ts';
 import { eventually } from '../lib/wait.ts';
 import {
@@ -86,9 +87,8 @@ besideSynapse((pair) => {
     const { network, parley, synapse } = pair();
     network.splits([parley], [synapse]);
     const said = new Map<string, string[]>();
+    const bystanders = new Map<string, Person>();
     for (const { host, guest, room } of rooms) {
-      const [rowdy] = await newcomers(host.server === parley ? parley : synapse, 'rowdy');
-      await rowdy.joins(room);
       const before = texts(await host.history(room));
       const levels = await host.reads(room, 'm.room.power_levels');
       // The host takes the guest's power away while the guest uses it.
@@ -102,6 +102,7 @@ besideSynapse((pair) => {
       await guest.sets(room, 'm.room.power_levels', { ...levels, events_default: 10 });
       const [bystander] = await newcomers(guest.server === parley ? parley : synapse, 'bystander');
       await bystander.joins(room);
+      bystanders.set(room, bystander);
       await guest.bans(bystander, room);
       said.set(room, [
         ...before,
@@ -127,6 +128,39 @@ besideSynapse((pair) => {
       const everything = [...said.get(room)!, 'the host, again', 'the guest, again'];
       await hasRead(host, room, everything);
       await hasRead(guest, room, everything);
+      // The host’s word counted for more, so what the guest did with the power taken away is undone.
+      expect(await guest.reads(room, 'm.room.topic')).toMatchObject({ topic: 'the host’s' });
+      await refused(guest.reads(room, 'm.room.name'), 404, 'M_NOT_FOUND');
+      expect((await host.memberships(room))[bystanders.get(room)!.id]).toBe('join');
     }
   });
+
+  it.each(CREATORS)(
+    'a long pause of which %s tells only the end is read back whole',
+    async (told) => {
+      const [here, away] = inOrder(pair(), told);
+      const [[speaker], [listener]] = await Promise.all([
+        newcomers(here, 'speaker'),
+        newcomers(away, 'listener'),
+      ]);
+      const room = await speaker.createsRoom({ preset: 'public_chat' });
+      await listener.joins(room, here);
+      await Promise.all([speaker.syncs(), listener.syncs()]);
+      await away.kill();
+      const said = await talks(speaker, room, 'at length', 60);
+      await speaker.sets(room, 'm.room.topic', { topic: 'something else' });
+      said.push(...(await talks(speaker, room, 'in short', 3)));
+      // A Synapse keeps what it could not send in memory, and after a restart sends the last event.
+      await here.restart();
+      await away.start();
+      await listener.says(room, 'back again');
+      await speaker.seesMessage(room, 'back again');
+      await speaker.says(room, 'at last');
+      await listener.seesMessage(room, 'at last');
+      await agree(speaker, listener, room);
+      const read = texts(await listener.history(room));
+      expect(read.filter((text) => said.includes(text))).toEqual(said);
+      expect(texts(await listener.history(room, 7))).toEqual(read);
+    },
+  );
 });
