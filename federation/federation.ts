@@ -94,6 +94,7 @@ export const createFederation = async (options: FederationOptions): Promise<Fede
     importer,
     receiver,
     outsideRooms,
+    joinTimeoutMs: config.join_timeout_ms,
   });
 
   const edus = new EduDispatcher(logger);

@@ -80,6 +80,11 @@ export class FederationClient {
     });
   }
 
+  /** How long a request takes at most that does not say otherwise. */
+  get timeoutMs(): number {
+    return this.#options.timeoutMs;
+  }
+
   /**
    * The JSON object a server answers with status 200.
    * @throws {FederationError}

@@ -99,6 +99,22 @@ describe('joining a room of another server', () => {
     expect(useless.received[0]?.url).toContain('make_join');
   });
 
+  it('takes no longer than it may, and one server no longer than a request', async () => {
+    const hasty = await network.server({ request_timeout_ms: 300, join_timeout_ms: 1000 });
+    const bob = await freshUser(hasty);
+    const roomId = await here.rooms.roomCreator.create(alice, { preset: 'public_chat' });
+    const silent = await Promise.all(Array.from({ length: 5 }, () => network.peer()));
+    for (const peer of silent) peer.on(/make_join/, () => new Promise(() => undefined));
+    const names = silent.map(({ name }) => name);
+    const joined = hasty.rooms.membership.join(bob, roomId, { via: names });
+    await expect(joined).rejects.toMatchObject({ errcode: 'M_UNKNOWN', status: 502 });
+    expect(silent.at(0)?.received).toHaveLength(1);
+    expect(silent.at(-1)?.received).toEqual([]);
+    const via = [names[0] as ServerName, here.name];
+    await hasty.rooms.membership.join(bob, roomId, { via });
+    expect(await hasty.membership(bob, roomId)).toBe('join');
+  });
+
   it('is refused to those who may not', async () => {
     const bob = await freshUser(there);
     const roomId = await here.rooms.roomCreator.create(alice, { preset: 'private_chat' });

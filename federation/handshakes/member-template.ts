@@ -40,6 +40,8 @@ export interface MemberWish {
   readonly content: JsonObject;
   /** Where the room's version is known, the answer must agree. */
   readonly version?: string | undefined;
+  /** What is left for the whole handshake. One request takes no longer than any other may. */
+  readonly leftMs: number;
 }
 
 export interface SignedMember {
@@ -48,7 +50,6 @@ export interface SignedMember {
 }
 
 const MAX_TEMPLATE_BYTES = 256 * 1024;
-const TIMEOUT_MS = 20_000;
 
 /**
  * @throws BadAnswer
@@ -67,7 +68,7 @@ export const signedTemplate = async (
     path: `/_matrix/federation/v1/make_${membership}${uri`/${roomId}/${userId}`}`,
     query: membership === 'leave' ? {} : { ver: KNOWN_ROOM_VERSIONS },
     essential: true,
-    timeoutMs: TIMEOUT_MS,
+    timeoutMs: Math.min(wish.leftMs, deps.client.timeoutMs),
     maxBytes: MAX_TEMPLATE_BYTES,
   });
   const rules = rulesIn(answer['room_version'], wish);

@@ -40,7 +40,6 @@ export interface OutboundDepartureDeps extends TemplateDeps {
 }
 
 const TRY_FOR_MS = 30_000;
-const SEND_TIMEOUT_MS = 30_000;
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 
 export class OutboundDeparture {
@@ -54,8 +53,9 @@ export class OutboundDeparture {
   async knock(request: RemoteMembership): Promise<void> {
     const { keyRing, outsideRooms } = this.#deps;
     const { roomId } = request;
-    await firstToHelp(request.servers, TRY_FOR_MS, async (server) => {
-      const { signed, answer } = await this.#shake(server, { ...request, membership: 'knock' });
+    await firstToHelp(request.servers, TRY_FOR_MS, async (server, leftMs) => {
+      const wish = { ...request, membership: 'knock' as const, leftMs };
+      const { signed, answer } = await this.#shake(server, wish);
       const { event, rules } = signed;
       const room = { id: roomId, rules };
       const introduction = await roomIntroduction(keyRing, room, answer['knock_room_state']);
@@ -77,8 +77,8 @@ export class OutboundDeparture {
     servers.delete(this.#deps.serverName);
     let left: MatrixEvent;
     try {
-      left = await firstToHelp([...servers], TRY_FOR_MS, async (server) => {
-        const { signed } = await this.#shake(server, wish);
+      left = await firstToHelp([...servers], TRY_FOR_MS, async (server, leftMs) => {
+        const { signed } = await this.#shake(server, { ...wish, leftMs });
         return signed.event;
       });
     } catch (error) {
@@ -93,6 +93,7 @@ export class OutboundDeparture {
     server: ServerName,
     wish: MemberWish,
   ): Promise<{ signed: SignedMember; answer: JsonObject }> {
+    const deadlineMs = performance.now() + wish.leftMs;
     const signed = await signedTemplate(this.#deps, server, wish);
     const version = wish.membership === 'leave' ? 'v2' : 'v1';
     const answer = await this.#deps.client.request({
@@ -103,7 +104,7 @@ export class OutboundDeparture {
         uri`/${wish.roomId}/${signed.event.eventId}`,
       canonicalBody: lenientCanonicalJson(signed.event.pdu as unknown as JsonObject),
       essential: true,
-      timeoutMs: SEND_TIMEOUT_MS,
+      timeoutMs: Math.max(1, deadlineMs - performance.now()),
       maxBytes: MAX_ANSWER_BYTES,
     });
     return { signed, answer };

@@ -30,12 +30,9 @@ export interface OutboundJoinDeps extends TemplateDeps {
   readonly receiver: RemoteReceiver;
   readonly registry: RoomRegistry;
   readonly events: EventStore;
+  /** For all servers that are asked to let someone in. */
+  readonly joinTimeoutMs: number;
 }
-
-/** After this long no further server is asked. */
-const TRY_FOR_MS = 60_000;
-/** A large room's server takes its time to collect the state. */
-const SEND_JOIN_TIMEOUT_MS = 90_000;
 
 export class OutboundJoin {
   readonly #deps: OutboundJoinDeps;
@@ -46,10 +43,13 @@ export class OutboundJoin {
 
   /** @throws MatrixError */
   async join(request: RemoteMembership): Promise<void> {
-    await firstToHelp(request.servers, TRY_FOR_MS, (server) => this.#joinThrough(server, request));
+    await firstToHelp(request.servers, this.#deps.joinTimeoutMs, (server, leftMs) =>
+      this.#joinThrough(server, request, leftMs),
+    );
   }
 
-  async #joinThrough(server: ServerName, request: RemoteMembership): Promise<void> {
+  async #joinThrough(server: ServerName, request: RemoteMembership, leftMs: number): Promise<void> {
+    const deadlineMs = performance.now() + leftMs;
     const { roomId, userId, content } = request;
     const { importer } = this.#deps;
     const before = await this.#residentRoom(roomId);
@@ -59,6 +59,7 @@ export class OutboundJoin {
       content,
       membership: 'join',
       version: before?.rules.version,
+      leftMs,
     });
     const room: RoomOfVersion = { id: roomId, rules };
     const answer = await this.#deps.client.request({
@@ -68,7 +69,8 @@ export class OutboundJoin {
       query: { omit_members: false },
       canonicalBody: lenientCanonicalJson(event.pdu as unknown as JsonObject),
       essential: true,
-      timeoutMs: SEND_JOIN_TIMEOUT_MS,
+      // A large room's server takes its time to collect the state.
+      timeoutMs: Math.max(1, deadlineMs - performance.now()),
       maxBytes: MAX_STATE_BYTES,
     });
     const joinEvent = await this.#acceptedEvent(server, room, event, answer['event']);

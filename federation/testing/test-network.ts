@@ -38,7 +38,9 @@ const freePort = async (): Promise<number> => {
   return port;
 };
 
-const federationConfig = (caFile: string): Config['federation'] => ({
+type FederationConfig = Config['federation'];
+
+const federationConfig = (caFile: string): FederationConfig => ({
   enabled: true,
   allowed_servers: null,
   denied_servers: [],
@@ -58,6 +60,7 @@ interface Place {
   readonly caFile: string;
   readonly authority: TestAuthority;
   readonly clock: FakeClock;
+  readonly config?: Partial<FederationConfig>;
 }
 
 export class NetworkServer {
@@ -108,7 +111,7 @@ export class NetworkServer {
       signingKey: () => signingKeys.current,
     });
     this.federation = await createFederation({
-      config: federationConfig(this.#place.caFile),
+      config: { ...federationConfig(this.#place.caFile), ...this.#place.config },
       core: this.core,
       signingKeys,
       implementation: { name: 'Parley', version: '0' },
@@ -237,8 +240,8 @@ export class TestNetwork {
     return new TestNetwork({ folder, caFile, authority, clock: new FakeClock() });
   }
 
-  async server(): Promise<NetworkServer> {
-    const server = await NetworkServer.open(this.#place);
+  async server(config: Partial<FederationConfig> = {}): Promise<NetworkServer> {
+    const server = await NetworkServer.open({ ...this.#place, config });
     this.#servers.push(server);
     return server;
   }
