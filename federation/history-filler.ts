@@ -14,6 +14,7 @@ import type { LiveRoom } from '../homeserver/rooms/live-room.ts';
 import type { RemoteEvents } from '../homeserver/rooms/remote-events.ts';
 import type { TimelinePlace } from '../homeserver/storage/events.ts';
 import { type EventId, type ServerName, serverNameOf } from '../spec/identifiers.ts';
+import { FederationError } from './federation-error.ts';
 
 export interface FederatedHistoryDeps {
   readonly remote: RemoteEvents;
@@ -36,6 +37,8 @@ const MAX_SERVERS = 5;
 const TRY_FOR_MS = 20_000;
 /** A gap that nobody could fill is left alone for this long. */
 const GIVE_UP_MS = 10 * 60_000;
+/** The same where a server did not answer; how soon it is asked again is decided for all requests. */
+const TRY_AGAIN_MS = 10_000;
 const MAX_REMEMBERED = 10_000;
 
 export class FederatedHistory implements HistoryFiller {
@@ -64,16 +67,18 @@ export class FederatedHistory implements HistoryFiller {
     const { remote, fill, clock, logger } = this.#deps;
     const missing = (await fill.missingBefore(gap)).slice(0, MAX_STARTS);
     const deadlineMs = performance.now() + TRY_FOR_MS;
+    let pauseMs = GIVE_UP_MS;
     for (const server of missing.length > 0 ? await this.#candidates(room, gap) : []) {
       if (performance.now() > deadlineMs) break;
       try {
         const events = await remote.backfill(server, room, missing, EVENTS_ASKED);
         if ((await fill.place(server, room, gap, events)) > 0) return true;
       } catch (error) {
+        if (error instanceof FederationError && error.retryable) pauseMs = TRY_AGAIN_MS;
         logger.info({ err: error, server, room: room.id }, 'history could not be fetched');
       }
     }
-    this.#hopeless.set(gap.eventId, clock.nowMs() + GIVE_UP_MS);
+    this.#hopeless.set(gap.eventId, clock.nowMs() + pauseMs);
     return false;
   }
 

@@ -2,7 +2,7 @@ import type { RoomId, UserId } from '../spec/identifiers.ts';
 import { until } from './testing/memory-log.ts';
 import { type NetworkServer, TestNetwork } from './testing/test-network.ts';
 
-describe('a pause of which a server is sent only the end', () => {
+describe('history that a server was not sent', () => {
   let network: TestNetwork;
   let here: NetworkServer;
   let there: NetworkServer;
@@ -28,7 +28,20 @@ describe('a pause of which a server is sent only the end', () => {
     await server.start();
   };
 
-  it('is read back whole, though it is longer than what is fetched at once', async () => {
+  it('that could not be fetched is asked for again once the other server is back', async () => {
+    network.clock.advance(1);
+    const roomId: RoomId = await here.rooms.roomCreator.create(alice, { preset: 'public_chat' });
+    const said = Array.from({ length: 40 }, (_, count) => `said ${count}`);
+    for (const body of said) await here.say(alice, roomId, body);
+    await there.rooms.membership.join(bob, roomId, { via: [here.name] });
+    await here.stop();
+    expect(await there.messages(bob, roomId, 100)).toEqual([]);
+    await here.start();
+    network.clock.advance(20_000);
+    expect(await there.messages(bob, roomId, 100)).toEqual(said);
+  });
+
+  it('is read back whole where only its end came, though it is longer than what is fetched at once', async () => {
     const roomId: RoomId = await here.rooms.roomCreator.create(alice, { preset: 'public_chat' });
     await there.rooms.membership.join(bob, roomId, { via: [here.name] });
     await there.say(bob, roomId, 'before');
