@@ -56,6 +56,28 @@ export const errorForPerson = (error: unknown): MatrixError => {
   throw error;
 };
 
+/** Codes that would have a client take what is between the servers for its own affair. */
+const NOT_FOR_PERSONS = /^M_(UNKNOWN|UNAUTHORIZED|UNRECOGNIZED|.*TOKEN|USER_.*|CONSENT_.*)$/;
+
+/**
+ * What a person is told of a server's refusal even to prepare what they asked for: its own words,
+ * whatever code it uses. Anything else comes out as it went in.
+ */
+export const refusalForPerson = (error: unknown): unknown => {
+  if (!(error instanceof RefusedByServer)) return error;
+  const { status, errcode, body, destination } = error;
+  const isForPerson =
+    status >= 400 &&
+    status < 500 &&
+    status !== 401 &&
+    /^[A-Z][A-Z0-9_.-]{1,99}$/i.test(errcode) &&
+    !NOT_FOR_PERSONS.test(errcode);
+  if (!isForPerson || isTelling(errcode)) return error;
+  const message = typeof body['error'] === 'string' ? body['error'].slice(0, 1000) : 'Refused';
+  // The code may be one that this server never uses itself.
+  return matrixError(errcode as ErrorCode, `${destination}: ${message}`, {}, { status });
+};
+
 /**
  * The first success, asking servers in order. Each is told how much is left of the time for all.
  * @throws MatrixError the most telling of the failures; M_NOT_FOUND when there is nobody to ask
@@ -85,5 +107,9 @@ export const firstToHelp = async <T>(
     const failure = failures.find(({ errcode }) => errcode === code);
     if (failure !== undefined) throw failure;
   }
-  throw failures[0] ?? matrixError('M_NOT_FOUND', 'No server is known that could help');
+  throw (
+    failures.find(({ status }) => status < 500) ??
+    failures[0] ??
+    matrixError('M_NOT_FOUND', 'No server is known that could help')
+  );
 };

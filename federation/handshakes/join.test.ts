@@ -335,8 +335,20 @@ describe('joining a room of another server', () => {
         peer.on(/make_join/, () => ({ status, body: JSON.stringify({ errcode, error: 'No' }) }));
       refuse(400, 'M_UNABLE_TO_AUTHORISE_JOIN');
       await expectFailure('M_UNABLE_TO_AUTHORISE_JOIN');
-      refuse(400, 'M_INVALID_PARAM');
-      await expect(attempt()).rejects.toMatchObject({ errcode: 'M_UNKNOWN', status: 502 });
+      refuse(400, 'ORG.EXAMPLE_FULL_MOON');
+      await expect(attempt()).rejects.toMatchObject({
+        errcode: 'ORG.EXAMPLE_FULL_MOON',
+        status: 400,
+      });
+      for (const [status, errcode] of [
+        [401, 'M_UNAUTHORIZED'],
+        [403, 'M_UNKNOWN_TOKEN'],
+        [404, 'M_UNRECOGNIZED'],
+        [500, 'M_INVALID_PARAM'],
+      ] as const) {
+        refuse(status, errcode);
+        await expect(attempt()).rejects.toMatchObject({ errcode: 'M_UNKNOWN', status: 502 });
+      }
     });
   });
 });

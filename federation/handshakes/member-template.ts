@@ -22,7 +22,7 @@ import {
 import type { SigningKey } from '../../spec/signing.ts';
 import type { FederationClient } from '../http-client.ts';
 import { uri } from '../uri.ts';
-import { BadAnswer } from './candidates.ts';
+import { BadAnswer, refusalForPerson } from './candidates.ts';
 
 export interface TemplateDeps {
   readonly serverName: ServerName;
@@ -54,7 +54,8 @@ const MAX_TEMPLATE_BYTES = 256 * 1024;
 /**
  * @throws BadAnswer
  * @throws FederationError
- * @throws MatrixError M_INCOMPATIBLE_ROOM_VERSION for a version that this server does not know
+ * @throws MatrixError M_INCOMPATIBLE_ROOM_VERSION for a version that this server does not know, and
+ * what the other server refuses with
  */
 export const signedTemplate = async (
   deps: TemplateDeps,
@@ -62,7 +63,7 @@ export const signedTemplate = async (
   wish: MemberWish,
 ): Promise<SignedMember> => {
   const { userId, roomId, membership } = wish;
-  const answer = await deps.client.request({
+  const asked = deps.client.request({
     destination: server,
     method: 'GET',
     path: `/_matrix/federation/v1/make_${membership}${uri`/${roomId}/${userId}`}`,
@@ -70,6 +71,9 @@ export const signedTemplate = async (
     essential: true,
     timeoutMs: Math.min(wish.leftMs, deps.client.timeoutMs),
     maxBytes: MAX_TEMPLATE_BYTES,
+  });
+  const answer = await asked.catch((error: unknown) => {
+    throw refusalForPerson(error);
   });
   const rules = rulesIn(answer['room_version'], wish);
   const template = answer['event'];
