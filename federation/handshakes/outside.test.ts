@@ -157,11 +157,19 @@ describe('rooms this server is not in', () => {
           ...body,
           event: { ...(body['event'] as JsonObject), content: { membership: 'invite', more: 1 } },
         })),
-        invite(peer, room, (body) => ({ ...body, event: {} })),
       ];
       for (const answer of await Promise.all(asked)) {
         expect([answer.status, answer.body.errcode]).toEqual([400, 'M_INVALID_PARAM']);
       }
+      const changed = async (fields: JsonObject) => {
+        const { status, body } = await invite(peer, room, (sent) => ({
+          ...sent,
+          event: { ...(sent['event'] as JsonObject), ...fields },
+        }));
+        return [status, body.errcode];
+      };
+      expect(await changed({ content: 'none' })).toEqual([400, 'M_BAD_JSON']);
+      expect(await changed({ signatures: {} })).toEqual([403, 'M_FORBIDDEN']);
       expect(await standing(there, bob, room.roomId)).toBeUndefined();
     });
 

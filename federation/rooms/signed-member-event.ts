@@ -36,7 +36,8 @@ const invalid = (message: string) => matrixError('M_INVALID_PARAM', message);
 
 /**
  * The event with our signature added.
- * @throws MatrixError M_INVALID_PARAM
+ * @throws MatrixError M_BAD_JSON for what is no event, M_FORBIDDEN for one that its server did not
+ * sign, M_INVALID_PARAM for another than was asked for
  */
 export const signedMemberEvent = async (
   { serverName, signingKey, keyRing }: CounterSigner,
@@ -49,7 +50,9 @@ export const signedMemberEvent = async (
   if (!checkContentHash(event, room.rules)) throw invalid('The content hash is wrong');
   const signed = signEvent(event.pdu as Pdu, room.rules, serverName, signingKey());
   const [checked] = await checkPdus(keyRing, room, [signed]);
-  if (checked?.event === undefined) throw invalid(checked?.error ?? 'The event is invalid');
+  if (checked?.event === undefined) {
+    throw matrixError('M_FORBIDDEN', checked?.error ?? 'The event is not signed');
+  }
   return checked.event;
 };
 
@@ -57,7 +60,9 @@ const wellFormed = (pdu: JsonObject, { rules }: RoomOfVersion): MatrixEvent => {
   try {
     return parsePdu(pdu, rules);
   } catch (error) {
-    if (error instanceof InvalidEventError) throw invalid(`Not a valid event: ${error.message}`);
+    if (error instanceof InvalidEventError) {
+      throw matrixError('M_BAD_JSON', `Not a valid event: ${error.message}`);
+    }
     throw error;
   }
 };
