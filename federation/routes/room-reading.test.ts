@@ -212,6 +212,8 @@ describe('rooms read by other servers', () => {
       ask('GET', `${inRoom('backfill')}?v=${id(message)}&limit=1`),
     ).rejects.toMatchObject(denied);
     await expect(ask('GET', `${inRoom('make_join')}/${bob}?ver=11`)).rejects.toMatchObject(denied);
+    // Whatever is asked.
+    await expect(ask('POST', inRoom('get_missing_events'), {})).rejects.toMatchObject(denied);
   });
 
   it('refuse nonsense', async () => {
