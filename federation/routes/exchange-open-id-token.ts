@@ -13,10 +13,12 @@ export const exchangeOpenIdToken = (openIdTokens: Pick<OpenIdTokens, 'userOf'>):
     method: 'GET',
     path: '/_matrix/federation/v1/openid/userinfo',
     rateLimit: perIp('federation'),
-    query: Type.Object({ access_token: Type.String() }),
+    query: Type.Object({ access_token: Type.Optional(Type.String()) }),
     response: Type.Object({ sub: UserIdSchema }),
     handler: async ({ query }) => {
-      const userId = await openIdTokens.userOf(query.access_token);
+      const { access_token: token } = query;
+      if (token === undefined) throw matrixError('M_MISSING_TOKEN', 'No access token');
+      const userId = await openIdTokens.userOf(token);
       if (userId === undefined) {
         throw matrixError('M_UNKNOWN_TOKEN', 'Access token unknown or expired');
       }

@@ -47,6 +47,8 @@ describe('what other servers ask', () => {
       expect(known.body).toEqual({ sub: alice });
       const unknown = await ask('/openid/userinfo', { access_token: 'x' });
       expect([unknown.status, unknown.body.errcode]).toEqual([401, 'M_UNKNOWN_TOKEN']);
+      const none = await ask('/openid/userinfo');
+      expect([none.status, none.body.errcode]).toEqual([401, 'M_MISSING_TOKEN']);
     });
   });
 
