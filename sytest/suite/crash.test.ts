@@ -22,7 +22,7 @@ const ROOMS = 5;
 const PEOPLE = 50;
 const LONGEST_LIFE_MS = 1_500;
 const SENT_AFTERWARDS = 100;
-const RECOVERY_MS = 15_000;
+const RECOVERY_MS = 40_000;
 const TIMEOUT_MS = 60_000 + ROUNDS * 30_000;
 
 let server: Server;
