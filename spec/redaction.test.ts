@@ -148,7 +148,7 @@ it('leaves an event its id and what derives from what is kept', () => {
 });
 
 it('finds what is to be redacted where the version writes it', () => {
-  const redacts = '$2' as EventId;
+  const redacts = '$2:example.org' as EventId;
   const redaction = (type: string, pdu: Partial<Pdu>, content: JsonObject) => ({
     type,
     content,
@@ -161,7 +161,8 @@ it('finds what is to be redacted where the version writes it', () => {
   expect(redactsOf(old, rulesFor('11'))).toBeUndefined();
   expect(redactsOf(recent, rulesFor('11'))).toBe(redacts);
   expect(redactsOf(redaction('m.room.message', { redacts }, {}), rulesFor('1'))).toBeUndefined();
-  expect(
-    redactsOf(redaction('m.room.redaction', {}, { redacts: 1 }), rulesFor('12')),
-  ).toBeUndefined();
+  for (const nonsense of [1, '$2', '$\u0000:example.org']) {
+    const nothing = redaction('m.room.redaction', {}, { redacts: nonsense });
+    expect(redactsOf(nothing, rulesFor('12'))).toBeUndefined();
+  }
 });

@@ -6,7 +6,7 @@
  */
 
 import type { JsonObject, JsonValue, MatrixEvent, Pdu } from './event.ts';
-import type { EventId } from './identifiers.ts';
+import { type EventId, isEventId } from './identifiers.ts';
 import type { RedactionRules, RoomVersionRules } from './room-versions.ts';
 
 /**
@@ -63,7 +63,7 @@ export const redactsOf = (
   const redacts = rules.redaction.redactsInContent
     ? redaction.content['redacts']
     : redaction.pdu.redacts;
-  return typeof redacts === 'string' ? (redacts as EventId) : undefined;
+  return typeof redacts === 'string' && isEventId(redacts) ? redacts : undefined;
 };
 
 const isObject = (value: JsonValue | undefined): value is JsonObject =>

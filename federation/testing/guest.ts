@@ -6,7 +6,13 @@ import { selectAuthKeys } from '../../spec/auth/auth-events.ts';
 import { type BuiltEvent, buildEvent } from '../../spec/build-event.ts';
 import { type JsonObject, type MatrixEvent, type StateKey, stateKeyOf } from '../../spec/event.ts';
 import { parsePdu } from '../../spec/event-format.ts';
-import type { EventId, RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
+import {
+  type EventId,
+  localpartOf,
+  type RoomId,
+  type ServerName,
+  type UserId,
+} from '../../spec/identifiers.ts';
 import { type RoomVersionRules, rulesOf } from '../../spec/room-versions.ts';
 import type { PeerResponse, RoomPeer } from './room-peer.ts';
 
@@ -18,6 +24,8 @@ export interface GuestEvent {
   /** The last event the guest made, unless given. */
   readonly prev?: readonly EventId[];
   readonly depth?: number;
+  readonly auth?: readonly EventId[];
+  readonly ts?: number;
 }
 
 export interface MadeEvent {
@@ -103,11 +111,16 @@ export class Guest {
     return new Guest(peer, server, event, rules, state);
   }
 
+  get joinId(): EventId {
+    return (this.state.get(stateKeyOf('m.room.member', this.userId)) as MatrixEvent).eventId;
+  }
+
   get lastEventId(): EventId {
     return this.#last.eventId;
   }
 
-  make({ type, content = {}, stateKey, sender = this.userId, prev, depth }: GuestEvent): MadeEvent {
+  make(wanted: GuestEvent): MadeEvent {
+    const { type, content = {}, stateKey, sender = this.userId, prev, depth } = wanted;
     const auth = selectAuthKeys({ type, stateKey, sender, content }, this.rules).flatMap((key) => {
       const event = this.state.get(key);
       return event === undefined ? [] : [event.eventId];
@@ -121,9 +134,9 @@ export class Guest {
         content,
         roomId: this.roomId,
         prev: prev ?? [this.#last.eventId],
-        auth,
+        auth: wanted.auth ?? auth,
         depth: depth ?? this.#last.depth + 1,
-        ts: this.#clockMs,
+        ts: wanted.ts ?? this.#clockMs,
       },
       this.rules,
       this.peer.name,
@@ -144,7 +157,7 @@ export class Guest {
   send(
     events: readonly (MadeEvent | JsonObject)[],
     edus: readonly JsonObject[] = [],
-    txnId = `t${++this.#transactions}`,
+    txnId = `${localpartOf(this.userId)}.${++this.#transactions}`,
   ): Promise<PeerResponse> {
     const pdus = events.map((event) => ('pdu' in event ? (event as MadeEvent).pdu : event));
     return this.peer.ask(this.server, 'PUT', `/_matrix/federation/v1/send/${txnId}`, {

@@ -4,7 +4,7 @@
  */
 import { request } from 'node:https';
 import type { TestAuthority } from '../../homeserver/outbound/testing/test-authority.ts';
-import { canonicalJson } from '../../spec/canonical-json.ts';
+import { lenientCanonicalJson } from '../../spec/canonical-json.ts';
 import type { JsonObject, MatrixEvent, Pdu } from '../../spec/event.ts';
 import type { EventId, ServerName, UserId } from '../../spec/identifiers.ts';
 import { type RoomVersionRules, rulesOf } from '../../spec/room-versions.ts';
@@ -144,7 +144,7 @@ export class RoomPeer {
     uri: string,
     body?: JsonObject,
   ): Promise<PeerResponse> {
-    const text = body === undefined ? undefined : canonicalJson(body);
+    const text = body === undefined ? undefined : lenientCanonicalJson(body);
     const [host, port] = server.split(':');
     return new Promise((resolve, reject) => {
       const outgoing = request(

@@ -72,6 +72,8 @@ export class NetworkServer {
   history!: History;
   openIdTokens!: OpenIdTokens;
   profiles!: Profiles;
+  /** Batches of the log that the database refused. */
+  refusedBatches = 0;
   readonly #place: Place;
   readonly #stored: TestDatabase;
   readonly #port: number;
@@ -109,6 +111,9 @@ export class NetworkServer {
       database,
       serverName: this.name,
       signingKey: () => signingKeys.current,
+      observeLog: (_writes, _seconds, outcome) => {
+        if (outcome === 'failed') this.refusedBatches += 1;
+      },
     });
     this.federation = await createFederation({
       config: { ...federationConfig(this.#place.caFile), ...this.#place.config },

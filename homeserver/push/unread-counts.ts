@@ -127,7 +127,12 @@ export class UnreadCounts {
     if (context instanceof Promise) return false;
     for (const { stored, position } of entries) {
       if (stored === undefined) continue;
-      if (this.#count(counter, reader, context, stored) instanceof Promise) return false;
+      const thread = this.#count(counter, reader, context, stored);
+      if (thread instanceof Promise) {
+        // Asked again, where a failure is heard of, when the counting goes on from what is stored.
+        thread.catch(() => undefined);
+        return false;
+      }
       counter.countedPos = position;
     }
     counter.countedPos = upTo;

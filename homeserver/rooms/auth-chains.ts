@@ -82,7 +82,7 @@ export class AuthChains {
     const graph = await this.graphOf(roomNid);
     const wanted = events.filter(({ nid }) => graph.placeOf(nid) === undefined);
     await this.#ids.reserve(wanted.length + 1);
-    const nidById = await this.#nids(wanted);
+    const nidById = await this.#nids(roomNid, wanted);
     const result: NewPlaces = { places: [], links: [] };
     const byId = new Map(wanted.map((stored) => [stored.event.eventId, stored]));
     for (const { eventId } of inAuthOrder(wanted.map(({ event }) => event))) {
@@ -134,11 +134,11 @@ export class AuthChains {
     }
   }
 
-  async #nids(events: readonly StoredEvent[]): Promise<Map<EventId, number>> {
+  async #nids(roomNid: number, events: readonly StoredEvent[]): Promise<Map<EventId, number>> {
     const nids = new Map(events.map(({ event, nid }) => [event.eventId, nid]));
     const others = new Set(events.flatMap(({ event }) => event.authEventIds));
     for (const id of nids.keys()) others.delete(id);
-    for (const [id, { nid }] of await this.#events.manyById(others)) nids.set(id, nid);
+    for (const [id, { nid }] of await this.#events.manyInRoom(roomNid, others)) nids.set(id, nid);
     return nids;
   }
 }

@@ -7,7 +7,7 @@ import type { Pdu } from '../../spec/event.ts';
 import { trustedEvent } from '../../spec/event-format.ts';
 import type { EventId } from '../../spec/identifiers.ts';
 import type { Db } from '../storage/database.ts';
-import { type EventRecord, eventsById, eventsByNid } from '../storage/events.ts';
+import { type EventRecord, eventsById, eventsByIdInRoom, eventsByNid } from '../storage/events.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 export const storedEventFrom = (record: EventRecord): StoredEvent => ({
@@ -125,6 +125,37 @@ export class EventStore {
       }
     }
     return found;
+  }
+
+  /**
+   * Like `manyById`, of one room. An event may name any other, and in room versions 1 and 2 servers
+   * choose ids: what another room has under an id is nothing to this one.
+   */
+  async manyInRoom(
+    roomNid: number,
+    eventIds: Iterable<EventId>,
+  ): Promise<Map<EventId, StoredEvent>> {
+    const found = await this.manyById(eventIds);
+    const elsewhere: EventId[] = [];
+    for (const [id, stored] of found) if (stored.roomNid !== roomNid) elsewhere.push(id);
+    for (const id of elsewhere) found.delete(id);
+    // The others are hashes, which no two rooms have.
+    const chosen = elsewhere.filter((id) => id.includes(':'));
+    if (chosen.length > 0) {
+      for (const stored of this.adopt(await eventsByIdInRoom(this.#db, roomNid, chosen))) {
+        found.set(stored.event.eventId, stored);
+      }
+    }
+    return found;
+  }
+
+  async inRoom(roomNid: number, eventId: EventId): Promise<StoredEvent | undefined> {
+    return (await this.manyInRoom(roomNid, [eventId])).get(eventId);
+  }
+
+  cachedInRoom(roomNid: number, eventId: EventId): StoredEvent | undefined {
+    const cached = this.cachedById(eventId);
+    return cached?.roomNid === roomNid ? cached : undefined;
   }
 
   forget(nid: number): void {

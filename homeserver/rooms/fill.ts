@@ -77,7 +77,8 @@ export class HistoryFill {
   async missingBefore(gap: { readonly eventId: EventId }): Promise<EventId[]> {
     const after = await this.#deps.events.byId(gap.eventId);
     const prevs = after?.event.prevEventIds ?? [];
-    const known = await this.#deps.events.manyById(prevs);
+    if (after === undefined) return [];
+    const known = await this.#deps.events.manyInRoom(after.roomNid, prevs);
     return prevs.filter((id) => !isPlaced(known.get(id)));
   }
 
@@ -92,7 +93,7 @@ export class HistoryFill {
     gap: { readonly eventId: EventId; readonly place: TimelinePlace },
     events: readonly MatrixEvent[],
   ): Promise<number> {
-    const connected = await this.#connected(gap, events);
+    const connected = await this.#connected(room, gap, events);
     if (connected.length === 0) return 0;
     await this.#ensureAuthEvents(server, room, connected);
     const batch = await this.#withStates(server, room, connected);
@@ -116,10 +117,14 @@ export class HistoryFill {
 
   /** Those from which the gap is reached through prev events, prev events first. */
   async #connected(
+    room: LiveRoom,
     gap: { readonly eventId: EventId },
     events: readonly MatrixEvent[],
   ): Promise<MatrixEvent[]> {
-    const known = await this.#deps.events.manyById(events.map(({ eventId }) => eventId));
+    const known = await this.#deps.events.manyInRoom(
+      room.nid,
+      events.map(({ eventId }) => eventId),
+    );
     const fresh = new Map(
       events
         .filter(({ eventId }) => !isPlaced(known.get(eventId)))
@@ -148,7 +153,8 @@ export class HistoryFill {
     for (let round = 0; round < maxAuthRounds && fetched.length < maxAuthEvents; round += 1) {
       const wanted = new Set([...gathered.values()].flatMap(({ authEventIds }) => authEventIds));
       for (const id of gathered.keys()) wanted.delete(id);
-      for (const id of (await this.#deps.events.manyById(wanted)).keys()) wanted.delete(id);
+      for (const id of (await this.#deps.events.manyInRoom(room.nid, wanted)).keys())
+        wanted.delete(id);
       if (wanted.size === 0) break;
       const found = await remote.events(server, room, [...wanted].slice(0, maxAuthEvents));
       if (found.length === 0) break;
@@ -166,7 +172,7 @@ export class HistoryFill {
   ): Promise<Batch> {
     const { states, logger } = this.#deps;
     const prevIds = new Set(events.flatMap(({ prevEventIds }) => prevEventIds));
-    const known = await this.#deps.events.manyById(prevIds);
+    const known = await this.#deps.events.manyInRoom(room.nid, prevIds);
     const usable = new Set<EventId>();
     const ordered: MatrixEvent[] = [];
     const statesBefore = new Map<EventId, StateSnapshot>();
@@ -196,10 +202,10 @@ export class HistoryFill {
     await ids.reserve(3 * ordered.length + 16);
     const states = new Map<EventId, StateSnapshot>();
     for (const event of ordered) {
-      const before = await events.byId(event.eventId);
+      const before = await events.inRoom(room.nid, event.eventId);
       // Another way has brought it here meanwhile.
       if (isPlaced(before)) continue;
-      const prevs = await events.manyById(event.prevEventIds);
+      const prevs = await events.manyInRoom(room.nid, event.prevEventIds);
       const stateBefore =
         statesBefore.get(event.eventId) ??
         (await this.#stateAfterAll(room, prevs, states, filling));
@@ -282,7 +288,7 @@ export class HistoryFill {
   ): Promise<string | undefined> {
     const { events, outliers } = this.#deps;
     const auth = await authEventsIn(events, room, stateBefore, event);
-    const known = await events.manyById(event.authEventIds);
+    const known = await events.manyInRoom(room.nid, event.authEventIds);
     if (event.authEventIds.some((id) => !known.has(id))) return 'its auth events are not known';
     const byAuthEvents = outliers.rejection(event, room.rules, known, auth.createEvent);
     if (byAuthEvents !== undefined) return byAuthEvents;

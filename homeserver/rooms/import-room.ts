@@ -115,12 +115,15 @@ export class RoomImporter {
     const { events, log, outliers } = this.#deps;
     // 4. Authorisation by the events' own auth events, for everything in the answer.
     const answered = [...room.authChain, ...room.state];
-    const known = await events.manyById(answered.map(({ eventId }) => eventId));
+    const known = await events.manyInRoom(
+      live.nid,
+      answered.map(({ eventId }) => eventId),
+    );
     const fresh = answered.filter(({ eventId }) => !known.has(eventId));
     const made = await outliers.make(live, fresh);
     const release = events.hold(made);
     try {
-      const stateBefore = await this.#stateBefore(room, made);
+      const stateBefore = await this.#stateBefore(live.nid, room, made);
       // 5. Authorisation of the join by the state before it.
       const auth = await authEventsIn(events, live, stateBefore, room.joinEvent);
       const rejection = rejectionBy(room.joinEvent, live.rules, auth);
@@ -137,7 +140,7 @@ export class RoomImporter {
 
   async #append(live: LiveRoom, room: RoomImport, stateBefore: StateSnapshot): Promise<void> {
     const { events, ids, appender, registry } = this.#deps;
-    const prevs = await events.manyById(room.joinEvent.prevEventIds);
+    const prevs = await events.manyInRoom(live.nid, room.joinEvent.prevEventIds);
     const placed = (id: (typeof room.joinEvent.prevEventIds)[number]): boolean =>
       prevs.get(id)?.snapshotAfter !== undefined;
     // What this server saw of the room in an earlier stay is no head of it any more. When another of
@@ -161,9 +164,14 @@ export class RoomImporter {
     await committed;
   }
 
-  async #stateBefore(room: RoomImport, made: readonly StoredEvent[]): Promise<StateSnapshot> {
+  async #stateBefore(
+    roomNid: number,
+    room: RoomImport,
+    made: readonly StoredEvent[],
+  ): Promise<StateSnapshot> {
     const byId = new Map(made.map((stored) => [stored.event.eventId, stored]));
-    const known = await this.#deps.events.manyById(
+    const known = await this.#deps.events.manyInRoom(
+      roomNid,
       room.state.map(({ eventId }) => eventId).filter((id) => !byId.has(id)),
     );
     const refs = new Map<StateKey, StateRef>();

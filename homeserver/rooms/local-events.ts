@@ -169,7 +169,7 @@ export class LocalEvents {
   ): Promise<Appended | undefined> {
     const { events, appender } = this.#deps;
     return this.inRoom(roomId, async (room) => {
-      const prevs = await events.manyById(event.prevEventIds);
+      const prevs = await events.manyInRoom(room.nid, event.prevEventIds);
       if (prevs.size < event.prevEventIds.length) return undefined;
       const rejection = await this.rejectionNow(room, event);
       if (rejection !== undefined) throw matrixError('M_FORBIDDEN', rejection);

@@ -73,7 +73,10 @@ export class Outliers {
   }
 
   async #store(room: Room, events: readonly MatrixEvent[]): Promise<Map<EventId, StoredEvent>> {
-    const known = await this.#deps.events.manyById(events.map(({ eventId }) => eventId));
+    const known = await this.#deps.events.manyInRoom(
+      room.nid,
+      events.map(({ eventId }) => eventId),
+    );
     const fresh = events.filter(({ eventId }) => !known.has(eventId));
     if (fresh.length === 0) return known;
     const made = await this.make(room, fresh);
@@ -117,7 +120,7 @@ export class Outliers {
     const ordered = inAuthOrder(events);
     const referred = new Set(ordered.flatMap(({ authEventIds }) => authEventIds));
     for (const { eventId } of ordered) referred.delete(eventId);
-    const known = await this.#deps.events.manyById(referred);
+    const known = await this.#deps.events.manyInRoom(room.nid, referred);
     const createEvent = await this.#createEvent(room, ordered);
     const made: StoredEvent[] = [];
     const giveWay = turns();
@@ -168,14 +171,14 @@ export class Outliers {
 
   /** In versions whose room id is the create event's, that event authorises without being listed. */
   async #createEvent(
-    { rules }: Room,
+    { nid, rules }: Room,
     events: readonly MatrixEvent[],
   ): Promise<MatrixEvent | undefined> {
     const [first] = events;
     if (!rules.roomIdIsCreateHash || first === undefined) return undefined;
     const id = createEventIdOf(first.roomId);
     const among = events.find(({ eventId }) => eventId === id);
-    return among ?? (await this.#deps.events.byId(id))?.event;
+    return among ?? (await this.#deps.events.inRoom(nid, id))?.event;
   }
 }
 

@@ -72,7 +72,7 @@ export class RemoteReceiver {
     { relay = false }: { relay?: boolean } = {},
   ): Promise<Map<EventId, Receipt>> {
     const receipts = new Map<EventId, Receipt>();
-    const fresh = await this.#withoutPlaced(events, receipts);
+    const fresh = await this.#withoutPlaced(room, events, receipts);
     const { waiting, outliers } = await this.#withMissing(origin, room, fresh);
     const commits: Promise<void>[] = [];
     for (const event of waiting) {
@@ -106,7 +106,7 @@ export class RemoteReceiver {
       return false;
     }
     const ids = [...event.prevEventIds, ...event.authEventIds].filter((id) => !alongside.has(id));
-    const known = await this.#deps.events.manyById(ids);
+    const known = await this.#deps.events.manyInRoom(room.nid, ids);
     return (
       event.authEventIds.every((id) => alongside.has(id) || known.has(id)) &&
       event.prevEventIds.every((id) => alongside.has(id) || isPlaced(known.get(id)))
@@ -114,10 +114,14 @@ export class RemoteReceiver {
   }
 
   async #withoutPlaced(
+    room: LiveRoom,
     events: readonly MatrixEvent[],
     receipts: Map<EventId, Receipt>,
   ): Promise<MatrixEvent[]> {
-    const known = await this.#deps.events.manyById(events.map(({ eventId }) => eventId));
+    const known = await this.#deps.events.manyInRoom(
+      room.nid,
+      events.map(({ eventId }) => eventId),
+    );
     const fresh = new Map<EventId, MatrixEvent>();
     for (const event of events) {
       if (isPlaced(known.get(event.eventId))) receipts.set(event.eventId, {});
@@ -137,7 +141,7 @@ export class RemoteReceiver {
   ): Promise<{ waiting: MatrixEvent[]; outliers: ReadonlyMap<EventId, StoredEvent> }> {
     const all = new Map(events.map((event) => [event.eventId, event]));
     const prevIds = new Set(events.flatMap(({ prevEventIds }) => prevEventIds));
-    const known = await this.#deps.events.manyById(prevIds);
+    const known = await this.#deps.events.manyInRoom(room.nid, prevIds);
     const lacking = events.filter(({ prevEventIds }) =>
       prevEventIds.some((id) => !all.has(id) && !isPlaced(known.get(id))),
     );
@@ -146,7 +150,7 @@ export class RemoteReceiver {
         if (!all.has(event.eventId)) all.set(event.eventId, event);
       }
     }
-    const stored = await this.#deps.events.manyById(all.keys());
+    const stored = await this.#deps.events.manyInRoom(room.nid, all.keys());
     const fresh = [...all.values()].filter(({ eventId }) => !isPlaced(stored.get(eventId)));
     const waiting = inReferenceOrder(fresh, ({ prevEventIds }) => prevEventIds);
     return { waiting, outliers: stored };
@@ -190,7 +194,7 @@ export class RemoteReceiver {
 
   async #surroundings(origin: ServerName, room: LiveRoom, event: MatrixEvent): Promise<Prepared> {
     const hadAuthEvents = await this.#ensureAuthEvents(origin, room, event);
-    const known = await this.#deps.events.manyById(event.prevEventIds);
+    const known = await this.#deps.events.manyInRoom(room.nid, event.prevEventIds);
     const missing = event.prevEventIds.filter((id) => !isPlaced(known.get(id)));
     const statesAfterMissing = new Map<EventId, StateSnapshot>();
     for (const id of missing) {
@@ -206,11 +210,11 @@ export class RemoteReceiver {
     room: LiveRoom,
     event: MatrixEvent,
   ): Promise<boolean> {
-    const known = await this.#deps.events.manyById(event.authEventIds);
+    const known = await this.#deps.events.manyInRoom(room.nid, event.authEventIds);
     if (event.authEventIds.every((id) => known.has(id))) return true;
     const chain = await this.#deps.remote.eventAuth(origin, room, event.eventId);
     await this.#deps.outliers.store(room, chain);
-    const now = await this.#deps.events.manyById(event.authEventIds);
+    const now = await this.#deps.events.manyInRoom(room.nid, event.authEventIds);
     const missing = event.authEventIds.filter((id) => !now.has(id));
     if (missing.length > 0) throw new AuthEventsMissing(missing);
     return false;
@@ -228,8 +232,8 @@ export class RemoteReceiver {
       // Who else has stored it since it was looked up has left it in memory. Looking it up once more
       // would cost as much as all the checks.
       const stored = askedOthers
-        ? await this.#deps.events.byId(event.eventId)
-        : (this.#deps.events.cachedById(event.eventId) ?? outlier);
+        ? await this.#deps.events.inRoom(room.nid, event.eventId)
+        : (this.#deps.events.cachedInRoom(room.nid, event.eventId) ?? outlier);
       if (isPlaced(stored)) return [];
       const { state, made } = await this.#stateBefore(room, prepared);
       const rejectedReason = await this.#rejection(room, event, state);
@@ -255,7 +259,7 @@ export class RemoteReceiver {
     room: LiveRoom,
     { event, statesAfterMissing }: Prepared,
   ): Promise<{ state: StateSnapshot; made: StateSnapshot[] }> {
-    const known = await this.#deps.events.manyById(event.prevEventIds);
+    const known = await this.#deps.events.manyInRoom(room.nid, event.prevEventIds);
     const states: StateSnapshot[] = [];
     for (const id of event.prevEventIds) {
       const prev = known.get(id);
@@ -276,7 +280,7 @@ export class RemoteReceiver {
   ): Promise<string | undefined> {
     const { events, outliers } = this.#deps;
     // 4. Authorisation rules based on the event's auth events, otherwise it is rejected.
-    const known = await events.manyById(event.authEventIds);
+    const known = await events.manyInRoom(room.nid, event.authEventIds);
     const authInState = await authEventsIn(events, room, state, event);
     const byAuthEvents = outliers.rejection(event, room.rules, known, authInState.createEvent);
     if (byAuthEvents !== undefined) return byAuthEvents;

@@ -31,7 +31,7 @@ export const redactionEffects = async (
   const unapplied: { eventId: EventId; redactionNid: number }[] = [];
   const targetId = redactsOf(stored.event, room.rules);
   if (targetId !== undefined) {
-    const target = await events.byId(targetId);
+    const target = await events.inRoom(room.nid, targetId);
     if (target === undefined) {
       unapplied.push({ eventId: targetId, redactionNid: stored.nid });
       const waiting = room.unappliedRedactions.get(targetId) ?? [];

@@ -3,7 +3,7 @@
  * https://spec.matrix.org/v1.19/client-server-api/#forming-relationships-between-events
  */
 import type { JsonObject } from '../../spec/event.ts';
-import type { EventId } from '../../spec/identifiers.ts';
+import { type EventId, isEventId } from '../../spec/identifiers.ts';
 import type { EventStore } from './event-store.ts';
 import type { StoredEvent } from './stored-event.ts';
 
@@ -23,8 +23,8 @@ export const relationOf = (content: JsonObject): Relation | undefined => {
     return undefined;
   }
   const { rel_type: type, event_id: eventId } = relation;
-  return typeof type === 'string' && typeof eventId === 'string'
-    ? { type, eventId: eventId as EventId }
+  return typeof type === 'string' && typeof eventId === 'string' && isEventId(eventId)
+    ? { type, eventId }
     : undefined;
 };
 

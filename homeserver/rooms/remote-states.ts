@@ -64,7 +64,7 @@ export class RemoteStates {
     const { events, outliers, remote } = this.#deps;
     const { stateIds, authChainIds } = await remote.stateIds(server, room, eventId);
     const wanted = [...new Set([...stateIds, ...authChainIds])];
-    const known = await events.manyById(wanted);
+    const known = await events.manyInRoom(room.nid, wanted);
     const unknown = wanted.filter((id) => !known.has(id));
     if (unknown.length > maxSingleEvents) {
       const { state, authChain } = await remote.state(server, room, eventId);
@@ -73,12 +73,9 @@ export class RemoteStates {
       await outliers.store(room, await remote.events(server, room, unknown));
     }
     const refs = new Map<StateKey, StateRef>();
-    for (const stored of (await events.manyById(stateIds)).values()) {
+    for (const stored of (await events.manyInRoom(room.nid, stateIds)).values()) {
       const { event } = stored;
-      const usable =
-        stored.roomNid === room.nid &&
-        stored.rejectedReason === undefined &&
-        event.stateKey !== undefined;
+      const usable = stored.rejectedReason === undefined && event.stateKey !== undefined;
       if (usable) refs.set(stateKeyOf(event.type, event.stateKey as string), refOf(stored));
     }
     if (!refs.has(stateKeyOf('m.room.create', ''))) {
@@ -88,7 +85,7 @@ export class RemoteStates {
   }
 
   async #event(server: ServerName, room: LiveRoom, eventId: EventId): Promise<StoredEvent> {
-    const known = await this.#deps.events.byId(eventId);
+    const known = await this.#deps.events.inRoom(room.nid, eventId);
     if (known !== undefined) return known;
     const fetched = await this.#deps.remote.events(server, room, [eventId]);
     const chain = await this.#deps.remote.eventAuth(server, room, eventId);

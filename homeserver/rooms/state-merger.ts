@@ -89,17 +89,19 @@ export class StateMerger {
       maps.map(eventIds),
       this.#source(room.nid, refsById(maps)),
     );
-    return this.#snapshotOf(resolved, maps, [base, ...distinct]);
+    return this.#snapshotOf(room.nid, resolved, maps, [base, ...distinct]);
   }
 
   async #snapshotOf(
+    roomNid: number,
     resolved: StateMap,
     maps: readonly ReadonlyMap<StateKey, StateRef>[],
     candidates: readonly StateSnapshot[],
   ): Promise<Merged> {
     const refs = refsById(maps);
     const unknown = [...resolved.values()].filter((id) => !refs.has(id));
-    for (const [id, stored] of await this.#events.manyById(unknown)) refs.set(id, refOf(stored));
+    for (const [id, stored] of await this.#events.manyInRoom(roomNid, unknown))
+      refs.set(id, refOf(stored));
     let best: { base: StateSnapshot; changes: Map<StateKey, StateRef | Removed> } | undefined;
     for (const base of candidates) {
       const changes = changesFrom(base, resolved, refs);
@@ -133,7 +135,7 @@ export class StateMerger {
     };
     return {
       fetchEvents: async (ids) => {
-        const found = await this.#events.manyById(ids);
+        const found = await this.#events.manyInRoom(roomNid, ids);
         for (const [id, stored] of found) seen.set(id, stored);
         return new Map([...found].map(([id, { event }]) => [id, event]));
       },

@@ -21,9 +21,14 @@ export interface StoredEvent {
   readonly txnId: string | undefined;
 }
 
-/** What `content.membership` says, for a member event. */
+const memberships: ReadonlySet<unknown> = new Set(['ban', 'invite', 'join', 'knock', 'leave']);
+
+/**
+ * What `content.membership` says, for a member event. Events that say anything but the five that
+ * there are are rejected, and may say what no column holds.
+ */
 export const membershipOf = (event: MatrixEvent): string | undefined => {
   if (event.type !== 'm.room.member') return undefined;
   const { membership } = event.content;
-  return typeof membership === 'string' ? membership : undefined;
+  return memberships.has(membership) ? (membership as string) : undefined;
 };

@@ -27,8 +27,13 @@ export const booleanArray = <Row>(rows: readonly Row[], column: (row: Row) => bo
   return `${text}}`;
 };
 
-const special = /["\\]/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the one character that no text column holds.
+const special = /["\\\u0000]/;
 const specials = /["\\]/g;
+
+/** With NUL, which would have the whole batch refused, made visible. */
+const escaped = (text: string): string =>
+  text.replace(specials, '\\$&').replaceAll('\u0000', '\ufffd');
 
 export const textArray = <Row>(
   rows: readonly Row[],
@@ -39,7 +44,7 @@ export const textArray = <Row>(
     if (text.length > 1) text += ',';
     const value = column(row);
     if (value === null) text += 'NULL';
-    else text += `"${special.test(value) ? value.replace(specials, '\\$&') : value}"`;
+    else text += `"${special.test(value) ? escaped(value) : value}"`;
   }
   return `${text}}`;
 };

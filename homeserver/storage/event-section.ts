@@ -116,6 +116,10 @@ const answer = `SELECT event_nid, stream_pos FROM input WHERE place IN ('live', 
 const messagesOnly = `WITH ${eventsCte('')} ${answer}`;
 const withState = `WITH ${eventsCte(promoteOutliers)}, ${stateCte} ${answer}`;
 
+/** Room versions 1 to 5 let events claim any time at all. */
+const inBigintRange = (ms: number): number =>
+  Math.max(Number.MIN_SAFE_INTEGER, Math.min(ms, Number.MAX_SAFE_INTEGER));
+
 const eventColumns = (events: readonly EventRow[]): unknown[] => [
   numberArray(events, (e) => e.roomNid),
   numberArray(events, (e) => e.eventNid),
@@ -125,7 +129,7 @@ const eventColumns = (events: readonly EventRow[]): unknown[] => [
   textArray(events, (e) => e.membership),
   textArray(events, (e) => e.sender),
   numberArray(events, (e) => e.depth),
-  numberArray(events, (e) => e.originServerTs),
+  numberArray(events, (e) => inBigintRange(e.originServerTs)),
   textArray(events, (e) => e.place),
   numberArray(events, (e) => e.streamPos),
   numberArray(events, (e) => e.backfillPos),

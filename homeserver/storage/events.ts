@@ -53,6 +53,21 @@ export const eventsById = async (db: Db, eventIds: readonly EventId[]): Promise<
   return rows;
 };
 
+/** Like `eventsById`, of one room. Uses index events_event_id. */
+export const eventsByIdInRoom = async (
+  db: Db,
+  roomNid: number,
+  eventIds: readonly EventId[],
+): Promise<EventRecord[]> => {
+  const { rows } = await db.query<EventRecord>({
+    name: 'events-by-id-in-room',
+    text: `SELECT ${eventColumns} FROM events e JOIN rooms r USING (room_nid)
+      WHERE e.event_id = ANY($2::text[]) AND e.room_nid = $1`,
+    values: [roomNid, eventIds],
+  });
+  return rows;
+};
+
 /** A place in a room's timeline: between the event at this place and the next. */
 export interface TimelinePlace {
   readonly streamPos: number;
