@@ -1,6 +1,7 @@
 /** `parley start`: runs the server until a signal, and tells a person how to reach it. */
 import type { Config } from '../config/schema.ts';
 import { startServer } from '../main.ts';
+import { limitHeapGrowth } from '../ops/heap-growth.ts';
 import type { Logger } from '../ops/logger.ts';
 import type { RunningServer } from '../ops/running-server.ts';
 import { type Command, configFile, configFor, loggerFor, print } from './command.ts';
@@ -83,6 +84,7 @@ export const startCommand: Command = {
   name: 'start',
   summary: 'runs the server',
   async run(options) {
+    limitHeapGrowth();
     const file = configFile(options);
     const config = configFor(options);
     const logger = loggerFor(config);
