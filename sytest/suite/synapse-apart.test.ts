@@ -83,6 +83,29 @@ besideSynapse((pair) => {
     });
   });
 
+  it.each(CREATORS)('%s is killed while the other’s people go on talking', async (killed) => {
+    const [away, here] = inOrder(pair(), killed);
+    const [[speaker], [listener]] = await Promise.all([
+      newcomers(here, 'speaker'),
+      newcomers(away, 'listener'),
+    ]);
+    const room = await speaker.createsRoom({ preset: 'public_chat' });
+    await listener.joins(room, here);
+    const talking = talks(speaker, room, `on and on past ${killed}`, 60);
+    await listener.seesMessage(room, `on and on past ${killed} 5`);
+    await away.kill();
+    await away.start();
+    const said = await talking;
+    await listener.says(room, 'back again');
+    await eventually('all of it is here', async () => {
+      const read = texts(await listener.history(room)).filter((text) => said.includes(text));
+      return read.at(-1) === said.at(-1) ? true : undefined;
+    });
+    const read = texts(await listener.history(room));
+    expect(read.filter((text) => said.includes(text))).toEqual(said);
+    await agree(speaker, listener, room);
+  });
+
   it('what both did while the network was cut becomes one state on both', async () => {
     const { network, parley, synapse } = pair();
     network.splits([parley], [synapse]);
@@ -135,32 +158,29 @@ besideSynapse((pair) => {
     }
   });
 
-  it.each(CREATORS)(
-    'a long pause of which %s tells only the end is read back whole',
-    async (told) => {
-      const [here, away] = inOrder(pair(), told);
-      const [[speaker], [listener]] = await Promise.all([
-        newcomers(here, 'speaker'),
-        newcomers(away, 'listener'),
-      ]);
-      const room = await speaker.createsRoom({ preset: 'public_chat' });
-      await listener.joins(room, here);
-      await Promise.all([speaker.syncs(), listener.syncs()]);
-      await away.kill();
-      const said = await talks(speaker, room, 'at length', 60);
-      await speaker.sets(room, 'm.room.topic', { topic: 'something else' });
-      said.push(...(await talks(speaker, room, 'in short', 3)));
-      // A Synapse keeps what it could not send in memory, and after a restart sends the last event.
-      await here.restart();
-      await away.start();
-      await listener.says(room, 'back again');
-      await speaker.seesMessage(room, 'back again');
-      await speaker.says(room, 'at last');
-      await listener.seesMessage(room, 'at last');
-      await agree(speaker, listener, room);
-      const read = texts(await listener.history(room));
-      expect(read.filter((text) => said.includes(text))).toEqual(said);
-      expect(texts(await listener.history(room, 7))).toEqual(read);
-    },
-  );
+  it.each(CREATORS)('what %s tells after a long pause is read back whole', async (told) => {
+    const [here, away] = inOrder(pair(), told);
+    const [[speaker], [listener]] = await Promise.all([
+      newcomers(here, 'speaker'),
+      newcomers(away, 'listener'),
+    ]);
+    const room = await speaker.createsRoom({ preset: 'public_chat' });
+    await listener.joins(room, here);
+    await Promise.all([speaker.syncs(), listener.syncs()]);
+    await away.kill();
+    const said = await talks(speaker, room, 'at length', 60);
+    await speaker.sets(room, 'm.room.topic', { topic: 'something else' });
+    said.push(...(await talks(speaker, room, 'in short', 3)));
+    // A Synapse keeps what it could not send in memory, and after a restart sends the last event.
+    await here.restart();
+    await away.start();
+    await listener.says(room, 'back again');
+    await speaker.seesMessage(room, 'back again');
+    await speaker.says(room, 'at last');
+    await listener.seesMessage(room, 'at last');
+    await agree(speaker, listener, room);
+    const read = texts(await listener.history(room));
+    expect(read.filter((text) => said.includes(text))).toEqual(said);
+    expect(texts(await listener.history(room, 7))).toEqual(read);
+  });
 });
