@@ -67,8 +67,9 @@ export const readBody = (incoming: IncomingMessage, maxBytes: number): Promise<B
 
 /**
  * How much is checked besides the grammar of JSON. `client`: nesting, and no text that the database
- * or UTF-8 cannot hold (NUL, lone surrogates), no number that became infinite, no `__proto__` keys. `server`: only nesting; what
- * travels inside is signed by others and judged piece by piece where it is used.
+ * or UTF-8 cannot hold (NUL, lone surrogates), no number that became infinite, no `__proto__` keys.
+ * `server`: only nesting; what travels inside is signed by others and judged piece by piece where it
+ * is used.
  */
 export type JsonTrust = 'client' | 'server';
 
