@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { hashAndSignPdu } from '../../spec/build-event.ts';
 import type { JsonObject } from '../../spec/event.ts';
+import { parsePdu } from '../../spec/event-format.ts';
 import type { RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
+import { type RoomVersionRules, rulesOf } from '../../spec/room-versions.ts';
 import type { RoomBuilder } from '../../spec/testing/room-builder.ts';
 import { until } from '../testing/memory-log.ts';
 import { pduOf, type RoomPeer } from '../testing/room-peer.ts';
@@ -122,6 +125,27 @@ describe('joining a room of another server', () => {
     const unknown = `!unknown:${here.name}` as RoomId;
     await expect(join(bob, unknown, here.name)).rejects.toMatchObject({ errcode: 'M_NOT_FOUND' });
     expect(await there.membership(bob, roomId)).toBeUndefined();
+  });
+
+  it('is open to servers of an older make, and so is leaving', async () => {
+    const peer = await network.peer();
+    const roomId = await here.rooms.roomCreator.create(alice, {
+      preset: 'public_chat',
+      version: '10',
+    });
+    const rules = rulesOf('10') as RoomVersionRules;
+    for (const membership of ['join', 'leave']) {
+      const path = (verb: string, last: string) =>
+        `/_matrix/federation/v1/${verb}_${membership}/${encodeURIComponent(roomId)}/${encodeURIComponent(last)}`;
+      const query = membership === 'join' ? '?ver=10' : '';
+      const made = await peer.ask(here.name, 'GET', path('make', peer.user('dan')) + query);
+      const pdu = hashAndSignPdu(made.body.event, rules, peer.name, peer.peer.key);
+      const { eventId } = parsePdu(pdu, rules);
+      const sent = await peer.ask(here.name, 'PUT', path('send', eventId), pdu as never);
+      expect([sent.status, sent.body[0]]).toEqual([200, 200]);
+      if (membership === 'join') expect(sent.body[1].state.length).toBeGreaterThan(3);
+      expect(await here.membership(peer.user('dan'), roomId)).toBe(membership);
+    }
   });
 
   describe('that is restricted', () => {
@@ -302,6 +326,24 @@ describe('joining a room of another server', () => {
       );
       answer = () => ({ state, auth_chain: room.timeline.map((event) => pduOf(room, event)) });
       await expectFailure('M_FORBIDDEN');
+    });
+
+    it('that is of an older make works too', async () => {
+      peer.on(/^PUT .*\/v2\/send_join\//, () => ({ status: 404, body: '' }));
+      peer.on(/^PUT .*\/v1\/send_join\//, ({ text }) => ({
+        status: 200,
+        body: JSON.stringify([200, answer(JSON.parse(text) as JsonObject)]),
+      }));
+      await attempt();
+      expect(await there.membership(bob, room.roomId)).toBe('join');
+    });
+
+    it('fails at once when an older make answers nonsense', async () => {
+      peer.on(/^PUT .*\/v2\/send_join\//, () => ({ status: 404, body: '' }));
+      for (const body of ['', '{}', '[200]', '[200, {"state": [], "auth_chain": []}]']) {
+        peer.on(/^PUT .*\/v1\/send_join\//, () => ({ status: 200, body }));
+        await expectFailure('M_UNKNOWN');
+      }
     });
 
     it('does not count forged events', async () => {

@@ -19,6 +19,7 @@ import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
 import { referenceHash } from '../../spec/hashes.ts';
 import type { EventId, ServerName } from '../../spec/identifiers.ts';
 import { type RoomVersionRules, rulesOf } from '../../spec/room-versions.ts';
+import type { FederationRequest } from '../http-client.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import { roomIntroduction, serversNamedIn, strippedStateWith } from '../rooms/room-introduction.ts';
 import { uri } from '../uri.ts';
@@ -29,6 +30,7 @@ import {
   signedTemplate,
   type TemplateDeps,
 } from './member-template.ts';
+import { requestEitherVersion } from './older-servers.ts';
 
 export interface OutboundDepartureDeps extends TemplateDeps {
   readonly db: Db;
@@ -95,18 +97,23 @@ export class OutboundDeparture {
   ): Promise<{ signed: SignedMember; answer: JsonObject }> {
     const deadlineMs = performance.now() + wish.leftMs;
     const signed = await signedTemplate(this.#deps, server, wish);
-    const version = wish.membership === 'leave' ? 'v2' : 'v1';
-    const answer = await this.#deps.client.request({
+    const path = (version: string) =>
+      `/_matrix/federation/${version}/send_${wish.membership}` +
+      uri`/${wish.roomId}/${signed.event.eventId}`;
+    const request: FederationRequest = {
       destination: server,
       method: 'PUT',
-      path:
-        `/_matrix/federation/${version}/send_${wish.membership}` +
-        uri`/${wish.roomId}/${signed.event.eventId}`,
+      path: path(wish.membership === 'leave' ? 'v2' : 'v1'),
       canonicalBody: lenientCanonicalJson(signed.event.pdu as unknown as JsonObject),
       essential: true,
       timeoutMs: Math.max(1, deadlineMs - performance.now()),
       maxBytes: MAX_ANSWER_BYTES,
-    });
+    };
+    const { client } = this.#deps;
+    const answer =
+      wish.membership === 'leave'
+        ? await requestEitherVersion(client, request, path('v1'))
+        : await client.request(request);
     return { signed, answer };
   }
 

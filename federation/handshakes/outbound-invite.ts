@@ -15,12 +15,12 @@ import type { JsonObject, JsonValue, MatrixEvent, Pdu } from '../../spec/event.t
 import { type RoomId, type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
 import { redactPdu } from '../../spec/redaction.ts';
 import { signatureOf, signingKeyIdsOf, withSignature } from '../../spec/signing.ts';
-import { RefusedByServer } from '../federation-error.ts';
 import type { FederationClient } from '../http-client.ts';
 import { type KeyRing, MAX_SIGNATURES } from '../keys/key-ring.ts';
 import { SignatureFailure } from '../keys/signature-failure.ts';
 import { uri } from '../uri.ts';
 import { BadAnswer, errorForPerson } from './candidates.ts';
+import { isUnknownPath, requestFirstVersion } from './older-servers.ts';
 
 export interface OutboundInviteDeps {
   readonly client: FederationClient;
@@ -111,14 +111,9 @@ export class OutboundInvite {
     } catch (error) {
       // "Senders which receive a 400 or 404 response to this endpoint should retry using the v1 API
       // as the server may be older, if the room version is 1 or 2."
-      const mayBeOlder =
-        error instanceof RefusedByServer &&
-        (error.status === 400 || error.status === 404) &&
-        (error.errcode === 'M_UNRECOGNIZED' || error.errcode === 'M_UNKNOWN') &&
-        rules.eventIdFormat === 'domain';
-      if (!mayBeOlder) throw error;
+      if (!isUnknownPath(error) || rules.eventIdFormat !== 'domain') throw error;
     }
-    const { body } = await this.#deps.client.stream({
+    const answer = await requestFirstVersion(this.#deps.client, {
       ...common,
       path: uri`/_matrix/federation/v1/invite/${id}/${eventId}`,
       canonicalBody: lenientCanonicalJson({
@@ -126,7 +121,7 @@ export class OutboundInvite {
         unsigned: { invite_room_state: roomState },
       }),
     });
-    return eventInList(server, (await body.toArray()) as Buffer[]);
+    return answer['event'];
   }
 
   /** Our event with the signature of the invited user's server, whatever else it answered. */
@@ -155,17 +150,6 @@ export class OutboundInvite {
     return { event: { ...event, pdu }, json: JSON.stringify(pdu) };
   }
 }
-
-/** The first version of the API answers `[200, {"event": …}]`. */
-const eventInList = (server: ServerName, chunks: readonly Buffer[]): JsonValue | undefined => {
-  try {
-    const answer = JSON.parse(Buffer.concat(chunks).toString('utf8')) as JsonValue;
-    const second = Array.isArray(answer) ? answer[1] : undefined;
-    return (second as JsonObject | null | undefined)?.['event'];
-  } catch {
-    throw new BadAnswer(`${server} answered with something that is not JSON`);
-  }
-};
 
 const invitersError = (error: unknown): Error => {
   const known = errorForPerson(error);

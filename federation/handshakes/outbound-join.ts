@@ -22,6 +22,7 @@ import { type FederationEvents, MAX_STATE_BYTES } from '../remote-events.ts';
 import { uri } from '../uri.ts';
 import { BadAnswer, firstToHelp } from './candidates.ts';
 import { signedTemplate, type TemplateDeps } from './member-template.ts';
+import { requestEitherVersion } from './older-servers.ts';
 
 export interface OutboundJoinDeps extends TemplateDeps {
   readonly keyRing: KeyRing;
@@ -62,17 +63,21 @@ export class OutboundJoin {
       leftMs,
     });
     const room: RoomOfVersion = { id: roomId, rules };
-    const answer = await this.#deps.client.request({
-      destination: server,
-      method: 'PUT',
-      path: uri`/_matrix/federation/v2/send_join/${roomId}/${event.eventId}`,
-      query: { omit_members: false },
-      canonicalBody: lenientCanonicalJson(event.pdu as unknown as JsonObject),
-      essential: true,
-      // A large room's server takes its time to collect the state.
-      timeoutMs: Math.max(1, deadlineMs - performance.now()),
-      maxBytes: MAX_STATE_BYTES,
-    });
+    const answer = await requestEitherVersion(
+      this.#deps.client,
+      {
+        destination: server,
+        method: 'PUT',
+        path: uri`/_matrix/federation/v2/send_join/${roomId}/${event.eventId}`,
+        query: { omit_members: false },
+        canonicalBody: lenientCanonicalJson(event.pdu as unknown as JsonObject),
+        essential: true,
+        // A large room's server takes its time to collect the state.
+        timeoutMs: Math.max(1, deadlineMs - performance.now()),
+        maxBytes: MAX_STATE_BYTES,
+      },
+      uri`/_matrix/federation/v1/send_join/${roomId}/${event.eventId}`,
+    );
     const joinEvent = await this.#acceptedEvent(server, room, event, answer['event']);
     // Others of ours may have come in meanwhile, and it may only have been for authorisation.
     const resident = await this.#residentRoom(roomId);

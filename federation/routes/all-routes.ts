@@ -19,6 +19,7 @@ import { ServerVisibility } from '../rooms/server-visibility.ts';
 import { StateAnswers } from '../rooms/state-answers.ts';
 import type { TransactionReceiver } from '../transactions/transaction-receiver.ts';
 import { backfillRoom } from './backfill-room.ts';
+import { claimUserEncryptionKeys } from './claim-user-encryption-keys.ts';
 import { exchangeOpenIdToken } from './exchange-open-id-token.ts';
 import { exchangeThirdPartyInvite } from './exchange-third-party-invite.ts';
 import { getEvent } from './get-event.ts';
@@ -27,16 +28,20 @@ import { getEventByTimestamp } from './get-event-by-timestamp.ts';
 import { getMissingPreviousEvents } from './get-missing-previous-events.ts';
 import { getRoomState } from './get-room-state.ts';
 import { getRoomStateIds } from './get-room-state-ids.ts';
+import { getUserDevices } from './get-user-devices.ts';
 import { makeJoin } from './make-join.ts';
 import { makeKnock } from './make-knock.ts';
 import { makeLeave } from './make-leave.ts';
 import { getPublicRooms, queryPublicRooms } from './public-rooms.ts';
 import { queryProfile } from './query-profile.ts';
 import { queryRoomDirectory } from './query-room-directory.ts';
+import { queryUserEncryptionKeys } from './query-user-encryption-keys.ts';
 import { sendInviteV1 } from './send-invite-v1.ts';
 import { sendInviteV2 } from './send-invite-v2.ts';
+import { sendJoinV1 } from './send-join-v1.ts';
 import { sendJoinV2 } from './send-join-v2.ts';
 import { sendKnock } from './send-knock.ts';
+import { sendLeaveV1 } from './send-leave-v1.ts';
 import { sendLeaveV2 } from './send-leave-v2.ts';
 import { sendTransaction } from './send-transaction.ts';
 
@@ -88,6 +93,7 @@ export const federationRoutes = (parts: RouteParts, services: FederationServices
   };
   const handshake = { ...reading, handshakes };
   const invite = { auth, invites: inboundInvites };
+  const userKeys = { ...core, auth };
   const queries = { ...services, auth, serverName: core.serverName };
   return [
     getEvent(reading),
@@ -98,8 +104,10 @@ export const federationRoutes = (parts: RouteParts, services: FederationServices
     getMissingPreviousEvents(reading),
     getEventByTimestamp({ ...reading, db }),
     makeJoin(handshake),
+    sendJoinV1(handshake),
     sendJoinV2(handshake),
     makeLeave(handshake),
+    sendLeaveV1(handshake),
     sendLeaveV2(handshake),
     makeKnock(handshake),
     sendKnock(handshake),
@@ -111,6 +119,9 @@ export const federationRoutes = (parts: RouteParts, services: FederationServices
     getPublicRooms(queries),
     queryPublicRooms(queries),
     exchangeOpenIdToken(services.openIdTokens),
+    queryUserEncryptionKeys(userKeys),
+    claimUserEncryptionKeys(userKeys),
+    getUserDevices(userKeys),
     sendTransaction({ auth, transactions }),
   ];
 };
