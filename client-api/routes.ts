@@ -19,6 +19,7 @@ import { getDevice } from './device-management/get-device.ts';
 import { getDevices } from './device-management/get-devices.ts';
 import { updateDevice } from './device-management/update-device.ts';
 import { discoveryRoutes } from './discovery/routes.ts';
+import { encryptionRoutes } from './encryption/routes.ts';
 import { defineFilter } from './filter/define-filter.ts';
 import { getFilter } from './filter/get-filter.ts';
 import { getEventContext } from './history/get-event-context.ts';
@@ -105,6 +106,7 @@ export const clientApiRoutes = (deps: ClientApiDeps): Route[] => [
   ...readingRoutes(deps),
   ...presenceRoutes(deps),
   ...pushRoutes(deps),
+  ...encryptionRoutes(deps),
   ...discoveryRoutes(deps),
   getTurnServer(deps),
   getProtocols(deps),

@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import type { ServerName, UserId } from '../spec/identifiers.ts';
 import type { SigningKey } from '../spec/signing.ts';
 import type { Clock } from './clock.ts';
+import { createEncryption, type Encryption } from './encryption/create-encryption.ts';
 import { Notifications } from './push/notifications.ts';
 import { PushEvaluator } from './push/push-evaluator.ts';
 import { PushRules } from './push/push-rules.ts';
@@ -85,6 +86,7 @@ export interface Core {
   readonly receipts: Receipts;
   readonly typing: Typing;
   readonly presence: Presence;
+  readonly encryption: Encryption;
   readonly pushRules: PushRules;
   readonly pushEvaluator: PushEvaluator;
   readonly unreadCounts: UnreadCounts;
@@ -167,6 +169,18 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
   typing.onLocalChange(({ userId, typing: isTyping }) => {
     if (isTyping) presence.acted(userId);
   });
+  const encryption = createEncryption({
+    db: database,
+    log,
+    logger,
+    notifier,
+    clock,
+    random,
+    serverName,
+    userRooms,
+    registry,
+    observer,
+  });
   const pushRules = new PushRules({ db: database, log, notifier });
   const pushEvaluator = new PushEvaluator(events);
   const unreadCounts = new UnreadCounts({
@@ -204,6 +218,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     outbound.reset(position);
     accountData.reset(position);
     receipts.reset(position);
+    encryption.reset(position);
     pushRules.reset();
     unreadCounts.reset();
     registry.clear();
@@ -261,6 +276,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     receipts,
     typing,
     presence,
+    encryption,
     pushRules,
     pushEvaluator,
     unreadCounts,
@@ -268,6 +284,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     close: async () => {
       typing.close();
       presence.close();
+      await encryption.close();
       await unreadCounts.close();
       await log.close();
     },

@@ -122,6 +122,7 @@ const build = async (
     passwords: passwordPolicy(config),
     limits,
     remoteProfiles: federation?.remoteProfiles,
+    deviceListeners: [core.encryption.deviceListener],
   });
   accounts.start();
   closers.push(() => accounts.stop());

@@ -6,7 +6,7 @@ import type { IdAllocator } from '../storage/id-allocator.ts';
 import { type Log, type LogWrite, LogWriteFailed, rowsOf } from '../streams/log.ts';
 import type { AuthChains } from './auth-chains.ts';
 import type { EventStore } from './event-store.ts';
-import { isAccepted, type LiveRoom } from './live-room.ts';
+import { isAccepted, type LiveRoom, memberOfKey } from './live-room.ts';
 import type { MembershipEffects } from './membership-effects.ts';
 import { outsiderToTell } from './outsiders.ts';
 import { redactionEffects } from './redactions.ts';
@@ -238,6 +238,12 @@ export class Appender {
     const changes: Changes = linear
       ? new Map([[key, after.get(key) as StateRef]])
       : before.changesTo(after);
+    for (const [changed, ref] of changes) {
+      const userId = memberOfKey(changed);
+      const joined = 'membership' in ref && ref.membership === 'join';
+      if (userId === undefined || joined === (before.get(changed)?.membership === 'join')) continue;
+      draft.write.memberChanges.push({ causedByNid: stored.nid, userId, joined });
+    }
     for (const change of room.moveTo(after, changes)) {
       draft.write.serverChanges.push({ causedByNid: stored.nid, ...change });
     }

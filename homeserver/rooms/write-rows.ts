@@ -68,6 +68,7 @@ export const emptyWrite = (roomNid: number): RoomWrite => ({
   snapshots: [],
   changes: [],
   serverChanges: [],
+  memberChanges: [],
   outsiders: [],
   missingPrevEvents: [],
   foundPrevEvents: [],

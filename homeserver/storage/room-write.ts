@@ -71,6 +71,8 @@ export interface RoomWrite {
   readonly changes: { causedByNid: number; rows: StateChangeRow[]; users: UserRoomRow[] }[];
   /** Other servers whose first member came or whose last one went. */
   readonly serverChanges: { causedByNid: number; server: string; joined: boolean }[];
+  /** Users who have come or gone. */
+  readonly memberChanges: { causedByNid: number; userId: string; joined: boolean }[];
   /** Servers outside the room that get one event all the same: it ends what their user had to do with it. */
   readonly outsiders: { eventNid: number; server: string }[];
   readonly missingPrevEvents: { eventId: string; referencedByNid: number }[];

@@ -1,6 +1,7 @@
 /** Sync with every stream it reads: the one list of them. */
 import type { Core } from '../core.ts';
 import { AccountDataStream } from './account-data-stream.ts';
+import { DeviceKeysStream } from './device-keys-stream.ts';
 import { PresenceStream } from './presence-stream.ts';
 import { PushRulesStream } from './push-rules-stream.ts';
 import { ReceiptsStream } from './receipts-stream.ts';
@@ -8,6 +9,7 @@ import { RoomStateReader } from './room-state-reader.ts';
 import { RoomsStream } from './rooms-stream.ts';
 import { SummaryReader } from './summary-reader.ts';
 import { Sync } from './sync.ts';
+import { ToDeviceStream } from './to-device-stream.ts';
 import { TypingStream } from './typing-stream.ts';
 import { UnreadStream } from './unread-stream.ts';
 
@@ -36,6 +38,8 @@ export const createSync = (core: Core): Sync => {
       new AccountDataStream(core.accountData),
       new PushRulesStream(core.pushRules),
       new UnreadStream(core.unreadCounts, activity, core.receipts),
+      new DeviceKeysStream(core.encryption.deviceLists, core.encryption.deviceKeys),
+      new ToDeviceStream(core.encryption.toDevice),
     ],
     ephemeralSerials: () => ({ typing: core.typing.serial, presence: core.presence.serial }),
     ignoredUsers: (userId) => core.accountData.ignoredUsers(userId),

@@ -38,8 +38,9 @@ export class RoomPart {
     if (this.unreadThreadNotifications !== undefined) {
       parts.push(`"unread_thread_notifications":${this.unreadThreadNotifications}`);
     }
-    if (this.ephemeral.length > 0) parts.push(`"ephemeral":${eventList(this.ephemeral)}`);
-    if (this.accountData.length > 0) parts.push(`"account_data":${eventList(this.accountData)}`);
+    // Present even when empty: there are clients that look into them without asking.
+    parts.push(`"ephemeral":${eventList(this.ephemeral)}`);
+    parts.push(`"account_data":${eventList(this.accountData)}`);
     return `{${parts.join(',')}}`;
   }
 }
@@ -61,6 +62,8 @@ export class SyncResponse {
   readonly #eventLists = new Map<string, string[]>();
   readonly #properties = new Map<string, string>();
   #hasNews = false;
+  /** Set when not all messages for the device went in: the position of the last that did. */
+  toDeviceUpTo: number | undefined;
 
   /** The part of a joined room, begun when first asked for. */
   joined(roomId: RoomId): RoomPart {

@@ -33,7 +33,7 @@ export interface SyncDeps {
   /** Every stream, rooms first. */
   readonly streams: readonly SyncStream[];
   /** The present of the streams that do not go through the log. */
-  readonly ephemeralSerials: () => Omit<SyncToken, 'position'>;
+  readonly ephemeralSerials: () => Omit<SyncToken, 'position' | 'toDevice'>;
   readonly ignoredUsers: (userId: UserId) => ReadonlySet<UserId> | Promise<ReadonlySet<UserId>>;
 }
 
@@ -63,7 +63,11 @@ export class Sync {
           request.fullState ||
           remainingMs <= 0 ||
           request.signals.some(({ aborted }) => aborted);
-        if (answerNow) return response.toJson(formatSyncToken(to));
+        if (answerNow) {
+          const { toDeviceUpTo: toDevice } = response;
+          const next = toDevice === undefined ? to : { ...to, toDevice };
+          return response.toJson(formatSyncToken(next));
+        }
         await waiter.wait(remainingMs, request.signals);
       }
     } finally {

@@ -11,20 +11,27 @@ export interface SyncToken {
   /** Of streams that live in memory alone; both are times in ms, so that they survive a restart. */
   readonly typing: number;
   readonly presence: number;
+  /** Up to where messages for the device have been given, where that is not all there were. */
+  readonly toDevice?: number;
 }
 
-const syncPattern = /^s1_(\d{1,15})_(\d{1,15})_(\d{1,15})$/;
+const syncPattern = /^s1_(\d{1,15})_(\d{1,15})_(\d{1,15})(?:_(\d{1,15}))?$/;
 const placePattern = /^t1_(\d{1,15})_(-?\d{1,15})$/;
 
-export const formatSyncToken = ({ position, typing, presence }: SyncToken): string =>
-  `s1_${position}_${typing}_${presence}`;
+export const formatSyncToken = ({ position, typing, presence, toDevice }: SyncToken): string =>
+  `s1_${position}_${typing}_${presence}${toDevice === undefined ? '' : `_${toDevice}`}`;
 
 /** @throws MatrixError M_INVALID_PARAM */
 export const parseSyncToken = (text: string): SyncToken => {
   const match = syncPattern.exec(text);
   if (match === null) throw matrixError('M_INVALID_PARAM', 'Not a sync token of this server');
-  const [, position, typing, presence] = match;
-  return { position: Number(position), typing: Number(typing), presence: Number(presence) };
+  const [, position, typing, presence, toDevice] = match;
+  return {
+    position: Number(position),
+    typing: Number(typing),
+    presence: Number(presence),
+    ...(toDevice !== undefined && { toDevice: Number(toDevice) }),
+  };
 };
 
 /** A token between the event at this place and the one after it. */

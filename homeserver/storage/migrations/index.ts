@@ -7,6 +7,7 @@ import { inboundMigration } from './0004-inbound.ts';
 import { pushMigration } from './0005-push.ts';
 import { reportsMigration } from './0006-reports.ts';
 import { discoveryMigration } from './0007-discovery.ts';
+import { encryptionMigration } from './0008-encryption.ts';
 
 export const migrations: readonly Migration[] = [
   { name: '0001-core', up: core.up },
@@ -16,4 +17,5 @@ export const migrations: readonly Migration[] = [
   pushMigration,
   reportsMigration,
   discoveryMigration,
+  encryptionMigration,
 ];

@@ -1,0 +1,40 @@
+/** https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3keysclaim */
+import { Type } from 'typebox';
+import { route } from '../../homeserver/http/route.ts';
+import { matrixError } from '../../spec/errors.ts';
+import { isUserId } from '../../spec/identifiers.ts';
+import type { ClientApiDeps } from '../deps.ts';
+import { clientPaths } from '../paths.ts';
+import { AnyObject } from '../schemas.ts';
+
+const MAX_CLAIMS = 10_000;
+
+export const claimKeys = ({ auth, encryption }: Pick<ClientApiDeps, 'auth' | 'encryption'>) =>
+  route({
+    operationId: 'claimKeys',
+    method: 'POST',
+    path: clientPaths('v3', '/keys/claim'),
+    auth: auth.userOrGuest,
+    body: Type.Object({
+      timeout: Type.Optional(Type.Integer({ minimum: 0 })),
+      one_time_keys: Type.Record(Type.String(), Type.Record(Type.String(), Type.String())),
+    }),
+    response: Type.Object({
+      one_time_keys: Type.Record(Type.String(), Type.Record(Type.String(), AnyObject)),
+      failures: Type.Record(Type.String(), AnyObject),
+    }),
+    handler: ({ body }) => {
+      const claims = Object.entries(body.one_time_keys).flatMap(([userId, devices]) => {
+        if (!isUserId(userId)) throw matrixError('M_INVALID_PARAM', 'Keys are claimed by user id');
+        return Object.entries(devices).map(([deviceId, algorithm]) => ({
+          userId,
+          deviceId,
+          algorithm,
+        }));
+      });
+      if (claims.length > MAX_CLAIMS) {
+        throw matrixError('M_INVALID_PARAM', `At most ${MAX_CLAIMS} keys can be claimed at once`);
+      }
+      return encryption.keyQueries.claim(claims, body.timeout);
+    },
+  });

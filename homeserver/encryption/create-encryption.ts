@@ -1,0 +1,132 @@
+/** End-to-end encryption on the core: everything about keys and messages between devices. */
+import type { Logger } from 'pino';
+import { matrixError } from '../../spec/errors.ts';
+import type { ServerName } from '../../spec/identifiers.ts';
+import type { DeviceListener } from '../accounts/sessions.ts';
+import type { Clock } from '../clock.ts';
+import type { Random } from '../random.ts';
+import type { RoomObserver } from '../rooms/room-observer.ts';
+import type { RoomRegistry } from '../rooms/room-registry.ts';
+import type { UserRooms } from '../rooms/user-rooms.ts';
+import { crossSigningKeysOf } from '../storage/cross-signing.ts';
+import type { Database } from '../storage/database.ts';
+import { deleteKeysOfDevices } from '../storage/device-keys.ts';
+import { addUnloggedChanges } from '../storage/device-lists.ts';
+import type { Log } from '../streams/log.ts';
+import type { Notifier } from '../streams/notifier.ts';
+import { CrossSigning } from './cross-signing.ts';
+import { DeviceKeys } from './device-keys.ts';
+import { DeviceLists } from './device-lists.ts';
+import { KeyBackups } from './key-backups.ts';
+import { KeyDirectory } from './key-directory.ts';
+import { KeyQueries } from './key-queries.ts';
+import { OutboundEdus } from './outbound-edus.ts';
+import { RemoteDeviceLists } from './remote-device-lists.ts';
+import type { RemoteKeys } from './remote-keys.ts';
+import { ToDevice } from './to-device.ts';
+
+export interface EncryptionDeps {
+  readonly db: Database;
+  readonly log: Log;
+  readonly logger: Logger;
+  readonly notifier: Notifier;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly serverName: ServerName;
+  readonly userRooms: UserRooms;
+  readonly registry: RoomRegistry;
+  readonly observer: RoomObserver;
+}
+
+export interface Encryption {
+  readonly directory: KeyDirectory;
+  readonly deviceKeys: DeviceKeys;
+  readonly deviceLists: DeviceLists;
+  readonly remoteLists: RemoteDeviceLists;
+  readonly keyQueries: KeyQueries;
+  readonly crossSigning: CrossSigning;
+  readonly keyBackups: KeyBackups;
+  readonly toDevice: ToDevice;
+  readonly outboundEdus: OutboundEdus;
+  /** For accounts: what hangs on a device comes and goes with it. */
+  readonly deviceListener: DeviceListener;
+  /** Gives it the way to other servers. */
+  askThrough(remote: RemoteKeys): void;
+  /** Memory may be wrong: nothing up to this position is answered from it. */
+  reset(position: number): void;
+  close(): Promise<void>;
+}
+
+const purgeEveryMs = 10 * 60_000;
+
+export const createEncryption = (deps: EncryptionDeps): Encryption => {
+  const { db, log, logger, observer } = deps;
+  const directory = new KeyDirectory(db);
+  const outboundEdus = new OutboundEdus({ db, log, directory });
+  const deviceLists = new DeviceLists({ ...deps, outbound: outboundEdus });
+  const deviceKeys = new DeviceKeys({ db, deviceLists });
+  const remoteLists = new RemoteDeviceLists({ db, log, logger, deviceLists });
+  const keyQueries = new KeyQueries({ ...deps, directory, deviceKeys, remoteLists });
+  const toDevice = new ToDevice({ ...deps, outbound: outboundEdus });
+  observer.onAppended((room, _events, write) => deviceLists.followRoom(room.nid, write));
+  // What was changed just before the last stop.
+  deviceLists.logUnlogged();
+  const purging = setInterval(() => {
+    Promise.all([toDevice.purge(), outboundEdus.purge()]).catch((error: unknown) => {
+      logger.warn({ err: error }, 'what other devices have got could not be deleted');
+    });
+  }, purgeEveryMs).unref();
+
+  const deviceListener: DeviceListener = {
+    async deviceCreated(tx, userId, deviceId) {
+      // https://spec.matrix.org/v1.19/client-server-api/#key-and-signature-security
+      const keys = await crossSigningKeysOf(tx, [userId]);
+      if (keys.some(({ publicKey }) => publicKey === deviceId)) {
+        throw matrixError('M_FORBIDDEN', 'This is the id of a cross-signing key');
+      }
+      await addUnloggedChanges(tx, userId, [deviceId]);
+      tx.onCommit(() => deviceLists.logUnlogged());
+    },
+    async deviceRenamed(tx, userId, deviceId) {
+      await addUnloggedChanges(tx, userId, [deviceId]);
+      tx.onCommit(() => deviceLists.logUnlogged());
+    },
+    async devicesDeleted(tx, userId, deviceIds) {
+      if (deviceIds.length === 0) return;
+      await deleteKeysOfDevices(tx, userId, deviceIds);
+      await addUnloggedChanges(tx, userId, deviceIds);
+      tx.onCommit(() => {
+        deviceKeys.forget(userId, deviceIds);
+        deviceLists.logUnlogged();
+      });
+    },
+  };
+
+  return {
+    directory,
+    deviceKeys,
+    deviceLists,
+    remoteLists,
+    keyQueries,
+    crossSigning: new CrossSigning({ db, deviceLists }),
+    keyBackups: new KeyBackups(db),
+    toDevice,
+    outboundEdus,
+    deviceListener,
+    askThrough: (remote) => {
+      remoteLists.askThrough(remote);
+      keyQueries.askThrough(remote);
+    },
+    reset: (position) => {
+      outboundEdus.reset(position);
+      deviceLists.reset(position);
+      deviceKeys.reset();
+      toDevice.reset(position);
+    },
+    close: async () => {
+      clearInterval(purging);
+      await remoteLists.idle();
+      await deviceLists.close();
+    },
+  };
+};

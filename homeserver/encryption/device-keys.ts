@@ -1,0 +1,224 @@
+/**
+ * Keys that this server's devices upload, and the handing out of one-time keys.
+ * https://spec.matrix.org/v1.19/client-server-api/#key-distribution
+ */
+import { LRUCache } from 'lru-cache';
+import { lenientCanonicalJson } from '../../spec/canonical-json.ts';
+import { matrixError } from '../../spec/errors.ts';
+import type { JsonObject, JsonValue } from '../../spec/event.ts';
+import {
+  type DeviceId,
+  fitsInBytes,
+  isWellFormedText,
+  type UserId,
+} from '../../spec/identifiers.ts';
+import type { Database } from '../storage/database.ts';
+import {
+  type AlgorithmKey,
+  addOneTimeKeys,
+  type ClaimedKey,
+  devicesWithKeys,
+  type KeyClaim,
+  type KeySupply,
+  keySupplyOf,
+  oneTimeKeysAmong,
+  putDeviceKeys,
+  putFallbackKeys,
+  takeOneTimeKeys,
+  useFallbackKeys,
+} from '../storage/device-keys.ts';
+import type { DeviceLists } from './device-lists.ts';
+import { isObject } from './remote-keys.ts';
+
+export interface KeyUpload {
+  readonly deviceKeys?: JsonObject | undefined;
+  /** By `algorithm:key id`. */
+  readonly oneTimeKeys?: JsonObject | undefined;
+  readonly fallbackKeys?: JsonObject | undefined;
+}
+
+/** What every sync tells a device of its keys. */
+export interface KeySupplyJson {
+  readonly counts: string;
+  readonly unusedFallbackTypes: string;
+}
+
+/** Of one kind, for one algorithm or another: clients keep 50 to 100. */
+const maxOneTimeKeys = 1000;
+const maxNameBytes = 255;
+const maxKeyBytes = 8192;
+const maxDeviceKeysBytes = 65_536;
+const maxDevices = 50_000;
+
+const keyOfDevice = (userId: UserId, deviceId: string): string => `${userId} ${deviceId}`;
+
+export class DeviceKeys {
+  readonly #db: Database;
+  readonly #lists: DeviceLists;
+  readonly #supplies = new LRUCache<string, KeySupplyJson | Promise<KeySupplyJson>>({
+    max: maxDevices,
+  });
+
+  constructor(deps: { readonly db: Database; readonly deviceLists: DeviceLists }) {
+    this.#db = deps.db;
+    this.#lists = deps.deviceLists;
+  }
+
+  /**
+   * How many one-time keys the device has then, by algorithm.
+   * @throws MatrixError M_BAD_JSON, M_INVALID_PARAM
+   */
+  async upload(
+    userId: UserId,
+    deviceId: DeviceId,
+    upload: KeyUpload,
+  ): Promise<KeySupply['counts']> {
+    const { deviceKeys } = upload;
+    const oneTimeKeys = namedKeys(upload.oneTimeKeys);
+    const fallbackKeys = onePerAlgorithm(namedKeys(upload.fallbackKeys));
+    if (deviceKeys !== undefined) checkDeviceKeys(deviceKeys, userId, deviceId);
+    if (oneTimeKeys.length > 0) await this.#checkUnchanged(userId, deviceId, oneTimeKeys);
+    if (deviceKeys !== undefined) await this.#putDeviceKeys(userId, deviceId, deviceKeys);
+    if (oneTimeKeys.length + fallbackKeys.length > 0) {
+      await this.#db.transaction(async (tx) => {
+        if (oneTimeKeys.length > 0) await addOneTimeKeys(tx, userId, deviceId, oneTimeKeys);
+        if (fallbackKeys.length > 0) await putFallbackKeys(tx, userId, deviceId, fallbackKeys);
+      });
+    }
+    this.forget(userId, [deviceId]);
+    return (await keySupplyOf(this.#db, userId, deviceId)).counts;
+  }
+
+  /** One key for each claim, as far as there are any: one-time keys first, then fallback keys. */
+  async claim(claims: readonly KeyClaim[]): Promise<ClaimedKey[]> {
+    if (claims.length === 0) return [];
+    const claimed = await this.#db.transaction(async (tx) => {
+      const taken = await takeOneTimeKeys(tx, claims);
+      const served = new Set(taken.map(({ userId, deviceId }) => keyOfDevice(userId, deviceId)));
+      const others = claims.filter(
+        ({ userId, deviceId }) => !served.has(keyOfDevice(userId, deviceId)),
+      );
+      return others.length === 0 ? taken : [...taken, ...(await useFallbackKeys(tx, others))];
+    });
+    for (const { userId, deviceId } of claimed) this.forget(userId, [deviceId]);
+    return claimed;
+  }
+
+  /** At once when it is in memory. */
+  supply(userId: UserId, deviceId: DeviceId): KeySupplyJson | Promise<KeySupplyJson> {
+    const key = keyOfDevice(userId, deviceId);
+    const cached = this.#supplies.get(key);
+    if (cached !== undefined) return cached;
+    const loading: Promise<KeySupplyJson> = keySupplyOf(this.#db, userId, deviceId).then(
+      ({ counts, unusedFallbackTypes }) => {
+        const supply = {
+          counts: JSON.stringify(counts),
+          unusedFallbackTypes: JSON.stringify(unusedFallbackTypes),
+        };
+        // A change made meanwhile has taken this out of its place.
+        if (this.#supplies.peek(key) === loading) this.#supplies.set(key, supply);
+        return supply;
+      },
+      (error: unknown) => {
+        if (this.#supplies.peek(key) === loading) this.#supplies.delete(key);
+        throw error;
+      },
+    );
+    this.#supplies.set(key, loading);
+    return loading;
+  }
+
+  /** The keys of these devices have changed. */
+  forget(userId: UserId, deviceIds: readonly string[]): void {
+    for (const deviceId of deviceIds) this.#supplies.delete(keyOfDevice(userId, deviceId));
+  }
+
+  reset(): void {
+    this.#supplies.clear();
+  }
+
+  async #putDeviceKeys(userId: UserId, deviceId: DeviceId, keys: JsonObject): Promise<void> {
+    const { unsigned: _unsigned, signatures, ...rest } = keys;
+    const own = (signatures as JsonObject)[userId];
+    const json = lenientCanonicalJson({
+      ...rest,
+      signatures: own === undefined ? {} : { [userId]: own },
+    });
+    const [known] = await devicesWithKeys(this.#db, new Map([[userId, [deviceId]]]));
+    if (known?.keys === json) return;
+    await this.#lists.change(userId, [deviceId], 'everyone', (tx) =>
+      putDeviceKeys(tx, userId, deviceId, json),
+    );
+  }
+
+  /** A one-time key may be uploaded again, as long as it is the same. */
+  async #checkUnchanged(
+    userId: UserId,
+    deviceId: DeviceId,
+    keys: readonly AlgorithmKey[],
+  ): Promise<void> {
+    const uploaded = new Map(
+      keys.map(({ algorithm, keyId, key }) => [`${algorithm}:${keyId}`, key]),
+    );
+    for (const { algorithm, keyId, key } of await oneTimeKeysAmong(
+      this.#db,
+      userId,
+      deviceId,
+      keys,
+    )) {
+      if (uploaded.get(`${algorithm}:${keyId}`) !== key) {
+        throw matrixError(
+          'M_INVALID_PARAM',
+          `There is another one-time key ${algorithm}:${keyId} already`,
+        );
+      }
+    }
+  }
+}
+
+const checkDeviceKeys = (keys: JsonObject, userId: UserId, deviceId: DeviceId): void => {
+  const { algorithms, keys: publicKeys, signatures } = keys;
+  if (!Array.isArray(algorithms) || !isObject(publicKeys) || !isObject(signatures)) {
+    throw matrixError('M_BAD_JSON', 'Device keys have algorithms, keys and signatures');
+  }
+  if (keys['user_id'] !== userId || keys['device_id'] !== deviceId) {
+    throw matrixError('M_INVALID_PARAM', 'The keys are not of the device that uploads them');
+  }
+  if (!fitsInBytes(JSON.stringify(keys), maxDeviceKeysBytes)) {
+    throw matrixError('M_INVALID_PARAM', `Device keys may have ${maxDeviceKeysBytes} bytes`);
+  }
+};
+
+const isName = (text: string): boolean =>
+  text !== '' &&
+  fitsInBytes(text, maxNameBytes) &&
+  isWellFormedText(text) &&
+  !text.includes('\u0000');
+
+const namedKeys = (keys: JsonObject | undefined): AlgorithmKey[] => {
+  const entries = Object.entries(keys ?? {});
+  if (entries.length > maxOneTimeKeys) {
+    throw matrixError('M_INVALID_PARAM', `At most ${maxOneTimeKeys} keys can be uploaded at once`);
+  }
+  return entries.map(([name, value]) => {
+    const colon = name.indexOf(':');
+    const algorithm = name.slice(0, Math.max(colon, 0));
+    const keyId = name.slice(colon + 1);
+    if (!isName(algorithm) || !isName(keyId)) {
+      throw matrixError('M_INVALID_PARAM', 'A key is named by its algorithm, a colon and an id');
+    }
+    if (!isKey(value)) {
+      throw matrixError('M_INVALID_PARAM', `${name} is not a key`);
+    }
+    return { algorithm, keyId, key: lenientCanonicalJson(value as JsonValue) };
+  });
+};
+
+const isKey = (value: JsonValue | undefined): boolean =>
+  (typeof value === 'string' || (isObject(value) && typeof value['key'] === 'string')) &&
+  fitsInBytes(JSON.stringify(value), maxKeyBytes);
+
+/** The last one counts. */
+const onePerAlgorithm = (keys: readonly AlgorithmKey[]): AlgorithmKey[] => [
+  ...new Map(keys.map((key) => [key.algorithm, key])).values(),
+];

@@ -1,0 +1,284 @@
+/**
+ * Whose devices and keys have changed, as a stream in the log: other devices here hear of it in
+ * sync, other servers by EDUs written in the same transaction as the change.
+ * https://spec.matrix.org/v1.19/client-server-api/#tracking-the-device-list-for-a-user
+ */
+import type { Logger } from 'pino';
+import type { UserId } from '../../spec/identifiers.ts';
+import type { RoomRegistry } from '../rooms/room-registry.ts';
+import type { UserRoom, UserRooms } from '../rooms/user-rooms.ts';
+import type { Database, Tx } from '../storage/database.ts';
+import {
+  changedUsersSharing,
+  type DeviceListChange,
+  deleteUnloggedChange,
+  deviceListsSection,
+  membersSinceBefore,
+  roomsJoinedSince,
+  serversSharingRooms,
+  unloggedChanges,
+  usersMoved,
+} from '../storage/device-lists.ts';
+import type { RoomWrite } from '../storage/event-section.ts';
+import { joinedRoomNids } from '../storage/snapshots.ts';
+import { type Log, rowsOf } from '../streams/log.ts';
+import type { Notifier } from '../streams/notifier.ts';
+import { RecentRows } from '../streams/recent-rows.ts';
+
+export interface DeviceListsDeps {
+  readonly db: Database;
+  readonly log: Log;
+  readonly notifier: Notifier;
+  readonly userRooms: UserRooms;
+  readonly registry: RoomRegistry;
+  readonly logger: Logger;
+  /** Told of positions at which there is something for other servers, before the log advances. */
+  readonly outbound: { follow(positions: readonly number[]): void };
+}
+
+export interface DeviceListNews {
+  /** Whose keys may be others than before. */
+  readonly changed: readonly UserId[];
+  /** With whom no room is shared any more. */
+  readonly left: readonly UserId[];
+}
+
+/** What concerns other servers, what only those here, and what nobody but its user. */
+export type ChangeScope = 'everyone' | 'here' | 'self';
+
+interface RecentChange {
+  readonly userId: UserId;
+  /** In which rooms others see the user. */
+  readonly roomNids: ReadonlySet<number>;
+}
+
+const everyone = 'everyone';
+const maxRecent = 10_000;
+const maxLoggedAtOnce = 100;
+const retryMs = 1_000;
+const noNews: DeviceListNews = { changed: [], left: [] };
+
+export class DeviceLists {
+  readonly #deps: DeviceListsDeps;
+  readonly #changes: RecentRows<typeof everyone, RecentChange>;
+  /** Who has come to a room or gone from it. */
+  readonly #moves: RecentRows<number, UserId>;
+  #logging: Promise<void> | undefined;
+  #logAgain = false;
+  #retryTimer: NodeJS.Timeout | undefined;
+
+  constructor(deps: DeviceListsDeps) {
+    this.#deps = deps;
+    this.#changes = new RecentRows(deps.log.position, maxRecent);
+    this.#moves = new RecentRows(deps.log.position, maxRecent);
+  }
+
+  /**
+   * Makes a change of a user's devices (or, with '', of their cross-signing keys) together with the
+   * news of it. `apply` may only make statements: see `DeviceListChange`.
+   */
+  async change(
+    userId: UserId,
+    deviceIds: readonly string[],
+    scope: ChangeScope,
+    apply?: (tx: Tx) => Promise<unknown>,
+  ): Promise<void> {
+    const rooms = (await joinedRoomNids(this.#deps.db, [userId])).get(userId) ?? [];
+    const destinations =
+      scope === 'everyone' ? await serversSharingRooms(this.#deps.db, rooms) : [];
+    const changes = deviceIds.map(
+      (deviceId, index): DeviceListChange => ({
+        userId,
+        deviceId: scope === 'everyone' ? deviceId : undefined,
+        destinations,
+        ...(index === 0 && apply !== undefined && { apply }),
+        streamPos: 0,
+      }),
+    );
+    const roomNids = new Set(scope === 'self' ? [] : rooms);
+    await this.#deps.log.append({
+      parts: [rowsOf(deviceListsSection, changes)],
+      committed: () => this.#follow({ userId, roomNids }, changes),
+    });
+  }
+
+  /** Takes up what other transactions have changed; see `addUnloggedChanges`. */
+  logUnlogged(): void {
+    this.#logAgain = true;
+    this.#logging ??= this.#logAll().finally(() => {
+      this.#logging = undefined;
+    });
+  }
+
+  /** Resolves once everything changed so far is in the log. */
+  async idle(): Promise<void> {
+    while (this.#logging !== undefined) await this.#logging;
+  }
+
+  /** Committed events of a room: called before the log advances over them. */
+  followRoom(roomNid: number, write: RoomWrite): void {
+    if (write.memberChanges.length === 0) return;
+    const positions = new Map(write.events.map((row) => [row.eventNid, row.streamPos]));
+    for (const { causedByNid, userId } of write.memberChanges) {
+      this.#moves.add(roomNid, positions.get(causedByNid) ?? 0, userId as UserId);
+    }
+  }
+
+  /** What a user is to know of `after < position <= upTo`; at once where memory suffices. */
+  newsFor(userId: UserId, after: number, upTo: number): DeviceListNews | Promise<DeviceListNews> {
+    if (after >= upTo) return noNews;
+    const rooms = this.#deps.userRooms.cached(userId);
+    const recent = this.#changes.between(everyone, after, upTo);
+    if (rooms === undefined || recent === undefined || !this.#moves.isCompleteAfter(after)) {
+      return this.#readNews(userId, after, upTo);
+    }
+    const changed = new Set<UserId>();
+    for (const change of recent) {
+      if (change.userId === userId || sharesRoom(rooms, change.roomNids)) {
+        changed.add(change.userId);
+      }
+    }
+    const moved = new Set<UserId>();
+    let comesOrGoes = false;
+    for (const room of rooms.values()) {
+      if (room.membershipPos > after) comesOrGoes = true;
+      else if (room.membership === 'join' && (this.#moves.lastChange(room.roomNid) ?? 0) > after) {
+        for (const who of this.#moves.between(room.roomNid, after, upTo) ?? []) moved.add(who);
+      }
+    }
+    if (!comesOrGoes && moved.size === 0) {
+      return changed.size === 0 ? noNews : { changed: [...changed], left: [] };
+    }
+    return this.#resolve(userId, [...rooms.values()], after, changed, moved);
+  }
+
+  /** Memory may be wrong: nothing up to this position is answered from it. */
+  reset(position: number): void {
+    this.#changes.reset(position);
+    this.#moves.reset(position);
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#retryTimer);
+    await this.idle();
+  }
+
+  async #readNews(userId: UserId, after: number, upTo: number): Promise<DeviceListNews> {
+    const { db, userRooms } = this.#deps;
+    const rooms = [...(await userRooms.of(userId)).values()];
+    const joined = rooms.filter(({ membership }) => membership === 'join');
+    const changed = await changedUsersSharing(db, userId, after, upTo);
+    const moved = await usersMoved(
+      db,
+      joined.map(({ roomNid }) => roomNid),
+      after,
+      upTo,
+    );
+    return this.#resolve(userId, rooms, after, new Set(changed), new Set(moved));
+  }
+
+  async #resolve(
+    userId: UserId,
+    rooms: readonly UserRoom[],
+    after: number,
+    changed: Set<UserId>,
+    moved: ReadonlySet<UserId>,
+  ): Promise<DeviceListNews> {
+    const { db } = this.#deps;
+    const fresh = rooms.filter((room) => room.membershipPos > after);
+    for (const { roomNid } of fresh.filter(({ membership }) => membership === 'join')) {
+      const members = await membersSinceBefore(db, roomNid, Number.MAX_SAFE_INTEGER);
+      for (const member of members) if (member !== userId) changed.add(member);
+    }
+    const candidates = new Set(moved);
+    const gone = fresh.filter(({ membership }) => membership === 'leave' || membership === 'ban');
+    const wasIn = new Set(
+      gone.length === 0
+        ? []
+        : await roomsJoinedSince(
+            db,
+            userId,
+            gone.map(({ roomNid }) => roomNid),
+            after,
+          ),
+    );
+    for (const { roomNid, membershipPos } of gone) {
+      if (!wasIn.has(roomNid)) continue;
+      for (const member of await membersSinceBefore(db, roomNid, membershipPos)) {
+        candidates.add(member);
+      }
+    }
+    candidates.delete(userId);
+    const left: UserId[] = [];
+    const sharing = await this.#sharingWith(rooms, candidates);
+    for (const candidate of candidates) {
+      if (!sharing.has(candidate)) {
+        left.push(candidate);
+        changed.delete(candidate);
+      } else if (moved.has(candidate)) changed.add(candidate);
+    }
+    return { changed: [...changed], left };
+  }
+
+  /** Those who are in one of the rooms; the database is asked for whom memory does not know. */
+  async #sharingWith(
+    rooms: readonly UserRoom[],
+    candidates: ReadonlySet<UserId>,
+  ): Promise<Set<UserId>> {
+    const joined = rooms.filter(({ membership }) => membership === 'join');
+    const live = joined.flatMap(({ roomNid }) => this.#deps.registry.cached(roomNid) ?? []);
+    const sharing = new Set(
+      [...candidates].filter((who) => live.some((room) => room.membership(who) === 'join')),
+    );
+    if (sharing.size === candidates.size || joined.length === live.length) return sharing;
+    const nids = new Set(joined.map(({ roomNid }) => roomNid));
+    const others = [...candidates].filter((who) => !sharing.has(who));
+    for (const [who, theirs] of await joinedRoomNids(this.#deps.db, others)) {
+      if (theirs.some((nid) => nids.has(nid))) sharing.add(who);
+    }
+    return sharing;
+  }
+
+  #follow(change: RecentChange, rows: readonly DeviceListChange[]): void {
+    const { notifier, registry, outbound } = this.#deps;
+    const position = rows.at(-1)?.streamPos;
+    if (position === undefined) return;
+    this.#changes.add(everyone, position, change);
+    const sent = rows.filter(({ destinations }) => destinations.length > 0);
+    outbound.follow(sent.map(({ streamPos }) => streamPos));
+    notifier.mark([change.userId]);
+    // Those who wait for a room that is not in memory hear of it with their next answer.
+    for (const roomNid of change.roomNids) {
+      const members = registry.cached(roomNid)?.joinedLocalUsers;
+      if (members !== undefined) notifier.markMembers(members);
+    }
+  }
+
+  async #logAll(): Promise<void> {
+    const { db, logger } = this.#deps;
+    clearTimeout(this.#retryTimer);
+    try {
+      while (this.#logAgain) {
+        this.#logAgain = false;
+        const waiting = await unloggedChanges(db, maxLoggedAtOnce);
+        if (waiting.length === maxLoggedAtOnce) this.#logAgain = true;
+        for (const { changeNo, userId, deviceId } of waiting) {
+          await this.change(userId, [deviceId], 'everyone', (tx) =>
+            deleteUnloggedChange(tx, changeNo),
+          );
+        }
+      }
+    } catch (error) {
+      logger.error({ err: error }, 'changed devices could not be told of; trying again');
+      this.#retryTimer = setTimeout(() => this.logUnlogged(), retryMs).unref();
+    }
+  }
+}
+
+const sharesRoom = (
+  rooms: ReadonlyMap<number, UserRoom>,
+  roomNids: ReadonlySet<number>,
+): boolean => {
+  for (const nid of roomNids) if (rooms.get(nid)?.membership === 'join') return true;
+  return false;
+};

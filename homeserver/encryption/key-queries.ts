@@ -1,0 +1,226 @@
+/**
+ * Keys of anyone for a client: this server's own, those known of others, and what others answer now.
+ * https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3keysquery
+ */
+import type { JsonObject } from '../../spec/event.ts';
+import { type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
+import type { ClaimedKey, KeyClaim } from '../storage/device-keys.ts';
+import type { DeviceKeys } from './device-keys.ts';
+import {
+  type ByUser,
+  emptyAnswer,
+  type KeyDirectory,
+  type PublishedKeys,
+  type WantedDevices,
+} from './key-directory.ts';
+import type { RemoteDeviceLists } from './remote-device-lists.ts';
+import { isObject, type RemoteKeys } from './remote-keys.ts';
+
+export interface KeyQueriesDeps {
+  readonly directory: KeyDirectory;
+  readonly deviceKeys: DeviceKeys;
+  readonly remoteLists: RemoteDeviceLists;
+  readonly serverName: ServerName;
+}
+
+export type Failures = Record<string, JsonObject>;
+/** By user, device, and `algorithm:key id`. */
+export type KeysByDevice = Record<string, Record<string, JsonObject>>;
+
+const defaultTimeoutMs = 10_000;
+const maxTimeoutMs = 60_000;
+
+const boundedTimeout = (timeoutMs: number | undefined): number =>
+  Math.min(Math.max(1, timeoutMs ?? defaultTimeoutMs), maxTimeoutMs);
+
+export class KeyQueries {
+  readonly #deps: KeyQueriesDeps;
+  #remote: RemoteKeys | undefined;
+
+  constructor(deps: KeyQueriesDeps) {
+    this.#deps = deps;
+  }
+
+  askThrough(remote: RemoteKeys): void {
+    this.#remote = remote;
+  }
+
+  async query(
+    viewer: UserId,
+    wanted: WantedDevices,
+    timeoutMs: number | undefined,
+  ): Promise<PublishedKeys & { failures: Failures }> {
+    const { directory, serverName } = this.#deps;
+    const failures: Failures = {};
+    const byServer = groupByServer(wanted, ([userId]) => userId);
+    const mine = new Map(byServer.get(serverName));
+    byServer.delete(serverName);
+    const answers = await Promise.all([
+      directory.local(mine, viewer),
+      ...[...byServer].map(([server, entries]) =>
+        this.#queryServer(server, viewer, new Map(entries), boundedTimeout(timeoutMs), failures),
+      ),
+    ]);
+    const answer = emptyAnswer();
+    for (const part of answers) {
+      Object.assign(answer.device_keys, part.device_keys);
+      Object.assign(answer.master_keys, part.master_keys);
+      Object.assign(answer.self_signing_keys, part.self_signing_keys);
+      Object.assign(answer.user_signing_keys, part.user_signing_keys);
+    }
+    return { ...answer, failures };
+  }
+
+  async claim(
+    claims: readonly KeyClaim[],
+    timeoutMs: number | undefined,
+  ): Promise<{ one_time_keys: KeysByDevice; failures: Failures }> {
+    const { deviceKeys, serverName } = this.#deps;
+    const failures: Failures = {};
+    const byServer = groupByServer(claims, ({ userId }) => userId);
+    const mine = byServer.get(serverName) ?? [];
+    byServer.delete(serverName);
+    const answers = await Promise.all([
+      deviceKeys.claim(mine).then(claimedKeys),
+      ...[...byServer].map(([server, theirs]) =>
+        this.#claimFrom(server, theirs, boundedTimeout(timeoutMs), failures),
+      ),
+    ]);
+    return { one_time_keys: Object.assign({}, ...answers) as KeysByDevice, failures };
+  }
+
+  /** Lists that are followed come from here; lists that can be followed are fetched first. */
+  async #queryServer(
+    server: ServerName,
+    viewer: UserId,
+    wanted: WantedDevices,
+    timeoutMs: number,
+    failures: Failures,
+  ): Promise<PublishedKeys> {
+    const { directory, remoteLists } = this.#deps;
+    const users = [...wanted.keys()];
+    const followed = await remoteLists.followed(viewer, users);
+    const sharing = await remoteLists.sharing(
+      viewer,
+      users.filter((userId) => !followed.has(userId)),
+    );
+    await Promise.all(
+      [...sharing].map((userId) =>
+        remoteLists.fetch(userId, timeoutMs).then(
+          () => followed.add(userId),
+          (error: unknown) => this.#failed(server, failures, error),
+        ),
+      ),
+    );
+    const known = new Map([...wanted].filter(([userId]) => followed.has(userId)));
+    const strangers = [...wanted].filter(
+      ([userId]) => !followed.has(userId) && !sharing.has(userId),
+    );
+    const answer = await directory.remote(known, viewer);
+    if (strangers.length === 0) return answer;
+    try {
+      if (this.#remote === undefined) throw new Error('There is no federation');
+      const asked = Object.fromEntries(strangers.map(([userId, ids]) => [userId, [...ids]]));
+      const theirs = await this.#remote.query(server, asked, timeoutMs);
+      for (const [userId] of strangers) {
+        const devices = objectIn(theirs['device_keys'], userId);
+        if (devices !== undefined) answer.device_keys[userId] = objectsIn(devices);
+        for (const part of ['master_keys', 'self_signing_keys'] as const) {
+          const key = objectIn(theirs[part], userId);
+          if (key !== undefined) answer[part][userId] = key;
+        }
+      }
+      await this.#addOwnSignatures(answer, viewer, users);
+    } catch (error) {
+      this.#failed(server, failures, error);
+    }
+    return answer;
+  }
+
+  async #addOwnSignatures(
+    answer: PublishedKeys,
+    viewer: UserId,
+    users: readonly UserId[],
+  ): Promise<void> {
+    const signatures = await this.#deps.directory.signaturesOn(users, viewer);
+    for (const [userId, master] of Object.entries(answer.master_keys)) {
+      for (const publicKey of Object.values(isObject(master['keys']) ? master['keys'] : {})) {
+        const own = signatures.get(`${userId} ${String(publicKey)}`);
+        if (own === undefined) continue;
+        const made = isObject(master['signatures']) ? { ...master['signatures'] } : {};
+        for (const { signerId, signingKeyId, signature } of own) {
+          const before = made[signerId];
+          made[signerId] = { ...(isObject(before) && before), [signingKeyId]: signature };
+        }
+        (answer.master_keys as ByUser)[userId] = { ...master, signatures: made };
+      }
+    }
+  }
+
+  async #claimFrom(
+    server: ServerName,
+    claims: readonly KeyClaim[],
+    timeoutMs: number,
+    failures: Failures,
+  ): Promise<KeysByDevice> {
+    try {
+      if (this.#remote === undefined) throw new Error('There is no federation');
+      const asked: Record<string, JsonObject> = {};
+      for (const { userId, deviceId, algorithm } of claims) {
+        asked[userId] = { ...asked[userId], [deviceId]: algorithm };
+      }
+      const { one_time_keys: keys } = await this.#remote.claim(server, asked, timeoutMs);
+      const answer: KeysByDevice = {};
+      for (const userId of Object.keys(asked)) {
+        const devices = objectIn(keys, userId);
+        if (devices !== undefined) answer[userId] = objectsIn(devices);
+      }
+      return answer;
+    } catch (error) {
+      this.#failed(server, failures, error);
+      return {};
+    }
+  }
+
+  #failed(server: ServerName, failures: Failures, error: unknown): void {
+    failures[server] = {
+      errcode: 'M_UNKNOWN',
+      error: error instanceof Error ? error.message : 'The server gave no answer',
+    };
+  }
+}
+
+const groupByServer = <T>(
+  items: Iterable<T>,
+  userOf: (item: T) => UserId,
+): Map<ServerName, T[]> => {
+  const groups = new Map<ServerName, T[]>();
+  for (const item of items) {
+    const server = serverNameOf(userOf(item));
+    const group = groups.get(server);
+    if (group === undefined) groups.set(server, [item]);
+    else group.push(item);
+  }
+  return groups;
+};
+
+/** In the form of the wire. */
+export const claimedKeys = (claimed: readonly ClaimedKey[]): KeysByDevice => {
+  const keys: KeysByDevice = {};
+  for (const { userId, deviceId, algorithm, keyId, key } of claimed) {
+    const ofUser = keys[userId] ?? {};
+    ofUser[deviceId] = { ...ofUser[deviceId], [`${algorithm}:${keyId}`]: JSON.parse(key) };
+    keys[userId] = ofUser;
+  }
+  return keys;
+};
+
+const objectIn = (value: unknown, name: string): JsonObject | undefined => {
+  const found = isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
+  return isObject(found) ? found : undefined;
+};
+
+const objectsIn = (value: JsonObject): Record<string, JsonObject> =>
+  Object.fromEntries(
+    Object.entries(value).flatMap(([name, entry]) => (isObject(entry) ? [[name, entry]] : [])),
+  );

@@ -1,0 +1,171 @@
+/**
+ * The EDUs that other servers must get sooner or later, as a sender reads them: what was written with
+ * the log, completed with what is true of a device when it is sent.
+ * https://spec.matrix.org/v1.19/server-server-api/#device-management
+ */
+import { lenientCanonicalJson } from '../../spec/canonical-json.ts';
+import type { JsonObject } from '../../spec/event.ts';
+import type { ServerName, UserId } from '../../spec/identifiers.ts';
+import type { Database } from '../storage/database.ts';
+import { devicesAmong } from '../storage/device-keys.ts';
+import {
+  deleteDeliveredEdus,
+  type OutboundEduRow,
+  outboundEdus,
+  outboundEdusFor,
+} from '../storage/outbound-edus.ts';
+import type { Log } from '../streams/log.ts';
+import { type KeyDirectory, withSignatures } from './key-directory.ts';
+
+export interface OutboundEdu {
+  readonly position: number;
+  readonly kind: 'edu';
+  readonly id: string;
+  /** `{"content":…,"edu_type":…}` */
+  readonly canonicalJson: string;
+}
+
+interface DevicePointer {
+  readonly user_id: UserId;
+  readonly device_id: string;
+  /** 0: there is none. */
+  readonly prev_id: number;
+}
+
+/** Positions remembered; beyond, the database is asked. */
+const maxKept = 10_000;
+
+export class OutboundEdus {
+  readonly #db: Database;
+  readonly #log: Log;
+  readonly #directory: KeyDirectory;
+  /** Every position after `#keptAfter` at which there is an EDU, rising. */
+  #kept: number[] = [];
+  #keptAfter: number;
+
+  constructor(deps: { db: Database; log: Log; directory: KeyDirectory }) {
+    this.#db = deps.db;
+    this.#log = deps.log;
+    this.#directory = deps.directory;
+    this.#keptAfter = deps.log.position;
+  }
+
+  /** Committed: called before the log advances over them. */
+  follow(positions: readonly number[]): void {
+    this.#kept.push(...positions);
+    if (this.#kept.length <= 2 * maxKept) return;
+    this.#keptAfter = this.#kept[maxKept - 1] as number;
+    this.#kept = this.#kept.slice(maxKept);
+  }
+
+  async read(
+    after: number,
+    limit: number,
+  ): Promise<{
+    items: readonly { item: OutboundEdu; destinations: readonly ServerName[] }[];
+    upTo: number;
+  }> {
+    const upTo = this.#log.position;
+    if (!this.#hasAny(after)) return { items: [], upTo };
+    const rows = await outboundEdus(this.#db, after, upTo, limit);
+    const items = await this.#complete(rows);
+    return {
+      items: items.map((item, index) => ({
+        item,
+        destinations: rows[index]?.destinations ?? [],
+      })),
+      upTo: rows.length < limit ? upTo : (rows.at(-1)?.streamPos ?? upTo),
+    };
+  }
+
+  async readFor(
+    destination: ServerName,
+    after: number,
+    limit: number,
+  ): Promise<{ items: readonly OutboundEdu[]; upTo: number }> {
+    const upTo = this.#log.position;
+    if (!this.#hasAny(after)) return { items: [], upTo };
+    const rows = await outboundEdusFor(this.#db, destination, after, upTo, limit);
+    return {
+      items: await this.#complete(rows),
+      upTo: rows.length < limit ? upTo : (rows.at(-1)?.streamPos ?? upTo),
+    };
+  }
+
+  /** Deletes what has arrived everywhere. */
+  purge(): Promise<void> {
+    return this.#db.transaction(deleteDeliveredEdus);
+  }
+
+  /** Memory may be wrong: everything up to this position is read from the database. */
+  reset(position: number): void {
+    this.#kept = [];
+    this.#keptAfter = position;
+  }
+
+  #hasAny(after: number): boolean {
+    return after < this.#keptAfter || (this.#kept.at(-1) ?? 0) > after;
+  }
+
+  async #complete(rows: readonly OutboundEduRow[]): Promise<OutboundEdu[]> {
+    const contents = rows.map(({ content }) => JSON.parse(content) as JsonObject);
+    const pointers = contents.flatMap((content, index) =>
+      rows[index]?.type === 'm.device_list_update' ? [content as unknown as DevicePointer] : [],
+    );
+    const describe = await this.#describer(pointers);
+    const completed: OutboundEdu[] = [];
+    for (const [index, { streamPos, type }] of rows.entries()) {
+      const stored = contents[index] as JsonObject;
+      let content = stored;
+      if (type === 'm.device_list_update') {
+        content = describe(stored as unknown as DevicePointer, streamPos);
+      } else if (type === 'm.signing_key_update') {
+        const userId = stored['user_id'] as UserId;
+        content = { user_id: userId, ...(await this.#directory.signingKeysOf(userId)) };
+      }
+      completed.push({
+        position: streamPos,
+        kind: 'edu',
+        id: String(streamPos),
+        canonicalJson: lenientCanonicalJson({ content, edu_type: type }),
+      });
+    }
+    return completed;
+  }
+
+  async #describer(
+    pointers: readonly DevicePointer[],
+  ): Promise<(pointer: DevicePointer, streamId: number) => JsonObject> {
+    if (pointers.length === 0) return () => ({});
+    const pairs = pointers.map(({ user_id, device_id }) => ({
+      userId: user_id,
+      deviceId: device_id,
+    }));
+    const devices = new Map(
+      (await devicesAmong(this.#db, pairs)).map((device) => [
+        `${device.userId} ${device.deviceId}`,
+        device,
+      ]),
+    );
+    const userIds = [...new Set(pairs.map(({ userId }) => userId))];
+    const signatures = await this.#directory.signaturesOn(userIds, undefined);
+    return ({ user_id, device_id, prev_id }, streamId) => {
+      const device = devices.get(`${user_id} ${device_id}`);
+      const keys = device?.keys;
+      return {
+        user_id,
+        device_id,
+        stream_id: streamId,
+        prev_id: prev_id === 0 ? [] : [prev_id],
+        ...(device === undefined && { deleted: true }),
+        ...(device?.displayName !== undefined && { device_display_name: device.displayName }),
+        ...(keys !== undefined && {
+          keys: withSignatures(
+            JSON.parse(keys) as JsonObject,
+            signatures.get(`${user_id} ${device_id}`),
+          ),
+        }),
+      };
+    };
+  }
+}

@@ -1,0 +1,131 @@
+/** The tables `remote_device_lists` and `remote_devices`: what is known of other servers' devices. */
+import type { DeviceId, UserId } from '../../spec/identifiers.ts';
+import type { Db, Tx } from './database.ts';
+import type { DeviceWithKeys } from './device-keys.ts';
+
+export interface RemoteDeviceRow {
+  readonly deviceId: string;
+  readonly displayName: string | undefined;
+  /** JSON. */
+  readonly keys: string;
+}
+
+/**
+ * Those of these users whose list here can be believed: it is complete, and some room that `viewer`
+ * and the user share was shared before it was fetched, so that every change since has come here.
+ */
+export const followedLists = async (
+  db: Db,
+  viewer: UserId,
+  userIds: readonly UserId[],
+): Promise<Set<UserId>> => {
+  const { rows } = await db.query<{ user_id: UserId }>({
+    name: 'followed-device-lists',
+    text: `SELECT l.user_id FROM remote_device_lists l
+      WHERE l.user_id = ANY($2::text[]) AND NOT l.stale AND EXISTS (
+        SELECT 1 FROM user_rooms theirs JOIN user_rooms mine USING (room_nid)
+        WHERE theirs.user_id = l.user_id AND theirs.membership = 'join'
+          AND mine.user_id = $1 AND mine.membership = 'join'
+          AND greatest(theirs.membership_pos, mine.membership_pos) <= l.synced_pos)`,
+    values: [viewer, userIds],
+  });
+  return new Set(rows.map((row) => row.user_id));
+};
+
+export const remoteListOf = async (
+  db: Db,
+  userId: UserId,
+): Promise<{ readonly streamId: number; readonly stale: boolean } | undefined> => {
+  const { rows } = await db.query<{ stream_id: number; stale: boolean }>({
+    name: 'remote-device-list',
+    text: 'SELECT stream_id, stale FROM remote_device_lists WHERE user_id = $1',
+    values: [userId],
+  });
+  const [row] = rows;
+  return row && { streamId: row.stream_id, stale: row.stale };
+};
+
+export const remoteDevicesOf = async (
+  db: Db,
+  userIds: readonly UserId[],
+): Promise<DeviceWithKeys[]> => {
+  const { rows } = await db.query<{
+    user_id: UserId;
+    device_id: DeviceId;
+    display_name: string | null;
+    keys: string;
+  }>({
+    name: 'remote-devices-of',
+    text: `SELECT user_id, device_id, display_name, keys FROM remote_devices
+      WHERE user_id = ANY($1::text[])`,
+    values: [userIds],
+  });
+  return rows.map((row) => ({
+    userId: row.user_id,
+    deviceId: row.device_id,
+    keys: row.keys,
+    displayName: row.display_name ?? undefined,
+  }));
+};
+
+export const replaceRemoteList = async (
+  tx: Tx,
+  userId: UserId,
+  list: {
+    readonly streamId: number;
+    readonly syncedPos: number;
+    readonly devices: readonly RemoteDeviceRow[];
+  },
+): Promise<void> => {
+  await tx.query({
+    text: `INSERT INTO remote_device_lists (user_id, stream_id, synced_pos) VALUES ($1, $2, $3)
+      ON CONFLICT (user_id) DO UPDATE
+        SET stream_id = EXCLUDED.stream_id, synced_pos = EXCLUDED.synced_pos, stale = false`,
+    values: [userId, list.streamId, list.syncedPos],
+  });
+  await tx.query({ text: 'DELETE FROM remote_devices WHERE user_id = $1', values: [userId] });
+  await tx.query({
+    text: `INSERT INTO remote_devices (user_id, device_id, display_name, keys)
+      SELECT $1, d.* FROM unnest($2::text[], $3::text[], $4::text[]) AS d
+      ON CONFLICT DO NOTHING`,
+    values: [
+      userId,
+      list.devices.map(({ deviceId }) => deviceId),
+      list.devices.map(({ displayName }) => displayName ?? null),
+      list.devices.map(({ keys }) => keys),
+    ],
+  });
+};
+
+/** One step further; `device` without keys is gone. */
+export const moveRemoteList = async (
+  tx: Tx,
+  userId: UserId,
+  streamId: number,
+  device: Omit<RemoteDeviceRow, 'keys'> & { readonly keys: string | undefined },
+): Promise<void> => {
+  await tx.query({
+    text: 'UPDATE remote_device_lists SET stream_id = $2 WHERE user_id = $1',
+    values: [userId, streamId],
+  });
+  if (device.keys === undefined) {
+    await tx.query({
+      text: 'DELETE FROM remote_devices WHERE user_id = $1 AND device_id = $2',
+      values: [userId, device.deviceId],
+    });
+    return;
+  }
+  await tx.query({
+    text: `INSERT INTO remote_devices (user_id, device_id, display_name, keys)
+      VALUES ($1, $2, $3, $4) ON CONFLICT (user_id, device_id) DO UPDATE
+        SET display_name = EXCLUDED.display_name, keys = EXCLUDED.keys`,
+    values: [userId, device.deviceId, device.displayName ?? null, device.keys],
+  });
+};
+
+export const markRemoteListStale = async (db: Db, userId: UserId): Promise<void> => {
+  await db.query({
+    text: 'UPDATE remote_device_lists SET stale = true WHERE user_id = $1',
+    values: [userId],
+  });
+};
