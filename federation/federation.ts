@@ -19,6 +19,7 @@ import { RemoteReceiver } from '../homeserver/rooms/receive.ts';
 import type { RemoteRooms } from '../homeserver/rooms/remote-rooms.ts';
 import { RemoteStates } from '../homeserver/rooms/remote-states.ts';
 import type { SigningKeys } from '../homeserver/signing-keys/signing-keys.ts';
+import { FederatedKeys } from './encryption/remote-keys.ts';
 import { FederatedRooms } from './handshakes/remote-rooms.ts';
 import { FederatedHistory } from './history-filler.ts';
 import { FederatedPolicyServers } from './policy-servers.ts';
@@ -29,7 +30,9 @@ import { type FederationServices, federationRoutes } from './routes/all-routes.t
 import type { Implementation } from './routes/get-version.ts';
 import { FederationSender } from './sender/federation-sender.ts';
 import { sendLocalEdus } from './sender/local-edus.ts';
+import { mergedSource } from './sender/merged-source.ts';
 import type { SenderMetrics } from './sender/sender-metrics.ts';
+import { handleDeviceEdus } from './transactions/device-edus.ts';
 import { EduDispatcher } from './transactions/edu-dispatcher.ts';
 import { type InboundMetrics, noInboundMetrics } from './transactions/inbound-metrics.ts';
 import { InboundQueue } from './transactions/inbound-queue.ts';
@@ -100,6 +103,8 @@ export const createFederation = async (options: FederationOptions): Promise<Fede
   const edus = new EduDispatcher(logger);
   handleRoomEdus(edus, { ...core, access });
   handlePresenceEdus(edus, core);
+  handleDeviceEdus(edus, core.encryption);
+  core.encryption.askThrough(new FederatedKeys(client));
   const inbound = options.inboundMetrics ?? noInboundMetrics;
   const queue = await InboundQueue.open({ ...core, access, receiver });
   const outsideDepartures = new OutsideDepartures({ ...parts, outsideRooms });
@@ -117,7 +122,7 @@ export const createFederation = async (options: FederationOptions): Promise<Fede
   const sender = await FederationSender.start({
     origin: serverName,
     database,
-    source: core.outbound,
+    source: mergedSource(core.outbound, core.encryption.outboundEdus),
     client,
     health,
     clock,
