@@ -113,7 +113,7 @@ export class History {
       room,
       events: views,
       start,
-      end: this.#end(page, backwards, start),
+      end: this.#end(page, backwards),
       state: request.filter.lazyLoadMembers ? await this.#senders(room, views) : [],
     };
   }
@@ -236,11 +236,10 @@ export class History {
   #end(
     page: { events: readonly StoredEvent[]; more: boolean; last: TimelinePlace | undefined },
     backwards: boolean,
-    start: TimelinePlace,
   ): TimelinePlace | undefined {
-    if (page.last === undefined) return backwards ? undefined : start;
-    // Forwards there may always be more later; backwards the beginning is the end.
-    if (!page.more && backwards) return undefined;
+    // An empty page is the end. One with events is never said to be the last, though it may be:
+    // some clients take a page without an end for a failure.
+    if (page.last === undefined || (!page.more && page.events.length === 0)) return undefined;
     return backwards ? { ...page.last, backfillPos: page.last.backfillPos - 1 } : page.last;
   }
 

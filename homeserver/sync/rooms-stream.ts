@@ -261,7 +261,8 @@ export class RoomsStream implements SyncStream {
       this.#deps.clientEvents.write(view, live.rules, viewer, format);
     part.timeline = {
       events: views.map(write),
-      limited: stretch.limited,
+      // Whatever the reader may have of an earlier stay does not join on to this one.
+      limited: stretch.limited || (fromStart && joined && context.from !== undefined),
       prevBatch:
         first === undefined
           ? formatPlace(fromStart ? startOfRoom : beginning(context))
@@ -272,7 +273,7 @@ export class RoomsStream implements SyncStream {
     };
     const stateTexts = state.map((stored) => write({ stored, membership: undefined }));
     if (context.useStateAfter) part.stateAfter = stateTexts;
-    else if (stateTexts.length > 0 || fromStart) part.state = stateTexts;
+    else part.state = stateTexts;
     const affectsMembers =
       fromStart ||
       [...state, ...shownEvents(views)].some(({ event }) => affectsSummary(event.type));

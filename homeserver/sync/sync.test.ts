@@ -166,7 +166,7 @@ describe('an incremental sync', () => {
     const next = await read(alice, { since: start });
     expect(bodies(next.rooms.join[roomId].timeline.events)).toEqual(['new']);
     expect(next.rooms.join[roomId].timeline.limited).toBe(false);
-    expect(next.rooms.join[roomId].state).toBeUndefined();
+    expect(next.rooms.join[roomId].state).toEqual({ events: [] });
     const last = await read(alice, { since: next.next_batch });
     expect(last.rooms).toBeUndefined();
   });
