@@ -111,7 +111,7 @@ describe('history that is elsewhere', () => {
     const target = await here.say(alice, roomId, 'take this back');
     for (let count = 0; count < 120; count += 1) await here.say(alice, roomId, `${count}`);
     await there.rooms.membership.join(bob, roomId, { via: [here.name] });
-    await here.core.localEvents.send(roomId, {
+    const by = await here.core.localEvents.send(roomId, {
       type: 'm.room.redaction',
       sender: alice,
       redacts: target,
@@ -121,11 +121,16 @@ describe('history that is elsewhere', () => {
       const room = await there.core.registry.find(roomId);
       return room?.unappliedRedactions.has(target) === true;
     });
+    expect((await there.core.events.byId(by))?.softFailed).toBe(true);
     const bodies = await everything(there, bob, roomId);
     expect(bodies).not.toContain('take this back');
     const stored = await there.core.events.byId(target);
     expect(stored?.event.content).toEqual({});
     expect(stored?.redactedByNid).toBeDefined();
+    for (const clear of [false, true]) {
+      if (clear) there.core.events.clear();
+      expect((await there.core.events.byId(by))?.softFailed).toBe(false);
+    }
   });
 
   it('of a pause in which this server heard nothing is put in its place', async () => {

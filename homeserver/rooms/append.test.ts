@@ -165,15 +165,55 @@ describe('redactions', () => {
     const message = { type: 'm.room.message', sender: bob, content: { body: 'secret' } };
     const [target] = (await fork(roomId, [message])) as [Arrival];
     const { eventId } = target.event;
-    await core.localEvents.send(roomId, redaction(alice, eventId));
+    const by = await core.localEvents.send(roomId, redaction(alice, eventId));
+    // Clients do not see it, but the room goes on from it.
+    expect((await stored(by))?.softFailed).toBe(true);
+    expect((await live(roomId)).extremities.map(({ event }) => event.eventId)).toEqual([by]);
     core = await test.restart();
     rooms = testRooms(core);
     const stateBefore = await core.snapshots.load((await live(roomId)).nid, target.stateBefore.nid);
     await append(roomId, [{ ...target, stateBefore }]);
     expect(await contentOf(eventId)).toEqual({});
+    expect((await stored(by))?.softFailed).toBe(false);
     core.events.clear();
     expect(await contentOf(eventId)).toEqual({});
+    expect((await stored(by))?.softFailed).toBe(false);
   });
+
+  it('come with what they redact', async () => {
+    const roomId = await openRoom('10');
+    const message = { type: 'm.room.message', sender: bob, content: { body: 'secret' } };
+    const [target] = (await fork(roomId, [message])) as [Arrival];
+    const [by] = (await fork(roomId, [redaction(bob, target.event.eventId)])) as [Arrival];
+    await append(roomId, [by, target]);
+    for (const clear of [false, true]) {
+      if (clear) core.events.clear();
+      expect(await contentOf(target.event.eventId)).toEqual({});
+      expect((await stored(by.event.eventId))?.softFailed).toBe(false);
+    }
+  });
+
+  it('of what is redacted already are shown too', async () => {
+    const roomId = await openRoom('10');
+    const target = await rooms.say(roomId, bob, 'secret');
+    const first = await core.localEvents.send(roomId, redaction(alice, target));
+    const again = await core.localEvents.send(roomId, redaction(bob, target));
+    expect((await stored(again))?.softFailed).toBe(false);
+    expect((await stored(target))?.redactedByNid).toBe((await stored(first))?.nid);
+  });
+
+  it.each([
+    ['1', false],
+    ['10', true],
+  ])(
+    'of an event of another room are kept from clients in version %s: %s',
+    async (version, kept) => {
+      const target = await rooms.say(await openRoom(version), alice, 'mine');
+      const by = await core.localEvents.send(await openRoom(version), redaction(alice, target));
+      expect(await contentOf(target)).toMatchObject({ body: 'mine' });
+      expect((await stored(by))?.softFailed).toBe(kept);
+    },
+  );
 
   it('by those who may not are kept without effect', async () => {
     const roomId = await openRoom('10');
@@ -189,6 +229,10 @@ describe('redactions', () => {
     const foreign: MatrixEvent = { ...built.event, sender: '@bob:elsewhere.test' as never };
     await append(roomId, [{ ...built, event: foreign }]);
     expect(await contentOf(target)).toMatchObject({ body: 'mine' });
+    expect((await stored(foreign.eventId))?.softFailed).toBe(true);
+    // And do not keep others from it.
+    const by = await core.localEvents.send(roomId, redaction(alice, target));
+    expect((await stored(target))?.redactedByNid).toBe((await stored(by))?.nid);
   });
 });
 

@@ -9,7 +9,7 @@ import type { EventStore } from './event-store.ts';
 import { isAccepted, type LiveRoom, memberOfKey } from './live-room.ts';
 import type { MembershipEffects } from './membership-effects.ts';
 import { outsiderToTell } from './outsiders.ts';
-import { redactionEffects } from './redactions.ts';
+import { redactionEffects, showCarriedOut } from './redactions.ts';
 import type { RoomObserver } from './room-observer.ts';
 import type { RoomRegistry } from './room-registry.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
@@ -201,7 +201,12 @@ export class Appender {
     if (changes.size > 0) {
       draft.write.changes.push(await this.#deps.membershipEffects.rowsFor(room, stored, changes));
     }
-    if (isAccepted(stored)) await this.#redact(draft, stored);
+    if (isAccepted(stored) && (await this.#redact(draft, stored))) {
+      const withheld = { ...stored, softFailed: true };
+      this.#deps.events.remember(withheld);
+      draft.stored.splice(-1, 1, withheld);
+      row.softFailed = true;
+    }
   }
 
   /** Moves the forward extremities and with them the current state. Returns what changed. */
@@ -254,7 +259,8 @@ export class Appender {
     return changes;
   }
 
-  async #redact({ room, write, redacted }: Draft, stored: StoredEvent): Promise<void> {
+  /** Whether the event is to be kept from clients. */
+  async #redact({ room, write, redacted }: Draft, stored: StoredEvent): Promise<boolean> {
     const effects = await redactionEffects(this.#deps.events, room, stored);
     write.unappliedRedactions.push(...effects.unapplied);
     for (const target of effects.redacted) {
@@ -265,6 +271,7 @@ export class Appender {
       });
       redacted.push(target);
     }
+    return effects.withheld;
   }
 
   async #place({ room, write }: Draft, events: readonly StoredEvent[]): Promise<void> {
@@ -334,9 +341,14 @@ export class Appender {
   #follow(draft: Draft, write: RoomWrite): void {
     const { room, rows, changes } = draft;
     const redactedNow = new Map(draft.redacted.map((event) => [event.nid, event]));
+    const redactions = new Set(draft.redacted.map(({ redactedByNid }) => redactedByNid));
     const placed = draft.stored.map((stored, index) => {
       const position = (rows[index] as EventRow).streamPos as number;
-      const event = { ...(redactedNow.get(stored.nid) ?? stored), streamPos: position };
+      const event = {
+        ...(redactedNow.get(stored.nid) ?? stored),
+        streamPos: position,
+        softFailed: stored.softFailed && !redactions.has(stored.nid),
+      };
       redactedNow.delete(stored.nid);
       this.#deps.events.remember(event);
       room.extremities = room.extremities.map((held) => (held.nid === event.nid ? event : held));
@@ -354,6 +366,7 @@ export class Appender {
       this.#deps.events.remember(event);
       room.recent.replace(event);
     }
+    showCarriedOut(this.#deps.events, redactions);
     this.#deps.observer.appended(room, placed, write);
   }
 }

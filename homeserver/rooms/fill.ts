@@ -18,7 +18,7 @@ import { authEventsIn, rejectionBy } from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
 import { describe, type Outliers } from './outliers.ts';
-import { redactionEffects } from './redactions.ts';
+import { redactionEffects, showCarriedOut } from './redactions.ts';
 import { inReferenceOrder } from './reference-order.ts';
 import type { RemoteEvents } from './remote-events.ts';
 import type { RemoteStates } from './remote-states.ts';
@@ -310,12 +310,15 @@ export class HistoryFill {
     const redacted = new Map<number, StoredEvent>();
     for (const stored of placed) {
       const json = JSON.stringify(stored.event.pdu);
-      const promoted = filling.promoted.has(stored.nid);
-      write.events.push({ ...rowOf(stored, json), place: 'filled', promoted });
+      const row = { ...rowOf(stored, json), promoted: filling.promoted.has(stored.nid) };
+      write.events.push({ ...row, place: 'filled' });
       if (stored.rejectedReason !== undefined) continue;
       const effects = await redactionEffects(events, room, stored);
       write.unappliedRedactions.push(...effects.unapplied);
       for (const target of effects.redacted) redacted.set(target.nid, target);
+      if (!effects.withheld) continue;
+      events.remember({ ...stored, softFailed: true });
+      write.events.splice(-1, 1, { ...row, place: 'filled', softFailed: true });
     }
     for (const { nid, redactedByNid, event } of redacted.values()) {
       write.redactions.push({
@@ -338,6 +341,10 @@ export class HistoryFill {
           events.remember(stored);
           room.recent.replace(stored);
         }
+        showCarriedOut(
+          events,
+          [...redacted.values()].map(({ redactedByNid }) => redactedByNid),
+        );
       },
     });
   }

@@ -6,6 +6,7 @@ import { mayApplyRedaction } from '../../spec/auth/redaction.ts';
 import { stateKeyOf } from '../../spec/event.ts';
 import type { EventId } from '../../spec/identifiers.ts';
 import { redactEvent, redactsOf } from '../../spec/redaction.ts';
+import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import { authEventsIn } from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
@@ -16,6 +17,11 @@ export interface RedactionEffects {
   readonly redacted: readonly StoredEvent[];
   /** Targets that are not known yet. */
   readonly unapplied: readonly { readonly eventId: EventId; readonly redactionNid: number }[];
+  /**
+   * Whether the event is a redaction to be kept from clients until it is carried out: marked like
+   * one that failed softly, but a part of the room as any other.
+   */
+  readonly withheld: boolean;
 }
 
 /**
@@ -27,9 +33,11 @@ export const redactionEffects = async (
   room: LiveRoom,
   stored: StoredEvent,
 ): Promise<RedactionEffects> => {
+  const { rules } = room;
   const redacted: StoredEvent[] = [];
   const unapplied: { eventId: EventId; redactionNid: number }[] = [];
-  const targetId = redactsOf(stored.event, room.rules);
+  let applies = false;
+  const targetId = redactsOf(stored.event, rules);
   if (targetId !== undefined) {
     const target = await events.inRoom(room.nid, targetId);
     if (target === undefined) {
@@ -37,30 +45,64 @@ export const redactionEffects = async (
       const waiting = room.unappliedRedactions.get(targetId) ?? [];
       room.unappliedRedactions.set(targetId, [...waiting, stored.nid]);
     } else {
-      redacted.push(...(await redactedForm(events, room, stored, target)));
+      applies = await mayApply(events, room, stored, target);
+      if (applies && target.redactedByNid === undefined) {
+        redacted.push(redactedForm(stored, target, rules));
+      }
     }
   }
-  for (const nid of room.unappliedRedactions.get(stored.event.eventId) ?? []) {
+  const waiting = stored.redactedByNid === undefined ? waitingFor(room, stored) : [];
+  for (const nid of waiting) {
     const redaction = await events.byNid(room.nid, nid);
-    if (redaction === undefined || redacted.length > 0) continue;
-    redacted.push(...(await redactedForm(events, room, redaction, stored)));
+    if (redaction === undefined || !(await mayApply(events, room, redaction, stored))) continue;
+    redacted.push(redactedForm(redaction, stored, rules));
+    break;
   }
-  return { redacted, unapplied };
+  return { redacted, unapplied, withheld: isKeptUntilApplied(stored, rules) && !applies };
 };
 
-const redactedForm = async (
+const waitingFor = (room: LiveRoom, { event }: StoredEvent): readonly number[] =>
+  room.unappliedRedactions.get(event.eventId) ?? [];
+
+/**
+ * "They should not be sent to clients until both the redaction event and the event the redaction
+ * affects have been received, and can be validated." State is shown as the room has it.
+ */
+const isKeptUntilApplied = ({ event }: StoredEvent, rules: RoomVersionRules): boolean =>
+  event.type === 'm.room.redaction' && event.stateKey === undefined && !rules.authoriseRedactions;
+
+const redactedForm = (
+  redaction: StoredEvent,
+  target: StoredEvent,
+  rules: RoomVersionRules,
+): StoredEvent => ({
+  ...target,
+  event: redactEvent(target.event, rules),
+  redactedByNid: redaction.nid,
+});
+
+const mayApply = async (
   events: EventStore,
   room: LiveRoom,
   redaction: StoredEvent,
   target: StoredEvent,
-): Promise<StoredEvent[]> => {
-  if (target.roomNid !== room.nid || target.redactedByNid !== undefined) return [];
+): Promise<boolean> => {
+  if (target.roomNid !== room.nid) return false;
   const { createEvent, byKey } = await authEventsIn(events, room, room.state, redaction.event);
   const input = {
     createEvent,
     state: (type: string, stateKey: string) => byKey.get(stateKeyOf(type, stateKey)),
   };
-  if (!mayApplyRedaction(redaction.event, target.event, input, room.rules)) return [];
-  const event = redactEvent(target.event, room.rules);
-  return [{ ...target, event, redactedByNid: redaction.nid }];
+  return mayApplyRedaction(redaction.event, target.event, input, room.rules);
+};
+
+/** Redactions that have waited and are committed as carried out are kept from nobody any more. */
+export const showCarriedOut = (
+  events: EventStore,
+  redactionNids: Iterable<number | undefined>,
+): void => {
+  for (const nid of redactionNids) {
+    const redaction = nid === undefined ? undefined : events.cached(nid);
+    if (redaction?.softFailed === true) events.remember({ ...redaction, softFailed: false });
+  }
 };

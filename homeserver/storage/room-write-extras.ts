@@ -56,6 +56,13 @@ const writeRoomsAndGaps = async (tx: Tx, writes: readonly RoomWrite[]): Promise<
         redactions.map((r) => r.json),
       ],
     });
+    // Those that have waited for their targets were kept from clients.
+    await tx.query({
+      text: `UPDATE events SET soft_failed = false
+        FROM unnest($1::bigint[], $2::bigint[]) AS r (room, by)
+        WHERE room_nid = r.room AND event_nid = r.by AND soft_failed`,
+      values: [redactions.map((r) => r.nid), redactions.map((r) => r.redactedByNid)],
+    });
   }
 };
 
