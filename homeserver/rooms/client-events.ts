@@ -146,6 +146,8 @@ export class ClientEvents {
     const redaction = redactedByNid === undefined ? undefined : this.#events.cached(redactedByNid);
     if (redaction !== undefined) {
       const room = JSON.stringify(redaction.event.roomId);
+      // Not in the specification, but what clients looked for before there was the other.
+      text += `,"redacted_by":${JSON.stringify(redaction.event.eventId)}`;
       text += `,"redacted_because":${this.#openText(redaction, rules)},"room_id":${room}}`;
     }
     return text;
