@@ -16,7 +16,7 @@ import {
 import type { AddressInfo } from 'node:net';
 import type { Authority } from './authority.ts';
 import { parseAuthorization } from './peer/x-matrix.ts';
-import { type Recipe, Server, type ServerAddress } from './server.ts';
+import { type Host, type Recipe, Server, type ServerAddress } from './server.ts';
 
 export class Network {
   readonly #authority: Authority;
@@ -32,14 +32,14 @@ export class Network {
   }
 
   /** Starts a server whose name leads to it through this network. */
-  async adds(recipe: Recipe): Promise<Server> {
+  async adds(recipe: Recipe, host?: Host): Promise<Server> {
     const { certPem, keyPem } = this.#authority.issue('localhost', '127.0.0.1');
     const proxy = createServer({ cert: certPem, key: keyPem });
     proxy.listen(0, '127.0.0.1');
     await once(proxy, 'listening');
     this.#proxies.push(proxy);
     const { port } = proxy.address() as AddressInfo;
-    const server = await Server.create(recipe, this.#authority, port);
+    const server = await Server.create(recipe, this.#authority, port, host);
     proxy.on('request', (request, response) => this.#pass(server, request, response));
     this.#servers.push(server);
     return server.start();

@@ -14,7 +14,7 @@ import { eventually } from './wait.ts';
 
 /** Enough to talk to a server, also from another process than the one that started it. */
 export interface ServerAddress {
-  /** The server name: `localhost:PORT`, PORT speaking TLS. */
+  /** The server name: `localhost:PORT` or `127.0.0.1:PORT`, PORT speaking TLS. */
   readonly name: string;
   /** Plain HTTP, for clients; no slash at the end. */
   readonly clientUrl: string;
@@ -38,6 +38,9 @@ export interface Site {
   readonly keyFile: string;
   readonly trustedCaFile: string;
 }
+
+/** What the certificates of the suite's servers are for. */
+export type Host = 'localhost' | '127.0.0.1';
 
 export interface Command {
   readonly program: string;
@@ -69,8 +72,14 @@ export class Server implements ServerAddress {
    * Lays out a new server's folder without starting it.
    *
    * @param publicPort the port of its server name, if something else listens there for it
+   * @param host of its server name
    */
-  static async create(recipe: Recipe, authority: Authority, publicPort?: number): Promise<Server> {
+  static async create(
+    recipe: Recipe,
+    authority: Authority,
+    publicPort?: number,
+    host: Host = 'localhost',
+  ): Promise<Server> {
     const dir = mkdtempSync(join(tmpdir(), 'parley-suite-'));
     const [clientPort, tlsPort] = await Promise.all([freePort(), freePort()]);
     const certificate = authority.issue('localhost', '127.0.0.1');
@@ -80,7 +89,7 @@ export class Server implements ServerAddress {
     };
     return new Server(recipe, {
       dir,
-      serverName: `localhost:${publicPort ?? tlsPort}`,
+      serverName: `${host}:${publicPort ?? tlsPort}`,
       clientPort,
       tlsPort,
       certFile: file('tls.crt', certificate.certPem),

@@ -41,7 +41,8 @@ export function besideSynapse(tests: (pair: () => Pair) => void): void {
       const network = new Network(new Authority());
       const [ours, theirs] = await Promise.all([
         network.adds(parley()),
-        network.adds(synapse(found.python)),
+        // Another host, so that a room can let in one and not the other.
+        network.adds(synapse(found.python), '127.0.0.1'),
       ]);
       takesAnswersAsTheyAre(theirs.clientUrl);
       pair = { parley: ours, synapse: theirs, network };

@@ -4,7 +4,7 @@
  * `findSynapse`. https://spec.matrix.org/v1.19/server-server-api/
  */
 
-import type { Body } from '../lib/http.ts';
+import { type Body, refused } from '../lib/http.ts';
 import { parley } from '../lib/parley.ts';
 import { type Person, registers, segment } from '../lib/person.ts';
 import { eventually } from '../lib/wait.ts';
@@ -156,6 +156,30 @@ besideSynapse((pair) => {
       await Promise.all(people.map((person) => person.joins(room, home())));
       await everyone('join');
       await agree(host, people[0], room);
+    });
+
+    it('keeps a server out of a room whose access list denies it, and of no other', async () => {
+      const [room, other] = [await publicRoom('12'), await publicRoom('11')];
+      await guest.joins(room, home());
+      await Promise.all([host.syncs(), guest.syncs()]);
+      const denied = away().name.replace(/.:\d+$/, '?');
+      const acl = { allow: ['*'], deny: [denied], allow_ip_literals: true };
+      await guest.sees(room, await host.sets(room, 'm.room.server_acl', acl));
+      const closed = await publicRoom('12', {
+        initial_state: [{ type: 'm.room.server_acl', state_key: '', content: acl }],
+      });
+      await refused(guest.joins(closed, home()), 403, 'M_FORBIDDEN');
+      const unheard = await guest.says(room, 'not to be heard');
+      // What is said in another room comes after it.
+      await guest.joins(other, home());
+      await guest.says(other, 'to be heard');
+      await host.seesMessage(other, 'to be heard');
+      await refused(host.event(room, unheard), 404, 'M_NOT_FOUND');
+      const open = { allow: ['*'], deny: [] };
+      await guest.sees(room, await host.sets(room, 'm.room.server_acl', open));
+      await guest.says(room, 'heard again');
+      await host.seesMessage(room, 'heard again');
+      await agree(host, guest, room);
     });
 
     it('tells a third server that came in through the guest’s', async () => {
