@@ -88,6 +88,29 @@ describe('what other servers are told', () => {
     });
   });
 
+  it('which devices there are when somebody comes to a room of theirs', async () => {
+    const bob = await here.user(`bob${people++}`);
+    await addDevice(here, bob, phone);
+    await uploadKeys(here, bob);
+    const { body } = await peer.ask(
+      here.name,
+      'GET',
+      `/_matrix/federation/v1/user/devices/${encodeURIComponent(bob)}`,
+    );
+    await here.rooms.membership.join(bob, roomId);
+    const ofBob = () => sentEdus('m.device_list_update').filter((edu) => edu['user_id'] === bob);
+    await until(() => ofBob().length > 0);
+    expect(ofBob()).toEqual([
+      {
+        user_id: bob,
+        device_id: phone,
+        stream_id: body.stream_id,
+        prev_id: [],
+        keys: keysOf(bob, phone),
+      },
+    ]);
+  });
+
   it('keys and one-time keys when they ask, of users here only', async () => {
     await uploadKeys(here, alice);
     const oneTimeKeys = { 'signed_curve25519:1': { key: 'a', signatures: {} } };

@@ -4,15 +4,17 @@
  * https://spec.matrix.org/v1.19/client-server-api/#tracking-the-device-list-for-a-user
  */
 import type { Logger } from 'pino';
-import type { UserId } from '../../spec/identifiers.ts';
+import { type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { UserRoom, UserRooms } from '../rooms/user-rooms.ts';
 import type { Database, Tx } from '../storage/database.ts';
+import { devicesWithKeys } from '../storage/device-keys.ts';
 import {
   changedUsersSharing,
   type DeviceListChange,
   deleteUnloggedChange,
   deviceListsSection,
+  devicesPosOf,
   membersSinceBefore,
   roomsJoinedSince,
   serversSharingRooms,
@@ -20,6 +22,7 @@ import {
   usersMoved,
 } from '../storage/device-lists.ts';
 import type { RoomWrite } from '../storage/event-section.ts';
+import { type NewOutboundEdu, outboundEdusSection } from '../storage/outbound-edus.ts';
 import { joinedRoomNids } from '../storage/snapshots.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
 import type { Notifier } from '../streams/notifier.ts';
@@ -32,6 +35,7 @@ export interface DeviceListsDeps {
   readonly userRooms: UserRooms;
   readonly registry: RoomRegistry;
   readonly logger: Logger;
+  readonly serverName: ServerName;
   /** Told of positions at which there is something for other servers, before the log advances. */
   readonly outbound: { follow(positions: readonly number[]): void };
 }
@@ -119,9 +123,50 @@ export class DeviceLists {
   followRoom(roomNid: number, write: RoomWrite): void {
     if (write.memberChanges.length === 0) return;
     const positions = new Map(write.events.map((row) => [row.eventNid, row.streamPos]));
-    for (const { causedByNid, userId } of write.memberChanges) {
-      this.#moves.add(roomNid, positions.get(causedByNid) ?? 0, userId as UserId);
+    for (const { causedByNid, userId: id, joined } of write.memberChanges) {
+      const userId = id as UserId;
+      this.#moves.add(roomNid, positions.get(causedByNid) ?? 0, userId);
+      if (!joined || serverNameOf(userId) !== this.#deps.serverName) continue;
+      this.introduce(userId, roomNid).catch((error: unknown) => {
+        // They ask for the devices themselves before they send anything to them.
+        this.#deps.logger.warn({ err: error, userId }, 'devices not made known to other servers');
+      });
     }
+  }
+
+  /**
+   * A user here has come to a room: servers in it that have not followed the user's devices until now
+   * are told which there are. https://spec.matrix.org/v1.19/server-server-api/#device-management
+   */
+  async introduce(userId: UserId, roomNid: number): Promise<void> {
+    const { db, log, outbound } = this.#deps;
+    const present = await serversSharingRooms(db, [roomNid]);
+    if (present.length === 0) return;
+    const rooms = (await joinedRoomNids(db, [userId])).get(userId) ?? [];
+    const others = rooms.filter((nid) => nid !== roomNid);
+    const following = new Set(await serversSharingRooms(db, others));
+    const destinations = present.filter((server) => !following.has(server));
+    if (destinations.length === 0) return;
+    const streamId = await devicesPosOf(db, userId);
+    const devices = await devicesWithKeys(db, new Map([[userId, []]]));
+    if (devices.length === 0) return;
+    const edus = devices.map(
+      ({ deviceId }): NewOutboundEdu => ({
+        type: 'm.device_list_update',
+        content: JSON.stringify({
+          user_id: userId,
+          device_id: deviceId,
+          prev_id: 0,
+          stream_id: streamId,
+        }),
+        destinations,
+        streamPos: 0,
+      }),
+    );
+    await log.append({
+      parts: [rowsOf(outboundEdusSection, edus)],
+      committed: () => outbound.follow(edus.map(({ streamPos }) => streamPos)),
+    });
   }
 
   /** What a user is to know of `after < position <= upTo`; at once where memory suffices. */

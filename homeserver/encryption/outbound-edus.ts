@@ -30,6 +30,8 @@ interface DevicePointer {
   readonly device_id: string;
   /** 0: there is none. */
   readonly prev_id: number;
+  /** Of an introduction; a change is at its own position. */
+  readonly stream_id?: number;
 }
 
 /** Positions remembered; beyond, the database is asked. */
@@ -135,7 +137,7 @@ export class OutboundEdus {
 
   async #describer(
     pointers: readonly DevicePointer[],
-  ): Promise<(pointer: DevicePointer, streamId: number) => JsonObject> {
+  ): Promise<(pointer: DevicePointer, position: number) => JsonObject> {
     if (pointers.length === 0) return () => ({});
     const pairs = pointers.map(({ user_id, device_id }) => ({
       userId: user_id,
@@ -149,13 +151,13 @@ export class OutboundEdus {
     );
     const userIds = [...new Set(pairs.map(({ userId }) => userId))];
     const signatures = await this.#directory.signaturesOn(userIds, undefined);
-    return ({ user_id, device_id, prev_id }, streamId) => {
+    return ({ user_id, device_id, prev_id, stream_id }, position) => {
       const device = devices.get(`${user_id} ${device_id}`);
       const keys = device?.keys;
       return {
         user_id,
         device_id,
-        stream_id: streamId,
+        stream_id: stream_id ?? position,
         prev_id: prev_id === 0 ? [] : [prev_id],
         ...(device === undefined && { deleted: true }),
         ...(device?.displayName !== undefined && { device_display_name: device.displayName }),

@@ -1,5 +1,6 @@
 /** The tables `outbound_edus` and `outbound_edu_destinations`: EDUs that may not be lost. */
 import type { ServerName } from '../../spec/identifiers.ts';
+import type { LogSection } from '../streams/log.ts';
 import type { Db, Tx } from './database.ts';
 
 export interface OutboundEduRow {
@@ -12,6 +13,36 @@ export interface OutboundEduRow {
 export interface AddressedEduRow extends OutboundEduRow {
   readonly destinations: readonly ServerName[];
 }
+
+export interface NewOutboundEdu extends Omit<AddressedEduRow, 'streamPos'> {
+  /** Filled in by the log. */
+  streamPos: number;
+}
+
+/** EDUs that go with no other change. */
+export const outboundEdusSection: LogSection<NewOutboundEdu> = {
+  name: 'outbound EDUs',
+  needsTransaction: (rows) => rows.length > 1,
+  async write(tx, rows) {
+    for (const row of rows) {
+      const { rows: placed } = await tx.query<{ pos: number }>({
+        name: 'log-outbound-edu',
+        text: `WITH edu AS (
+            INSERT INTO outbound_edus (stream_pos, edu_type, content)
+            VALUES (nextval('stream_positions'), $1, $2) RETURNING stream_pos
+          ),
+          addressed AS (
+            INSERT INTO outbound_edu_destinations (destination, stream_pos)
+            SELECT d, stream_pos FROM edu, unnest($3::text[]) AS d
+          )
+          SELECT stream_pos AS pos FROM edu`,
+        values: [row.type, row.content, row.destinations],
+      });
+      row.streamPos = (placed[0] as { pos: number }).pos;
+    }
+    return Math.max(...rows.map(({ streamPos }) => streamPos));
+  },
+};
 
 interface EduRecord {
   stream_pos: number;
