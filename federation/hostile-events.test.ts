@@ -1,6 +1,11 @@
 /** What a server in the room may send to harm others: each test is one attempt. */
+import type { LiveRoom } from '../homeserver/rooms/live-room.ts';
+import { Outliers } from '../homeserver/rooms/outliers.ts';
+import { RemoteReceiver } from '../homeserver/rooms/receive.ts';
+import { RemoteStates } from '../homeserver/rooms/remote-states.ts';
 import type { JsonObject } from '../spec/event.ts';
 import type { EventId, RoomId, UserId } from '../spec/identifiers.ts';
+import { FederationEvents } from './remote-events.ts';
 import { Guest, type GuestEvent } from './testing/guest.ts';
 import { until } from './testing/memory-log.ts';
 import type { RoomPeer } from './testing/room-peer.ts';
@@ -192,6 +197,63 @@ describe('a hostile server in the room', () => {
       await guest.send([redaction]);
       expect(await here.messages(alice, otherRoom)).toEqual(['stays']);
     });
+  });
+
+  it('with an event that becomes known in two ways at once is given one row', async () => {
+    const outliers = new Outliers(here.core);
+    const room = (await here.core.registry.find(roomId)) as LiveRoom;
+    for (let round = 0; round < 10; round += 1) {
+      const events = Array.from({ length: 5 }, (_, index) =>
+        guest.make({ type: 'test.state', stateKey: `${round}.${index}`, content: { round } }),
+      );
+      const sent = guest.send(events);
+      for (let wait = 0; wait < round; wait += 1) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      await outliers.store(room, events.map(({ event }) => event).reverse());
+      expect((await sent).body.pdus).toEqual(Object.fromEntries(events.map(({ id }) => [id, {}])));
+    }
+    await here.say(alice, roomId, 'still here');
+    expect(here.refusedBatches).toBe(0);
+    here.core.events.clear();
+    const last = await stored(room.extremities[0]?.event.prevEventIds[0] as EventId);
+    expect(last).toMatchObject({ streamPos: expect.any(Number), softFailed: false });
+  });
+
+  it('with a state of a hundred thousand events is not asked for them', async () => {
+    const ids = Array.from({ length: 100_000 }, (_, n) => `$${`${n}`.padStart(43, 'a')}`);
+    peer.on(/^GET .*state_ids/, () => ({ pdu_ids: ids, auth_chain_ids: [] }));
+    const nowhere = `$${'n'.repeat(43)}` as EventId;
+    const event = guest.message('x', { prev: [nowhere] });
+    await guest.send([event]);
+    await until(() => peer.received.some(({ url }) => url.includes('/state_ids/')));
+    await here.say(alice, roomId, 'still here');
+    expect(await texts()).toEqual(['still here']);
+    await until(async () => {
+      const { rows } = await here.core.database.query<{ attempts: number }>({
+        text: 'SELECT attempts FROM inbound_pdus WHERE event_id = $1',
+        values: [event.id],
+      });
+      return (rows[0]?.attempts ?? 0) > 0;
+    });
+    expect(peer.received.filter(({ url }) => url.includes('/state/'))).toEqual([]);
+  });
+
+  it('with slow answers is not asked for ever, while the rest of the room waits', async () => {
+    const { client, keyRing } = here.federation.transport;
+    const remote = new FederationEvents({ client, keyRing });
+    const outliers = new Outliers(here.core);
+    const states = new RemoteStates({ ...here.core, outliers, remote });
+    const deps = { ...here.core, outliers, remote, states };
+    const receiver = new RemoteReceiver(deps, { askingTimeMs: 0 });
+    const room = (await here.core.registry.find(roomId)) as LiveRoom;
+    const honest = guest.message('honest');
+    const nowhere = `$${'n'.repeat(43)}` as EventId;
+    const { event } = guest.message('x', { prev: [nowhere] });
+    const receipts = await receiver.receive(peer.name, room, [event, honest.event]);
+    expect(receipts.get(event.eventId)?.error).toMatch(/too slowly/);
+    expect(receipts.get(honest.id)).toEqual({});
+    expect(peer.received.filter(({ url }) => url.includes('/state'))).toEqual([]);
   });
 
   it('with events that refer to each other in a circle is answered', async () => {

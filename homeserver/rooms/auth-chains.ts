@@ -87,6 +87,8 @@ export class AuthChains {
     const byId = new Map(wanted.map((stored) => [stored.event.eventId, stored]));
     for (const { eventId } of inAuthOrder(wanted.map(({ event }) => event))) {
       const stored = byId.get(eventId) as StoredEvent;
+      // Someone else may have placed it while this waited.
+      if (graph.placeOf(stored.nid) !== undefined) continue;
       const authPlaces: ChainPlace[] = [];
       for (const id of stored.event.authEventIds) {
         const place = graph.placeOf(nidById.get(id) ?? 0);

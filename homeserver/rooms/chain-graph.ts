@@ -95,7 +95,9 @@ export class ChainGraph {
     const nids: number[] = [];
     for (const chain of chains) {
       const seqs = reaches.map((reach) => reach.get(chain) ?? 0);
-      nids.push(...(this.#chains.get(chain) ?? []).slice(Math.min(...seqs), Math.max(...seqs)));
+      const chained = this.#chains.get(chain) ?? [];
+      // A chain may be longer than a call may have arguments.
+      for (const nid of chained.slice(Math.min(...seqs), Math.max(...seqs))) nids.push(nid);
     }
     return nids;
   }
@@ -114,7 +116,7 @@ export class ChainGraph {
     for (const [chain, highest] of reach) {
       const low = lowest.get(chain);
       if (low === undefined || low > highest) continue;
-      found.push(...(this.#chains.get(chain) ?? []).slice(low - 1, highest));
+      for (const nid of (this.#chains.get(chain) ?? []).slice(low - 1, highest)) found.push(nid);
     }
     return found;
   }

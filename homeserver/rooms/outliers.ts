@@ -81,7 +81,11 @@ export class Outliers {
     if (fresh.length === 0) return known;
     const made = await this.make(room, fresh);
     await this.write(room, made);
-    return new Map([...known, ...made.map((stored) => [stored.event.eventId, stored] as const)]);
+    for (const stored of made) {
+      const { eventId } = stored.event;
+      known.set(eventId, this.#deps.events.cachedInRoom(room.nid, eventId) ?? stored);
+    }
+    return known;
   }
 
   /**
@@ -95,18 +99,24 @@ export class Outliers {
   }
 
   async #writePart(room: Room, made: readonly StoredEvent[]): Promise<void> {
-    const { places, links } = await this.#deps.chains.place(room.nid, made);
-    for (const stored of made) this.#deps.events.remember(stored);
+    const { events } = this.#deps;
+    // The room's writer may have taken an event in since it was looked for.
+    const fresh = made.filter(({ nid, event }) => {
+      const known = events.cachedInRoom(room.nid, event.eventId);
+      return known === undefined || known.nid === nid;
+    });
+    for (const stored of fresh) events.remember(stored);
+    const { places, links } = await this.#deps.chains.place(room.nid, fresh);
     const write = {
       ...emptyWrite(room.nid),
-      events: made.map((stored) => outlierRow(stored, JSON.stringify(stored.event.pdu))),
+      events: fresh.map((stored) => outlierRow(stored, JSON.stringify(stored.event.pdu))),
       chainPlaces: places,
       chainLinks: links,
     };
     try {
       await this.#deps.log.append({ parts: [rowsOf(roomEvents, [write])] });
     } catch (error) {
-      for (const { nid } of made) this.#deps.events.forget(nid);
+      for (const { nid } of fresh) events.forget(nid);
       this.#deps.chains.drop(room.nid);
       throw error;
     }

@@ -40,6 +40,11 @@ export type Receipt = { readonly error?: string };
 
 /** Events fetched to close the gap before one event; a longer gap is left for backfill. */
 const maxMissingEvents = 50;
+/**
+ * For all that has to be asked for one batch of events. What comes later in the room waits behind
+ * it, so a server that answers slowly is asked no more after this; others are, another time.
+ */
+const askingTimeMs = 60_000;
 
 /** What is known of an event's surroundings before the room's writer takes it. */
 interface Prepared {
@@ -55,9 +60,11 @@ interface Prepared {
 
 export class RemoteReceiver {
   readonly #deps: RemoteReceiverDeps;
+  readonly #askingTimeMs: number;
 
-  constructor(deps: RemoteReceiverDeps) {
+  constructor(deps: RemoteReceiverDeps, options: { readonly askingTimeMs?: number } = {}) {
     this.#deps = deps;
+    this.#askingTimeMs = options.askingTimeMs ?? askingTimeMs;
   }
 
   /**
@@ -73,11 +80,12 @@ export class RemoteReceiver {
   ): Promise<Map<EventId, Receipt>> {
     const receipts = new Map<EventId, Receipt>();
     const fresh = await this.#withoutPlaced(room, events, receipts);
+    const askUntilMs = performance.now() + this.#askingTimeMs;
     const { waiting, outliers } = await this.#withMissing(origin, room, fresh);
     const commits: Promise<void>[] = [];
     for (const event of waiting) {
       try {
-        const prepared = await this.#prepare(origin, room, event);
+        const prepared = await this.#prepare(origin, room, event, askUntilMs);
         const outlier = outliers.get(event.eventId);
         commits.push(
           ...(await this.#take(room, prepared, outlier, relay && fresh.includes(event))),
@@ -177,8 +185,13 @@ export class RemoteReceiver {
   }
 
   /** Everything that has to be asked of others, outside the room's writer. */
-  async #prepare(origin: ServerName, room: LiveRoom, event: MatrixEvent): Promise<Prepared> {
-    const surroundings = await this.#surroundings(origin, room, event);
+  async #prepare(
+    origin: ServerName,
+    room: LiveRoom,
+    event: MatrixEvent,
+    askUntilMs: number,
+  ): Promise<Prepared> {
+    const surroundings = await this.#surroundings(origin, room, event, askUntilMs);
     if (!this.#deps.policyServers.concerns(room, event)) return surroundings;
     // 7. Validated by the policy server, if the room is using one, otherwise it is soft-failed.
     try {
@@ -192,12 +205,18 @@ export class RemoteReceiver {
     }
   }
 
-  async #surroundings(origin: ServerName, room: LiveRoom, event: MatrixEvent): Promise<Prepared> {
-    const hadAuthEvents = await this.#ensureAuthEvents(origin, room, event);
+  async #surroundings(
+    origin: ServerName,
+    room: LiveRoom,
+    event: MatrixEvent,
+    askUntilMs: number,
+  ): Promise<Prepared> {
+    const hadAuthEvents = await this.#ensureAuthEvents(origin, room, event, askUntilMs);
     const known = await this.#deps.events.manyInRoom(room.nid, event.prevEventIds);
     const missing = event.prevEventIds.filter((id) => !isPlaced(known.get(id)));
     const statesAfterMissing = new Map<EventId, StateSnapshot>();
     for (const id of missing) {
+      checkTime(origin, askUntilMs);
       statesAfterMissing.set(id, await this.#deps.states.stateAfter(origin, room, id));
     }
     const askedOthers = !hadAuthEvents || missing.length > 0;
@@ -209,9 +228,11 @@ export class RemoteReceiver {
     origin: ServerName,
     room: LiveRoom,
     event: MatrixEvent,
+    askUntilMs: number,
   ): Promise<boolean> {
     const known = await this.#deps.events.manyInRoom(room.nid, event.authEventIds);
     if (event.authEventIds.every((id) => known.has(id))) return true;
+    checkTime(origin, askUntilMs);
     const chain = await this.#deps.remote.eventAuth(origin, room, event.eventId);
     await this.#deps.outliers.store(room, chain);
     const now = await this.#deps.events.manyInRoom(room.nid, event.authEventIds);
@@ -240,6 +261,8 @@ export class RemoteReceiver {
       const softFailed =
         rejectedReason === undefined &&
         (isUnwelcome || (await this.#isSoftFailed(room, event, state)));
+      // It may have been stored as an outlier meanwhile.
+      const nid = stored?.nid ?? this.#deps.events.cachedInRoom(room.nid, event.eventId)?.nid;
       const arrival: Arrival = {
         event,
         stateBefore: state,
@@ -247,7 +270,7 @@ export class RemoteReceiver {
         relay,
         missingPrevEvents: [...prepared.statesAfterMissing.keys()],
         ...(rejectedReason !== undefined && { rejectedReason }),
-        ...(stored !== undefined && { nid: stored.nid }),
+        ...(nid !== undefined && { nid }),
       };
       const { committed } = await this.#deps.appender.append(room, [arrival], { snapshots: made });
       return [committed];
@@ -300,6 +323,10 @@ export class RemoteReceiver {
     return rejectionBy(event, room.rules, auth) !== undefined;
   }
 }
+
+const checkTime = (server: ServerName, askUntilMs: number): void => {
+  if (performance.now() > askUntilMs) throw new Error(`${server} answers too slowly`);
+};
 
 /** Whether the event is in the timeline (or was refused a place there): its state is known. */
 const isPlaced = (stored: StoredEvent | undefined): boolean => stored?.snapshotAfter !== undefined;

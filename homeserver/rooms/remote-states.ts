@@ -19,6 +19,9 @@ import { emptyWrite, snapshotRow } from './write-rows.ts';
 
 /** Beyond this many unknown events the whole state is asked for at once. */
 const maxSingleEvents = 50;
+/** A state with more unknown events than this, and several for each member, is no state of ours. */
+const maxUnknownEvents = 10_000;
+const maxUnknownPerMember = 4;
 
 export class RemoteStates {
   readonly #deps: {
@@ -66,6 +69,10 @@ export class RemoteStates {
     const wanted = [...new Set([...stateIds, ...authChainIds])];
     const known = await events.manyInRoom(room.nid, wanted);
     const unknown = wanted.filter((id) => !known.has(id));
+    const members = room.joinedCount + room.invitedCount;
+    if (unknown.length > maxUnknownEvents + maxUnknownPerMember * members) {
+      throw new Error(`${server} tells a state with ${unknown.length} unknown events`);
+    }
     if (unknown.length > maxSingleEvents) {
       const { state, authChain } = await remote.state(server, room, eventId);
       await outliers.store(room, [...authChain, ...state]);

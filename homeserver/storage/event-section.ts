@@ -196,7 +196,10 @@ export const roomEvents: LogSection<RoomWrite> = {
   needsTransaction: (writes) => writes.some(hasExtras),
   async write(tx, writes) {
     const events = writes.flatMap((write) => write.events);
-    const state = writes.some(touchesState) || events.some(({ promoted }) => promoted);
+    // An outlier may be written after it has taken its place.
+    const state =
+      writes.some(touchesState) ||
+      events.some(({ promoted, place }) => promoted || place === 'outlier');
     const values = [...eventColumns(events), ...headColumns(writes)];
     const { rows } = await tx.query<{ event_nid: number; stream_pos: number }>(
       state
