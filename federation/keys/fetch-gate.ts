@@ -50,8 +50,13 @@ export class FetchGate {
   failed(serverName: string): void {
     const allowance = this.#allowances.get(serverName);
     if (allowance === undefined) return;
-    const delayMs = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(allowance.failures, 30));
     allowance.failures++;
+    // Failing once may be chance; who asks next may want another key and is not made to wait.
+    if (allowance.failures === 1) return;
+    const delayMs = Math.min(
+      MAX_RETRY_MS,
+      FIRST_RETRY_MS * 2 ** Math.min(allowance.failures - 2, 30),
+    );
     allowance.retryAtMs = this.#clock.nowMs() + delayMs;
   }
 }

@@ -110,6 +110,14 @@ describe('key and version routes', () => {
       }
     });
 
+    it('ask once more at once where a server failed, and then not for a while', async () => {
+      peer.keyDocument = () => ({ status: 400, body: '{}' });
+      for (const asked of [1, 2, 2]) {
+        expect(await post(peer.key.keyId)).toEqual([]);
+        expect(keyRequests()).toBe(asked);
+      }
+    });
+
     it('never forget a key, whatever its server says later', async () => {
       const first = peer.key;
       const validUntil = our.clock.nowMs() + peer.validForMs;
