@@ -2,6 +2,8 @@
 import type { OpenIdTokens } from '../../homeserver/accounts/openid-tokens.ts';
 import type { Profiles } from '../../homeserver/accounts/profiles.ts';
 import type { Core } from '../../homeserver/core.ts';
+import { RoomSummaries } from '../../homeserver/discovery/room-summaries.ts';
+import { ServerHierarchy } from '../../homeserver/discovery/server-hierarchy.ts';
 import type { Auth, Route } from '../../homeserver/http/route.ts';
 import type { Invites } from '../../homeserver/rooms/invites.ts';
 import type { OutsideRooms } from '../../homeserver/rooms/outside-rooms.ts';
@@ -28,6 +30,7 @@ import { getEventByTimestamp } from './get-event-by-timestamp.ts';
 import { getMissingPreviousEvents } from './get-missing-previous-events.ts';
 import { getRoomState } from './get-room-state.ts';
 import { getRoomStateIds } from './get-room-state-ids.ts';
+import { getSpaceHierarchy } from './get-space-hierarchy.ts';
 import { getUserDevices } from './get-user-devices.ts';
 import { makeJoin } from './make-join.ts';
 import { makeKnock } from './make-knock.ts';
@@ -94,6 +97,8 @@ export const federationRoutes = (parts: RouteParts, services: FederationServices
   const handshake = { ...reading, handshakes };
   const invite = { auth, invites: inboundInvites };
   const userKeys = { ...core, auth };
+  const summaries = new RoomSummaries({ ...core, restrictedJoins: services.restrictedJoins });
+  const hierarchy = new ServerHierarchy({ ...core, summaries });
   const queries = { ...services, auth, serverName: core.serverName };
   return [
     getEvent(reading),
@@ -103,6 +108,7 @@ export const federationRoutes = (parts: RouteParts, services: FederationServices
     backfillRoom(reading),
     getMissingPreviousEvents(reading),
     getEventByTimestamp({ ...reading, db }),
+    getSpaceHierarchy({ auth, access, hierarchy }),
     makeJoin(handshake),
     sendJoinV1(handshake),
     sendJoinV2(handshake),

@@ -80,7 +80,7 @@ export class SpaceHierarchy {
   }
 }
 
-const strippedChild = (event: MatrixEvent): JsonObject => ({
+export const strippedChild = (event: MatrixEvent): JsonObject => ({
   type: event.type,
   state_key: event.stateKey as string,
   sender: event.sender,
