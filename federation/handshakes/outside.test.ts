@@ -170,6 +170,12 @@ describe('rooms this server is not in', () => {
       };
       expect(await changed({ content: 'none' })).toEqual([400, 'M_BAD_JSON']);
       expect(await changed({ signatures: {} })).toEqual([403, 'M_FORBIDDEN']);
+      expect(await changed({ signatures: { [peer.name]: { 'ed25519:x': 'aa' } } })).toEqual([
+        403,
+        'M_FORBIDDEN',
+      ]);
+      const replayed = await invite(await network.peer(), room);
+      expect([replayed.status, replayed.body.errcode]).toEqual([403, 'M_FORBIDDEN']);
       expect(await standing(there, bob, room.roomId)).toBeUndefined();
     });
 

@@ -10,7 +10,7 @@ import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject, MatrixEvent, Pdu } from '../../spec/event.ts';
 import { checkContentHash, InvalidEventError, parsePdu } from '../../spec/event-format.ts';
 import { isUserId, type ServerName, serverNameOf } from '../../spec/identifiers.ts';
-import { type SigningKey, signEvent } from '../../spec/signing.ts';
+import { type SigningKey, signEvent, signingKeyIdsOf } from '../../spec/signing.ts';
 import { checkPdus } from '../checked-events.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 
@@ -33,11 +33,12 @@ export interface CounterSigner {
 }
 
 const invalid = (message: string) => matrixError('M_INVALID_PARAM', message);
+const forbidden = (message: string) => matrixError('M_FORBIDDEN', message);
 
 /**
  * The event with our signature added.
- * @throws MatrixError M_BAD_JSON for what is no event, M_FORBIDDEN for one that its server did not
- * sign, M_INVALID_PARAM for another than was asked for
+ * @throws MatrixError M_FORBIDDEN for an event of another server, or one that its server did not sign;
+ * M_BAD_JSON for what is no event; M_INVALID_PARAM for another than was asked for
  */
 export const signedMemberEvent = async (
   { serverName, signingKey, keyRing }: CounterSigner,
@@ -45,16 +46,22 @@ export const signedMemberEvent = async (
   expected: ExpectedMemberEvent,
 ): Promise<MatrixEvent> => {
   const { room } = expected;
+  if (!isSignedBy(expected.senderServer, pdu))
+    throw forbidden('Your server did not sign the event');
   const event = wellFormed(pdu, room);
   checkClaims(event, expected);
   if (!checkContentHash(event, room.rules)) throw invalid('The content hash is wrong');
   const signed = signEvent(event.pdu as Pdu, room.rules, serverName, signingKey());
   const [checked] = await checkPdus(keyRing, room, [signed]);
   if (checked?.event === undefined) {
-    throw matrixError('M_FORBIDDEN', checked?.error ?? 'The event is not signed');
+    throw forbidden(checked?.error ?? 'The event is not signed');
   }
   return checked.event;
 };
+
+/** Whether it has what signing adds: a hash and a signature, which are checked later. */
+const isSignedBy = (server: ServerName, pdu: JsonObject): boolean =>
+  pdu['hashes'] !== undefined && signingKeyIdsOf(pdu, server).length > 0;
 
 const wellFormed = (pdu: JsonObject, { rules }: RoomOfVersion): MatrixEvent => {
   try {
@@ -74,7 +81,7 @@ const checkClaims = (event: MatrixEvent, expected: ExpectedMemberEvent): void =>
   if (event.type !== 'm.room.member') throw invalid('The event is not a member event');
   if (event.content['membership'] !== membership) throw invalid(`Not a ${membership} event`);
   if (serverNameOf(event.sender) !== expected.senderServer) {
-    throw invalid('The sender is not of your server');
+    throw forbidden('The sender is not of your server');
   }
   const { stateKey } = event;
   if (stateKey === undefined || !isUserId(stateKey)) {
