@@ -36,9 +36,9 @@ export function besideSynapse(tests: (pair: () => Pair) => void): void {
     return;
   }
   describe(`beside Synapse ${found.version}`, () => {
+    const network = new Network(new Authority());
     let pair: Pair;
     beforeAll(async () => {
-      const network = new Network(new Authority());
       const [ours, theirs] = await Promise.all([
         network.adds(parley()),
         // Another host, so that a room can let in one and not the other.
@@ -47,7 +47,7 @@ export function besideSynapse(tests: (pair: () => Pair) => void): void {
       takesAnswersAsTheyAre(theirs.clientUrl);
       pair = { parley: ours, synapse: theirs, network };
     }, 90_000);
-    afterAll(() => pair?.network.close());
+    afterAll(() => network.close());
     tests(() => pair);
   });
 }
