@@ -150,9 +150,11 @@ describe('signatures', () => {
     await upload(alice, mine.body);
     await upload(bob, theirs.body);
     const { next_batch: since } = await bob.sync();
+    const { next_batch: mySince } = await alice.sync();
     const master = theirs.body['master_key'] as JsonObject;
     const signed = signJson(master, alice.userId, mine.userSigning);
     await sign(alice, { [bob.userId]: { [theirs.master.publicKey]: signed } });
+    expect((await alice.sync(mySince)).device_lists.changed).toEqual([bob.userId]);
     expect((await query(alice, bob)).master_keys[bob.userId]).toEqual(signed);
     expect((await query(bob, bob)).master_keys[bob.userId]).toEqual(master);
     expect((await query(carol, bob)).master_keys[bob.userId]).toEqual(master);

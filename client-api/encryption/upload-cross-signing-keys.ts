@@ -15,7 +15,10 @@ export const uploadCrossSigningKeys = ({
   route({
     operationId: 'uploadCrossSigningKeys',
     method: 'POST',
-    path: clientPaths('v3', '/keys/device_signing/upload'),
+    path: [
+      ...clientPaths('v3', '/keys/device_signing/upload'),
+      '/_matrix/client/unstable/keys/device_signing/upload',
+    ],
     auth: auth.user,
     body: Type.Object({
       master_key: Type.Optional(AnyObject),

@@ -12,7 +12,10 @@ export const uploadCrossSigningSignatures = ({
   route({
     operationId: 'uploadCrossSigningSignatures',
     method: 'POST',
-    path: clientPaths('v3', '/keys/signatures/upload'),
+    path: [
+      ...clientPaths('v3', '/keys/signatures/upload'),
+      '/_matrix/client/unstable/keys/signatures/upload',
+    ],
     auth: auth.user,
     body: AnyObject,
     response: Type.Object({

@@ -19,10 +19,13 @@ export const putRoomKeysVersion = ({
     auth: auth.user,
     rateLimit: perUser('room_keys'),
     params: VersionParams,
-    body: Type.Object({ ...Backup.properties, version: Type.Optional(Type.String()) }),
+    body: Type.Object({
+      ...Backup.properties,
+      version: Type.Optional(Type.Union([Type.String(), Type.Integer()])),
+    }),
     response: Done,
     handler: async ({ requester, params, body }) => {
-      if (body.version !== undefined && body.version !== params.version) {
+      if (body.version !== undefined && String(body.version) !== params.version) {
         throw matrixError('M_INVALID_PARAM', 'The body is about another version than the path');
       }
       await encryption.keyBackups.setAuthData(

@@ -140,7 +140,8 @@ export class CrossSigning {
     }
     if (others.length > 0) {
       // Nobody else sees whom one has verified.
-      await deviceLists.change(signerId, [''], 'self', (tx) => putSignatures(tx, others));
+      const signedUsers = [...new Set(others.map(({ userId }) => userId))];
+      await deviceLists.changeForViewer(signerId, signedUsers, (tx) => putSignatures(tx, others));
     }
     return failures;
   }

@@ -54,6 +54,8 @@ interface RecentChange {
   readonly userId: UserId;
   /** In which rooms others see the user. */
   readonly roomNids: ReadonlySet<number>;
+  /** The only one for whom there is a change. */
+  readonly viewer?: UserId;
 }
 
 const everyone = 'everyone';
@@ -103,6 +105,34 @@ export class DeviceLists {
     await this.#deps.log.append({
       parts: [rowsOf(deviceListsSection, changes)],
       committed: () => this.#follow({ userId, roomNids }, changes),
+    });
+  }
+
+  /**
+   * Changes what one user alone sees of others' keys. Who asks the database is told more than that:
+   * to look again at keys that are the same for them.
+   */
+  async changeForViewer(
+    viewer: UserId,
+    userIds: readonly UserId[],
+    apply: (tx: Tx) => Promise<unknown>,
+  ): Promise<void> {
+    const changes = userIds.map(
+      (userId, index): DeviceListChange => ({
+        userId,
+        deviceId: undefined,
+        destinations: [],
+        ...(index === 0 && { apply }),
+        streamPos: 0,
+      }),
+    );
+    await this.#deps.log.append({
+      parts: [rowsOf(deviceListsSection, changes)],
+      committed: () => {
+        for (const change of changes) {
+          this.#follow({ userId: change.userId, roomNids: new Set(), viewer }, [change]);
+        }
+      },
     });
   }
 
@@ -179,7 +209,8 @@ export class DeviceLists {
     }
     const changed = new Set<UserId>();
     for (const change of recent) {
-      if (change.userId === userId || sharesRoom(rooms, change.roomNids)) {
+      const { viewer = change.userId } = change;
+      if (viewer === userId || sharesRoom(rooms, change.roomNids)) {
         changed.add(change.userId);
       }
     }
@@ -291,7 +322,7 @@ export class DeviceLists {
     this.#changes.add(everyone, position, change);
     const sent = rows.filter(({ destinations }) => destinations.length > 0);
     outbound.follow(sent.map(({ streamPos }) => streamPos));
-    notifier.mark([change.userId]);
+    notifier.mark([change.viewer ?? change.userId]);
     // Those who wait for a room that is not in memory hear of it with their next answer.
     for (const roomNid of change.roomNids) {
       const members = registry.cached(roomNid)?.joinedLocalUsers;

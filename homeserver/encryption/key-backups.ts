@@ -3,7 +3,7 @@
  * https://spec.matrix.org/v1.19/client-server-api/#server-side-key-backups
  */
 import { matrixError } from '../../spec/errors.ts';
-import type { JsonObject } from '../../spec/event.ts';
+import type { JsonValue } from '../../spec/event.ts';
 import type { UserId } from '../../spec/identifiers.ts';
 import type { Database, Tx } from '../storage/database.ts';
 import {
@@ -31,7 +31,7 @@ export interface BackupState {
 
 export interface BackupInfo extends BackupState {
   readonly algorithm: string;
-  readonly auth_data: JsonObject;
+  readonly auth_data: JsonValue;
   readonly version: string;
 }
 
@@ -50,7 +50,7 @@ export class KeyBackups {
     this.#db = db;
   }
 
-  async create(userId: UserId, algorithm: string, authData: JsonObject): Promise<string> {
+  async create(userId: UserId, algorithm: string, authData: JsonValue): Promise<string> {
     const version = await this.#db.transaction((tx) =>
       addKeyBackup(tx, userId, algorithm, JSON.stringify(authData)),
     );
@@ -62,7 +62,7 @@ export class KeyBackups {
     const backup = await this.#live(userId, version);
     return {
       algorithm: backup.algorithm,
-      auth_data: JSON.parse(backup.authData) as JsonObject,
+      auth_data: JSON.parse(backup.authData) as JsonValue,
       version: String(backup.version),
       ...(await this.#stateOf(this.#db, userId, backup)),
     };
@@ -73,7 +73,7 @@ export class KeyBackups {
     userId: UserId,
     version: string,
     algorithm: string,
-    authData: JsonObject,
+    authData: JsonValue,
   ): Promise<void> {
     await this.#db.transaction(async (tx) => {
       const backup = await lockKeyBackup(tx, userId, numberOf(version));
