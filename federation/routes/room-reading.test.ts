@@ -110,6 +110,7 @@ describe('rooms read by other servers', () => {
         ...fields,
       });
     expect(idsOf((await between({}))['events'] as unknown[])).toEqual(messages.slice(1, 4));
+    expect(await ask('POST', inRoom('get_missing_events'), {})).toEqual({ events: [] });
     const limited = await between({ limit: 2 });
     expect(idsOf(limited['events'] as unknown[])).toEqual(messages.slice(2, 4));
     const { depth } = (await here.core.events.byId(messages[3] as EventId))?.event ?? {};
