@@ -188,7 +188,9 @@ export class Appender {
     draft.changes.push(changes);
     const json = typeof arrival.json === 'string' ? arrival.json : '';
     const relayed = arrival.relay ?? serverNameOf(event.sender) === room.localServer;
-    const row = { ...rowOf(stored, json), promoted: arrival.nid !== undefined, relayed };
+    const row = rowOf(stored, json);
+    row.promoted = arrival.nid !== undefined;
+    row.relayed = relayed;
     if (arrival.json === undefined) row.json = JSON.stringify(event.pdu);
     else if (typeof arrival.json !== 'string') {
       draft.pendingJson.push(

@@ -39,7 +39,7 @@ export class EventStore {
   readonly #heldByNid = new Map<number, StoredEvent>();
   readonly #heldById = new Map<EventId, StoredEvent>();
 
-  constructor(db: Db, { maxEvents = 12_000 }: EventStoreOptions = {}) {
+  constructor(db: Db, { maxEvents = 8_000 }: EventStoreOptions = {}) {
     this.#db = db;
     this.#byNid = new LRUCache({ max: maxEvents });
     this.#nidById = new LRUCache({ max: maxEvents });

@@ -268,9 +268,6 @@ export class LocalEvents {
         ? { ...draft.content, redacts: draft.redacts }
         : draft.content;
     const authEvents = [...auth.byKey.values()];
-    const known = new Map(
-      [...authEvents, ...prev.map(({ event }) => event)].map((event) => [event.eventId, event]),
-    );
     return this.#build(rules, {
       type: draft.type,
       stateKey: draft.stateKey,
@@ -283,7 +280,8 @@ export class LocalEvents {
       ts: draft.originServerTs ?? this.#deps.clock.nowMs(),
       redacts: draft.redacts,
       referenceHash: (eventId) => {
-        const event = known.get(eventId);
+        const referred = [...authEvents, ...prev.map(({ event }) => event)];
+        const event = referred.find((candidate) => candidate.eventId === eventId);
         if (event === undefined) throw new Error(`No event ${eventId} to refer to`);
         return referenceHash(event.pdu, rules);
       },

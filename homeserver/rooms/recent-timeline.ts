@@ -14,7 +14,8 @@ export interface TimelineEntry {
   readonly changes: ReadonlyMap<StateKey, StateRef | Removed>;
 }
 
-const maxEntries = 64;
+/** Kept at least; up to twice as many. Rooms are many, so this weighs more than the event cache. */
+const maxEntries = 24;
 
 export class RecentTimeline {
   #entries: TimelineEntry[] = [];
