@@ -121,3 +121,19 @@ describe.each(['10', '11', '12'])('in room version %s', (version) => {
     expect(state.map((event) => event.content.topic)).not.toContain('I was never banned');
   });
 });
+
+const everyVersion = Array.from({ length: 12 }, (_, index) => String(index + 1));
+
+describe.each(everyVersion)('in room version %s', (version) => {
+  it('power levels and memberships changed on both sides end as one state', async () => {
+    const { alice, bob, room, people } = await threeInARoom(version);
+    network.splits([north], [south, east]);
+    await givesPower(alice, room, { [bob.id]: 0 });
+    await alice.sets(room, 'm.room.join_rules', { join_rule: 'invite' });
+    const dave = await registers(south, `dave${count}`);
+    await dave.joins(room, south);
+    await bob.sets(room, 'm.room.topic', { topic: 'south' });
+    // Compares the whole state on all three servers.
+    await reunite(people, room);
+  });
+});
