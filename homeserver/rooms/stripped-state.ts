@@ -2,6 +2,7 @@
  * What someone outside a room may see of it with an invite or a knock.
  * https://spec.matrix.org/v1.19/client-server-api/#stripped-state
  */
+import { toStrippedState } from '../../spec/client-event.ts';
 import type { MatrixEvent } from '../../spec/event.ts';
 import { stateKeyOf } from '../../spec/event.ts';
 import type { EventStore } from './event-store.ts';
@@ -33,13 +34,7 @@ export const introducingEvents = async (
   return nids.flatMap((nid) => found.get(nid)?.event ?? []);
 };
 
-export const strippedJson = (event: MatrixEvent): string =>
-  JSON.stringify({
-    type: event.type,
-    state_key: event.stateKey,
-    sender: event.sender,
-    content: event.content,
-  });
+export const strippedJson = (event: MatrixEvent): string => JSON.stringify(toStrippedState(event));
 
 /** A JSON array, the event that is the reason of it all last. */
 export const strippedStateJson = (shown: readonly MatrixEvent[], reason: MatrixEvent): string => {
