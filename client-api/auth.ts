@@ -6,7 +6,7 @@
 import type { Accounts } from '../homeserver/accounts/accounts.ts';
 import type { Appservice } from '../homeserver/accounts/appservices.ts';
 import { assertNotLocked } from '../homeserver/accounts/credentials.ts';
-import type { Requester } from '../homeserver/accounts/requester.ts';
+import type { DeviceRequester, Requester } from '../homeserver/accounts/requester.ts';
 import type { HttpRequest } from '../homeserver/http/request.ts';
 import type { Auth } from '../homeserver/http/route.ts';
 import { matrixError } from '../spec/errors.ts';
@@ -65,35 +65,38 @@ export const clientAuth = (
     };
   };
 
-  const recognise = async (request: HttpRequest): Promise<Requester> => {
+  const known = (request: HttpRequest, requester: DeviceRequester | undefined): Requester => {
+    if (requester === undefined) throw matrixError('M_UNKNOWN_TOKEN', 'Unknown access token');
+    accounts.activity.seen(requester, request.ip, request.header('user-agent'));
+    return requester;
+  };
+
+  /** At once where the token is in memory, as it is for nearly every request. */
+  const recognise = (request: HttpRequest): Requester | Promise<Requester> => {
     const token = accessTokenOf(request);
     if (token === undefined) throw matrixError('M_MISSING_TOKEN', 'Missing access token');
     const appservice = accounts.appservices.byToken(token);
     if (appservice !== undefined) return actAs(request, appservice);
-    const owner = await accounts.sessions.recognise(token);
-    if (owner === undefined) throw matrixError('M_UNKNOWN_TOKEN', 'Unknown access token');
-    accounts.activity.seen(owner.userId, owner.deviceId, request.ip, request.header('user-agent'));
-    return {
-      userId: owner.userId,
-      deviceId: owner.deviceId,
-      isAdmin: owner.isAdmin,
-      isGuest: owner.isGuest,
-      locked: owner.locked,
-      suspended: owner.suspended,
-      appserviceId: undefined,
-      rateLimited: true,
-    };
+    const owner = accounts.sessions.recognise(token);
+    return owner instanceof Promise
+      ? owner.then((requester) => known(request, requester))
+      : known(request, owner);
   };
 
-  const accepting = (...checks: ((requester: Requester) => void)[]): Auth<Requester> => ({
-    name: 'accessTokenBearer',
-    authenticate: async (request) => {
-      const requester = await recognise(request);
+  const accepting = (...checks: ((requester: Requester) => void)[]): Auth<Requester> => {
+    const checked = (requester: Requester): Requester => {
       for (const check of checks) check(requester);
       return requester;
-    },
-    limitKey: ({ userId, rateLimited }) => (rateLimited ? userId : undefined),
-  });
+    };
+    return {
+      name: 'accessTokenBearer',
+      authenticate: (request) => {
+        const requester = recognise(request);
+        return requester instanceof Promise ? requester.then(checked) : checked(requester);
+      },
+      limitKey: ({ userId, rateLimited }) => (rateLimited ? userId : undefined),
+    };
+  };
 
   return {
     user: accepting(assertNotLocked, assertNotGuest),

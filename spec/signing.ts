@@ -90,15 +90,6 @@ export const isPublicKey = (text: string): boolean =>
 export const signText = (text: string, key: SigningKey): string =>
   encodeBase64(edSign(null, Buffer.from(text, 'utf8'), privateKeyOf(key)));
 
-/** Like `signText`, on another thread: signing costs more than all else that makes an event. */
-export const signTextInBackground = (text: string, key: SigningKey): Promise<string> =>
-  new Promise((resolve, reject) => {
-    edSign(null, Buffer.from(text, 'utf8'), privateKeyOf(key), (error, signature) => {
-      if (error === null) resolve(encodeBase64(signature));
-      else reject(error);
-    });
-  });
-
 /** Whether `signature` is that of `text`; false too for a malformed key or signature. */
 export const verifyText = (text: string, signature: string, publicKey: string): boolean => {
   const signatureBytes = decodeBase64(signature);

@@ -2,23 +2,22 @@
  * When and from where devices were last seen: remembered at every request, written in batches.
  */
 import type { Logger } from 'pino';
-import type { DeviceId, UserId } from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
 import type { Database } from '../storage/database.ts';
 import { recordSightings, type Sighting } from '../storage/devices.ts';
+import type { DeviceRequester } from './requester.ts';
 
 /** A device is written at most this often. */
 const RESOLUTION_MS = 60_000;
 const FLUSH_INTERVAL_MS = 30_000;
-const MAX_REMEMBERED = 50_000;
 const BATCH = 1_000;
 
 export class DeviceActivity {
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  /** When each device was last noted. */
-  readonly #noted = new Map<string, number>();
+  /** When each device was last noted, as long as its token is in memory. */
+  readonly #noted = new WeakMap<DeviceRequester, number>();
   #pending = new Map<string, Sighting>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -36,13 +35,19 @@ export class DeviceActivity {
     }, FLUSH_INTERVAL_MS).unref();
   }
 
-  seen(userId: UserId, deviceId: DeviceId, ip: string, userAgent: string | undefined): void {
-    const key = `${userId}\u0000${deviceId}`;
+  /** At every request of a device. */
+  seen(requester: DeviceRequester, ip: string, userAgent: string | undefined): void {
     const atMs = this.#clock.nowMs();
-    if (atMs - (this.#noted.get(key) ?? Number.NEGATIVE_INFINITY) < RESOLUTION_MS) return;
-    if (this.#noted.size >= MAX_REMEMBERED) this.#noted.clear();
-    this.#noted.set(key, atMs);
-    this.#pending.set(key, { userId, deviceId, atMs, ip, userAgent: userAgent?.slice(0, 512) });
+    if (atMs - (this.#noted.get(requester) ?? Number.NEGATIVE_INFINITY) < RESOLUTION_MS) return;
+    this.#noted.set(requester, atMs);
+    const { userId, deviceId } = requester;
+    this.#pending.set(`${userId}\u0000${deviceId}`, {
+      userId,
+      deviceId,
+      atMs,
+      ip,
+      userAgent: userAgent?.slice(0, 512),
+    });
   }
 
   /** Writes what is waiting. What cannot be written is lost: it will be seen again. */

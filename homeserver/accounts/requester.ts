@@ -14,3 +14,8 @@ export interface Requester {
   /** No per-user limit counts against them. */
   readonly rateLimited: boolean;
 }
+
+/** Whoever holds an access token of their own. One object for as long as the token is in memory. */
+export interface DeviceRequester extends Requester {
+  readonly deviceId: DeviceId;
+}

@@ -19,6 +19,7 @@ import {
 import type { Database, Tx } from '../storage/database.ts';
 import { deleteDevices, devicesOf, ensureDevice, lockDevice } from '../storage/devices.ts';
 import { assertNotLocked } from './credentials.ts';
+import type { DeviceRequester } from './requester.ts';
 import { newSecret, readableText, secretHash } from './secrets.ts';
 import type { CachedToken, TokenCache } from './token-cache.ts';
 
@@ -146,29 +147,31 @@ export class Sessions {
   }
 
   /**
-   * Whom an access token speaks for, from memory where possible; `undefined` when nobody. Throws
-   * `M_UNKNOWN_TOKEN` with `soft_logout` when the token has expired.
+   * Whom an access token speaks for: at once from memory where it is known there; `undefined` when
+   * nobody. @throws MatrixError M_UNKNOWN_TOKEN with `soft_logout` when the token has expired
    */
-  async recognise(accessToken: string): Promise<CachedToken | undefined> {
+  recognise(accessToken: string): DeviceRequester | undefined | Promise<DeviceRequester | undefined> {
     const { cache, clock } = this.#options;
-    const tokenHash = secretHash(accessToken);
-    const nowMs = clock.nowMs();
-    let token = cache.get(tokenHash);
-    if (token === undefined || nowMs - token.readAtMs >= TRUSTED_MS) {
-      token = await this.#read(tokenHash);
-    }
-    if (token?.expiresAtMs !== undefined && token.expiresAtMs <= nowMs) {
-      throw matrixError('M_UNKNOWN_TOKEN', 'The access token has expired', { soft_logout: true });
-    }
-    return token;
+    const token = cache.get(accessToken);
+    return token === undefined || clock.nowMs() - token.readAtMs >= TRUSTED_MS
+      ? this.#read(accessToken).then((read) => this.#unexpired(read))
+      : this.#unexpired(token);
   }
 
-  async #read(tokenHash: string): Promise<CachedToken | undefined> {
+  #unexpired(token: CachedToken | undefined): DeviceRequester | undefined {
+    if (token?.expiresAtMs !== undefined && token.expiresAtMs <= this.#options.clock.nowMs()) {
+      throw matrixError('M_UNKNOWN_TOKEN', 'The access token has expired', { soft_logout: true });
+    }
+    return token?.requester;
+  }
+
+  async #read(accessToken: string): Promise<CachedToken | undefined> {
     const { cache, database, clock } = this.#options;
     const { generation } = cache;
+    const tokenHash = secretHash(accessToken);
     const owner = await ownerOfToken(database, tokenHash);
     if (owner === undefined) {
-      cache.drop(tokenHash);
+      cache.drop(accessToken);
       return undefined;
     }
     if (owner.unused) {
@@ -179,10 +182,23 @@ export class Sessions {
         await settleRefresh(tx, userId, deviceId);
         tx.onCommit(() => cache.changed({ userId, deviceIds: [deviceId] }));
       });
-      return this.#read(tokenHash);
+      return this.#read(accessToken);
     }
-    const token = { ...owner, readAtMs: clock.nowMs() };
-    cache.set(tokenHash, token, generation);
+    const token: CachedToken = {
+      requester: {
+        userId: owner.userId,
+        deviceId: owner.deviceId,
+        isAdmin: owner.isAdmin,
+        isGuest: owner.isGuest,
+        locked: owner.locked,
+        suspended: owner.suspended,
+        appserviceId: undefined,
+        rateLimited: true,
+      },
+      expiresAtMs: owner.expiresAtMs,
+      readAtMs: clock.nowMs(),
+    };
+    cache.set(accessToken, token, generation);
     return token;
   }
 

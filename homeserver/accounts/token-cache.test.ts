@@ -2,14 +2,17 @@ import type { DeviceId, UserId } from '../../spec/identifiers.ts';
 import { type CachedToken, TokenCache } from './token-cache.ts';
 
 const token = (user: string, device: string): CachedToken => ({
-  userId: `@${user}:x` as UserId,
-  deviceId: device as DeviceId,
+  requester: {
+    userId: `@${user}:x` as UserId,
+    deviceId: device as DeviceId,
+    isAdmin: false,
+    isGuest: false,
+    locked: false,
+    suspended: false,
+    appserviceId: undefined,
+    rateLimited: true,
+  },
   expiresAtMs: undefined,
-  unused: false,
-  isAdmin: false,
-  isGuest: false,
-  locked: false,
-  suspended: false,
   readAtMs: 0,
 });
 
@@ -33,7 +36,7 @@ describe('TokenCache', () => {
     cache.set('b', token('bob', 'A1'), 0);
     const change = { userId: '@alice:x' as UserId, deviceIds: ['A1' as DeviceId] };
     cache.changed(change);
-    expect(['a1', 'a2', 'b'].map((hash) => cache.get(hash) !== undefined)).toEqual([
+    expect(['a1', 'a2', 'b'].map((held) => cache.get(held) !== undefined)).toEqual([
       false,
       true,
       true,

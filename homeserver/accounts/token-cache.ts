@@ -1,12 +1,16 @@
 /**
- * Known access tokens in memory, so that an authenticated request reads no database. Entries leave
- * when their account or device changes; across processes, {@link TokenCache.onChange} tells others.
+ * Known access tokens in memory, so that an authenticated request reads no database and hashes
+ * nothing. Entries leave when their account or device changes; across processes,
+ * {@link TokenCache.onChange} tells others.
  */
 import { LRUCache } from 'lru-cache';
 import type { DeviceId, UserId } from '../../spec/identifiers.ts';
-import type { TokenOwner } from '../storage/access-tokens.ts';
+import type { DeviceRequester } from './requester.ts';
 
-export interface CachedToken extends TokenOwner {
+export interface CachedToken {
+  /** The token's owner, as handlers see them. */
+  readonly requester: DeviceRequester;
+  readonly expiresAtMs: number | undefined;
   /** When the database said so. */
   readonly readAtMs: number;
 }
@@ -20,19 +24,19 @@ export interface TokenChange {
 const MAX_TOKENS = 50_000;
 
 export class TokenCache {
-  readonly #tokens: LRUCache<string, CachedToken>;
-  readonly #byUser = new Map<UserId, Set<string>>();
+  readonly #owners: LRUCache<string, CachedToken>;
+  readonly #tokensByUser = new Map<UserId, Set<string>>();
   readonly #listeners: ((change: TokenChange) => void)[] = [];
   /** Rises with every forgetting, so that a read begun before it is not kept after it. */
   #generation = 0;
 
   constructor(maxTokens = MAX_TOKENS) {
-    this.#tokens = new LRUCache<string, CachedToken>({
+    this.#owners = new LRUCache<string, CachedToken>({
       max: maxTokens,
-      dispose: (token, hash) => {
-        const hashes = this.#byUser.get(token.userId);
-        hashes?.delete(hash);
-        if (hashes?.size === 0) this.#byUser.delete(token.userId);
+      dispose: ({ requester: { userId } }, accessToken) => {
+        const tokens = this.#tokensByUser.get(userId);
+        tokens?.delete(accessToken);
+        if (tokens?.size === 0) this.#tokensByUser.delete(userId);
       },
     });
   }
@@ -41,21 +45,22 @@ export class TokenCache {
     return this.#generation;
   }
 
-  get(tokenHash: string): CachedToken | undefined {
-    return this.#tokens.get(tokenHash);
+  get(accessToken: string): CachedToken | undefined {
+    return this.#owners.get(accessToken);
   }
 
   /** `generation` is from before the database was read: a token revoked since is not kept. */
-  set(tokenHash: string, token: CachedToken, generation: number): void {
+  set(accessToken: string, token: CachedToken, generation: number): void {
     if (generation !== this.#generation) return;
-    this.#tokens.set(tokenHash, token);
-    const hashes = this.#byUser.get(token.userId);
-    if (hashes === undefined) this.#byUser.set(token.userId, new Set([tokenHash]));
-    else hashes.add(tokenHash);
+    this.#owners.set(accessToken, token);
+    const { userId } = token.requester;
+    const tokens = this.#tokensByUser.get(userId);
+    if (tokens === undefined) this.#tokensByUser.set(userId, new Set([accessToken]));
+    else tokens.add(accessToken);
   }
 
-  drop(tokenHash: string): void {
-    this.#tokens.delete(tokenHash);
+  drop(accessToken: string): void {
+    this.#owners.delete(accessToken);
   }
 
   /** After the change was committed, by the process that made it. */
@@ -67,10 +72,10 @@ export class TokenCache {
   /** For changes made by other processes. */
   forget({ userId, deviceIds }: TokenChange): void {
     this.#generation++;
-    for (const hash of [...(this.#byUser.get(userId) ?? [])]) {
-      const token = this.#tokens.peek(hash);
-      if (token !== undefined && (deviceIds?.includes(token.deviceId) ?? true)) {
-        this.#tokens.delete(hash);
+    for (const accessToken of [...(this.#tokensByUser.get(userId) ?? [])]) {
+      const owner = this.#owners.peek(accessToken)?.requester;
+      if (owner !== undefined && (deviceIds?.includes(owner.deviceId) ?? true)) {
+        this.#owners.delete(accessToken);
       }
     }
   }

@@ -3,33 +3,33 @@ import { stateKeyOf } from '../../spec/event.ts';
 import { type EventId, serverNameOf } from '../../spec/identifiers.ts';
 import { type EventRow, type RoomWrite, roomEvents } from '../storage/event-section.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
-import { type Log, type LogWrite, LogWriteFailed, rowsOf } from '../streams/log.ts';
+import { type Log, LogWriteFailed, rowsOf } from '../streams/log.ts';
 import type { AuthChains } from './auth-chains.ts';
 import type { EventStore } from './event-store.ts';
 import { isAccepted, type LiveRoom, memberOfKey } from './live-room.ts';
 import type { MembershipEffects } from './membership-effects.ts';
 import { outsiderToTell } from './outsiders.ts';
-import { redactionEffects, showCarriedOut } from './redactions.ts';
+import { concernsRedactions, redactionEffects, showCarriedOut } from './redactions.ts';
 import type { RoomObserver } from './room-observer.ts';
 import type { RoomRegistry } from './room-registry.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
 import type { StateMerger } from './state-merger.ts';
 import type { Removed, StateRef, StateSnapshot } from './state-snapshot.ts';
-import { membershipOf, type StoredEvent } from './stored-event.ts';
+import { membershipOf, type StoredEvent, type UnplacedEvent } from './stored-event.ts';
 import { emptyWrite, rowOf, snapshotRow } from './write-rows.ts';
 
 /** A live event on its way into the room. */
 export interface Arrival {
   readonly event: MatrixEvent;
-  /** The PDU as JSON, where the caller has it at hand or will: it is written when it is there. */
-  readonly json?: string | Promise<string>;
+  /** The PDU as JSON, where the caller has it at hand. */
+  readonly json?: string | undefined;
   readonly stateBefore: StateSnapshot;
   /** Set when the event failed authorisation: it is kept, but has no effect. */
   readonly rejectedReason?: string;
   /** Set when the event is authorised, but not by the current state of the room. */
   readonly softFailed?: boolean;
-  readonly senderDevice?: string;
-  readonly txnId?: string;
+  readonly senderDevice?: string | undefined;
+  readonly txnId?: string | undefined;
   /** The nid under which the event is already stored as an outlier. */
   readonly nid?: number;
   /** The event is another server's, and this server passes it on: a join it has accepted. */
@@ -45,7 +45,7 @@ export interface AppendExtras {
 }
 
 export interface Appended {
-  /** As stored, but for `streamPos`, which the log decides. */
+  /** As stored; their `streamPos` is decided by the log and there once `committed` resolves. */
   readonly events: readonly StoredEvent[];
   /** Resolves when everything is durable. @throws {LogWriteFailed} */
   readonly committed: Promise<void>;
@@ -68,14 +68,12 @@ type Changes = ReadonlyMap<StateKey, StateRef | Removed>;
 /** What one append gathers before it is written. */
 interface Draft {
   readonly room: LiveRoom;
-  readonly write: RoomWrite & { head?: RoomWrite['head'] };
-  readonly stored: StoredEvent[];
-  readonly rows: EventRow[];
+  readonly write: RoomWrite;
+  /** As many as `write.events`, and in the same order. */
+  readonly stored: UnplacedEvent[];
   readonly changes: Changes[];
   readonly snapshots: StateSnapshot[];
   readonly redacted: StoredEvent[];
-  /** Rows whose JSON is still being signed. */
-  readonly pendingJson: Promise<void>[];
 }
 
 const noChanges: Changes = new Map();
@@ -100,13 +98,11 @@ export class Appender {
     await this.#deps.ids.reserve(4 * arrivals.length + 16);
     const draft: Draft = {
       room,
-      write: { ...emptyWrite(room.nid), ...(extras.create && { create: extras.create }) },
+      write: emptyWrite(room.nid, extras.create),
       stored: [],
-      rows: [],
       changes: [],
       snapshots: [...(extras.snapshots ?? [])],
       redacted: [],
-      pendingJson: [],
     };
     this.#noteFound(draft, arrivals);
     try {
@@ -154,7 +150,7 @@ export class Appender {
       stateAfter = stateBefore.with(this.#deps.ids.next(), new Map([[key, ref]]));
       draft.snapshots.push(stateAfter);
     }
-    const base: StoredEvent = {
+    const stored: UnplacedEvent = {
       nid,
       roomNid: room.nid,
       event,
@@ -170,44 +166,32 @@ export class Appender {
       senderDevice: arrival.senderDevice,
       txnId: arrival.txnId,
     };
-    this.#deps.snapshots.remember(stateAfter);
+    if (stateAfter !== stateBefore) this.#deps.snapshots.remember(stateAfter);
     // Findable by state resolution and by the events that follow it, before it is committed.
-    this.#deps.events.remember(base);
-    await this.#place(draft, [base]);
-    const changes = isAccepted(base)
-      ? await this.#advance(draft, base, stateBefore, stateAfter)
-      : noChanges;
-    const stored: StoredEvent = { ...base, currentSnapshot: room.state.nid };
     this.#deps.events.remember(stored);
-    room.extremities = room.extremities.map((held) => (held.nid === nid ? stored : held));
+    if (event.stateKey !== undefined) await this.#place(draft, stored);
+    const changes = isAccepted(stored)
+      ? await this.#advance(draft, stored, stateBefore, stateAfter)
+      : noChanges;
+    stored.currentSnapshot = room.state.nid;
     for (const eventId of arrival.missingPrevEvents ?? []) {
       room.missingPrevEvents.add(eventId);
       draft.write.missingPrevEvents.push({ eventId, referencedByNid: nid });
     }
     draft.stored.push(stored);
     draft.changes.push(changes);
-    const json = typeof arrival.json === 'string' ? arrival.json : '';
     const relayed = arrival.relay ?? serverNameOf(event.sender) === room.localServer;
-    const row = rowOf(stored, json);
+    const row = rowOf(stored, arrival.json ?? JSON.stringify(event.pdu));
     row.promoted = arrival.nid !== undefined;
     row.relayed = relayed;
-    if (arrival.json === undefined) row.json = JSON.stringify(event.pdu);
-    else if (typeof arrival.json !== 'string') {
-      draft.pendingJson.push(
-        arrival.json.then((text) => {
-          row.json = text;
-        }),
-      );
-    }
-    draft.rows.push(row);
+    draft.write.events.push(row);
     if (changes.size > 0) {
       draft.write.changes.push(await this.#deps.membershipEffects.rowsFor(room, stored, changes));
     }
-    if (isAccepted(stored) && (await this.#redact(draft, stored))) {
-      const withheld = { ...stored, softFailed: true };
-      this.#deps.events.remember(withheld);
-      draft.stored.splice(-1, 1, withheld);
-      row.softFailed = true;
+    if (isAccepted(stored) && concernsRedactions(room, stored)) {
+      const isWithheld = await this.#redact(draft, stored);
+      stored.softFailed = isWithheld;
+      row.softFailed = isWithheld;
     }
   }
 
@@ -276,33 +260,27 @@ export class Appender {
     return effects.withheld;
   }
 
-  async #place({ room, write }: Draft, events: readonly StoredEvent[]): Promise<void> {
-    const stateEvents = events.filter(({ event }) => event.stateKey !== undefined);
-    if (stateEvents.length === 0) return;
-    const { places, links } = await this.#deps.chains.place(room.nid, stateEvents);
+  async #place({ room, write }: Draft, stored: StoredEvent): Promise<void> {
+    const { places, links } = await this.#deps.chains.place(room.nid, [stored]);
     write.chainPlaces.push(...places);
     write.chainLinks.push(...links);
   }
 
   #commit(draft: Draft): Promise<void> {
-    const { room, rows } = draft;
-    const write: RoomWrite = {
-      ...draft.write,
-      events: [...draft.write.events, ...rows],
-      snapshots: draft.snapshots.map((snapshot) => snapshotRow(room.nid, snapshot)),
-      head: {
-        extremities: room.extremities.map(({ nid }) => nid),
-        snapshotNid: room.state.nid,
-      },
+    const { room, write } = draft;
+    for (const snapshot of draft.snapshots) write.snapshots.push(snapshotRow(room.nid, snapshot));
+    write.head = {
+      extremities: room.extremities.map(({ nid }) => nid),
+      snapshotNid: room.state.nid,
     };
     room.pendingWrites += 1;
-    const committed = this.#enqueue(room, draft.pendingJson, {
+    const committed = this.#deps.log.append({
       parts: [rowsOf(roomEvents, [write])],
       stillValid: () => !room.dead,
       committed: () => {
         room.pendingWrites -= 1;
         this.#deps.merger.stored(draft.snapshots.map(({ nid }) => nid));
-        this.#follow(draft, write);
+        this.#follow(draft);
       },
       failed: () => {
         room.pendingWrites -= 1;
@@ -317,58 +295,45 @@ export class Appender {
     return committed;
   }
 
-  /** Hands a write to the log once its rows are complete, in the order the room made them. */
-  #enqueue(room: LiveRoom, pending: readonly Promise<void>[], write: LogWrite): Promise<void> {
-    if (pending.length === 0 && room.enqueueing === undefined) return this.#deps.log.append(write);
-    const complete = Promise.all([room.enqueueing, ...pending]);
-    const enqueued = complete.then(
-      () => ({ committed: this.#deps.log.append(write) }),
-      (error: Error) => {
-        write.failed?.(error);
-        throw new LogWriteFailed('An event could not be signed', { cause: error });
-      },
-    );
-    const gate = enqueued.then(
-      () => undefined,
-      () => undefined,
-    );
-    room.enqueueing = gate;
-    void gate.then(() => {
-      if (room.enqueueing === gate) room.enqueueing = undefined;
-    });
-    return enqueued.then(({ committed }) => committed);
-  }
-
   /** Brings memory in line with what has just been committed. */
-  #follow(draft: Draft, write: RoomWrite): void {
-    const { room, rows, changes } = draft;
-    const redactedNow = new Map(draft.redacted.map((event) => [event.nid, event]));
-    const redactions = new Set(draft.redacted.map(({ redactedByNid }) => redactedByNid));
-    const placed = draft.stored.map((stored, index) => {
-      const position = (rows[index] as EventRow).streamPos as number;
-      const event = {
-        ...(redactedNow.get(stored.nid) ?? stored),
-        streamPos: position,
-        softFailed: stored.softFailed && !redactions.has(stored.nid),
-      };
-      redactedNow.delete(stored.nid);
-      this.#deps.events.remember(event);
-      room.extremities = room.extremities.map((held) => (held.nid === event.nid ? event : held));
+  #follow({ room, write, stored, changes, redacted }: Draft): void {
+    for (const [index, event] of stored.entries()) {
+      event.streamPos = (write.events[index] as EventRow).streamPos as number;
+    }
+    if (redacted.length > 0) this.#followRedactions(room, stored, redacted);
+    for (const [index, event] of stored.entries()) {
       room.recent.add({
-        position,
+        position: event.streamPos as number,
         stored: isAccepted(event) ? event : undefined,
         changes: changes[index] as Changes,
       });
-      return event;
-    });
-    for (const { nid, event: pruned, redactedByNid } of redactedNow.values()) {
+    }
+    this.#deps.observer.appended(room, stored, write);
+  }
+
+  #followRedactions(
+    room: LiveRoom,
+    written: readonly UnplacedEvent[],
+    redacted: readonly StoredEvent[],
+  ): void {
+    const inThisWrite = new Map(written.map((stored) => [stored.nid, stored]));
+    for (const { nid, event, redactedByNid } of redacted) {
+      const unseen = inThisWrite.get(nid);
+      if (unseen !== undefined) {
+        unseen.event = event;
+        unseen.redactedByNid = redactedByNid;
+        continue;
+      }
       const known = this.#deps.events.cached(nid);
       if (known === undefined) continue;
-      const event = { ...known, event: pruned, redactedByNid };
-      this.#deps.events.remember(event);
-      room.recent.replace(event);
+      const pruned = { ...known, event, redactedByNid };
+      this.#deps.events.remember(pruned);
+      room.recent.replace(pruned);
     }
-    showCarriedOut(this.#deps.events, redactions);
-    this.#deps.observer.appended(room, placed, write);
+    for (const { redactedByNid } of redacted) {
+      const carriedOut = inThisWrite.get(redactedByNid as number);
+      if (carriedOut !== undefined) carriedOut.softFailed = false;
+      else showCarriedOut(this.#deps.events, redactedByNid as number);
+    }
   }
 }

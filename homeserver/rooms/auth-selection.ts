@@ -1,5 +1,5 @@
 /** The events of a state that decide about an event. */
-import { selectAuthKeys } from '../../spec/auth/auth-events.ts';
+import { type Authorised, selectAuthKeys } from '../../spec/auth/auth-events.ts';
 import { rejectionOf } from '../../spec/auth/authorise-event.ts';
 import type { EventRejected } from '../../spec/auth/event-rejected.ts';
 import { type MatrixEvent, type StateKey, stateKeyOf } from '../../spec/event.ts';
@@ -12,8 +12,6 @@ export interface AuthEvents {
   readonly createEvent: MatrixEvent | undefined;
   readonly byKey: ReadonlyMap<StateKey, MatrixEvent>;
 }
-
-type Authorised = Pick<MatrixEvent, 'type' | 'sender' | 'content' | 'stateKey'>;
 
 const createKey = stateKeyOf('m.room.create', '');
 

@@ -341,10 +341,9 @@ export class HistoryFill {
           events.remember(stored);
           room.recent.replace(stored);
         }
-        showCarriedOut(
-          events,
-          [...redacted.values()].map(({ redactedByNid }) => redactedByNid),
-        );
+        for (const { redactedByNid } of redacted.values()) {
+          showCarriedOut(events, redactedByNid as number);
+        }
       },
     });
   }

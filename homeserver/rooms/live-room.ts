@@ -55,8 +55,6 @@ export class LiveRoom {
   dead = false;
   /** Other servers in the room as of the last commit. */
   committedServers: ReadonlySet<ServerName>;
-  /** The write that is waiting to be handed to the log, behind which later ones line up. */
-  enqueueing: Promise<void> | undefined;
   /** Writes on their way to the log; a room with any is not dropped from memory. */
   pendingWrites = 0;
 

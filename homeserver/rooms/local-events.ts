@@ -2,7 +2,7 @@
  * Events of this server's own users: built on the room's current state, authorised by it, hashed,
  * signed and appended. https://spec.matrix.org/v1.19/server-server-api/#pdus
  */
-import { buildUnsignedEvent, type UnsignedEvent } from '../../spec/build-event.ts';
+import { buildUnsignedEvent, type EventTemplate, type UnsignedEvent } from '../../spec/build-event.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
 import { InvalidEventError } from '../../spec/event-format.ts';
@@ -10,7 +10,7 @@ import { referenceHash } from '../../spec/hashes.ts';
 import type { DeviceId, EventId, RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
 import { type PowerLevels, powerLevelsOf } from '../../spec/power-levels.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
-import { type SigningKey, signText, signTextInBackground } from '../../spec/signing.ts';
+import { type SigningKey, signText } from '../../spec/signing.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import { LogWriteFailed } from '../streams/log.ts';
@@ -164,16 +164,17 @@ export class LocalEvents {
   #appendSigned(
     roomId: RoomId,
     draft: EventDraft,
-    { event, json }: LocalEvent,
+    made: LocalEvent,
     stateBefore: StateSnapshot,
   ): Promise<Appended | undefined> {
     const { events, appender } = this.#deps;
+    const { event } = made;
     return this.inRoom(roomId, async (room) => {
       const prevs = await events.manyInRoom(room.nid, event.prevEventIds);
       if (prevs.size < event.prevEventIds.length) return undefined;
       const rejection = await this.rejectionNow(room, event);
       if (rejection !== undefined) throw matrixError('M_FORBIDDEN', rejection);
-      return appender.append(room, [arrivalOf(draft, { event, json, stateBefore })]);
+      return appender.append(room, [arrivalOf(draft, made, stateBefore)]);
     });
   }
 
@@ -190,15 +191,13 @@ export class LocalEvents {
     if (unchanged !== undefined) {
       return { eventId: unchanged, committed: Promise.resolve() };
     }
-    const { event, signedText, finish } = await this.#prepare(room, draft);
-    // Signed on another thread: the event's id is known, so the room need not wait for it.
-    const json = signTextInBackground(signedText, this.#deps.signingKey()).then(finish);
+    const made = await this.build(room, draft);
     const { committed }: Appended = await this.#deps.appender.append(
       room,
-      [arrivalOf(draft, { event, json, stateBefore: room.state })],
+      [arrivalOf(draft, made, room.state)],
       extras,
     );
-    return { eventId: event.eventId, committed };
+    return { eventId: made.event.eventId, committed };
   }
 
   /**
@@ -211,10 +210,7 @@ export class LocalEvents {
   }
 
   async #prepare(room: LiveRoom, draft: EventDraft): Promise<UnsignedEvent> {
-    const auth = await authEventsIn(this.#deps.events, room, room.state, {
-      ...draft,
-      stateKey: draft.stateKey,
-    });
+    const auth = await authEventsIn(this.#deps.events, room, room.state, draft);
     const built = this.#hash(room, draft, auth);
     const rejection = rejectionBy(built.event, room.rules, auth);
     if (rejection !== undefined) throw matrixError('M_FORBIDDEN', sentence(rejection.message));
@@ -256,6 +252,7 @@ export class LocalEvents {
       auth: [],
       depth: 1,
       ts: draft.originServerTs ?? this.#deps.clock.nowMs(),
+      eventId: this.#chosenId(rules),
     });
     return { event, json: finish(signText(signedText, this.#deps.signingKey())) };
   }
@@ -279,6 +276,7 @@ export class LocalEvents {
       depth: room.nextDepth,
       ts: draft.originServerTs ?? this.#deps.clock.nowMs(),
       redacts: draft.redacts,
+      eventId: this.#chosenId(rules),
       referenceHash: (eventId) => {
         const referred = [...authEvents, ...prev.map(({ event }) => event)];
         const event = referred.find((candidate) => candidate.eventId === eventId);
@@ -288,17 +286,17 @@ export class LocalEvents {
     });
   }
 
-  #build(
-    rules: RoomVersionRules,
-    template: Parameters<typeof buildUnsignedEvent>[0],
-  ): UnsignedEvent {
-    const { serverName, signingKey, random } = this.#deps;
-    const eventId =
-      rules.eventIdFormat === 'domain'
-        ? (`$${random.bytes(18).toString('base64url')}:${serverName}` as EventId)
-        : undefined;
+  /** The id of an event, in room versions where it is not made of its hash. */
+  #chosenId(rules: RoomVersionRules): EventId | undefined {
+    if (rules.eventIdFormat !== 'domain') return undefined;
+    const { serverName, random } = this.#deps;
+    return `$${random.bytes(18).toString('base64url')}:${serverName}` as EventId;
+  }
+
+  #build(rules: RoomVersionRules, template: EventTemplate): UnsignedEvent {
+    const { serverName, signingKey } = this.#deps;
     try {
-      return buildUnsignedEvent({ ...template, eventId }, rules, serverName, signingKey().keyId);
+      return buildUnsignedEvent(template, rules, serverName, signingKey().keyId);
     } catch (error) {
       if (!(error instanceof InvalidEventError)) throw error;
       throw error.reason === 'too_large'
@@ -323,12 +321,9 @@ export class LocalEvents {
 
 const arrivalOf = (
   { senderDevice, txnId }: EventDraft,
-  arrival: Pick<Arrival, 'event' | 'json' | 'stateBefore'>,
-): Arrival => ({
-  ...arrival,
-  ...(senderDevice !== undefined && { senderDevice }),
-  ...(txnId !== undefined && { txnId }),
-});
+  { event, json }: LocalEvent,
+  stateBefore: StateSnapshot,
+): Arrival => ({ event, json, stateBefore, senderDevice, txnId });
 
 const newest = (extremities: readonly StoredEvent[], limit: number): readonly StoredEvent[] =>
   extremities.length <= limit

@@ -24,6 +24,10 @@ export interface RedactionEffects {
   readonly withheld: boolean;
 }
 
+/** Whether `redactionEffects` has anything to say of an event: of most it has not. */
+export const concernsRedactions = (room: LiveRoom, { event }: StoredEvent): boolean =>
+  event.type === 'm.room.redaction' || room.unappliedRedactions.has(event.eventId);
+
 /**
  * Every event concerned must be known to `events`. Decided by the room's power levels as they are
  * now; `room.unappliedRedactions` is brought in line.
@@ -96,13 +100,8 @@ const mayApply = async (
   return mayApplyRedaction(redaction.event, target.event, input, room.rules);
 };
 
-/** Redactions that have waited and are committed as carried out are kept from nobody any more. */
-export const showCarriedOut = (
-  events: EventStore,
-  redactionNids: Iterable<number | undefined>,
-): void => {
-  for (const nid of redactionNids) {
-    const redaction = nid === undefined ? undefined : events.cached(nid);
-    if (redaction?.softFailed === true) events.remember({ ...redaction, softFailed: false });
-  }
+/** A redaction that has waited and is committed as carried out is kept from nobody any more. */
+export const showCarriedOut = (events: EventStore, redactionNid: number): void => {
+  const redaction = events.cached(redactionNid);
+  if (redaction?.softFailed === true) events.remember({ ...redaction, softFailed: false });
 };

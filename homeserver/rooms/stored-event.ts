@@ -21,6 +21,9 @@ export interface StoredEvent {
   readonly txnId: string | undefined;
 }
 
+/** A stored event in the hands of its writer, who fills in what the log decides. */
+export type UnplacedEvent = { -readonly [Key in keyof StoredEvent]: StoredEvent[Key] };
+
 const memberships: ReadonlySet<unknown> = new Set(['ban', 'invite', 'join', 'knock', 'leave']);
 
 /**

@@ -62,8 +62,11 @@ export const snapshotRow = (roomNid: number, snapshot: StateSnapshot): SnapshotR
   eventNids: snapshot.storedEventNids(),
 });
 
-export const emptyWrite = (roomNid: number): RoomWrite => ({
+/** With `create` for the room's first write. */
+export const emptyWrite = (roomNid: number, create?: RoomWrite['create']): RoomWrite => ({
   roomNid,
+  create,
+  head: undefined,
   events: [],
   snapshots: [],
   changes: [],

@@ -62,11 +62,11 @@ export interface UserRoomRow {
 export interface RoomWrite {
   readonly roomNid: number;
   /** Set with the room's first write. */
-  readonly create?: { roomId: string; version: string; createdAtMs: number };
+  readonly create: { roomId: string; version: string; createdAtMs: number } | undefined;
   readonly events: EventRow[];
   readonly snapshots: SnapshotRow[];
   /** Undefined when the write leaves the extremities alone (outliers, filled gaps). */
-  readonly head?: { extremities: readonly number[]; snapshotNid: number };
+  head: { extremities: readonly number[]; snapshotNid: number } | undefined;
   /** The live event (by nid) that brings these changes about. */
   readonly changes: { causedByNid: number; rows: StateChangeRow[]; users: UserRoomRow[] }[];
   /** Other servers whose first member came or whose last one went. */

@@ -11,11 +11,16 @@ const CREATE = stateKeyOf('m.room.create', '');
 const POWER_LEVELS = stateKeyOf('m.room.power_levels', '');
 const JOIN_RULES = stateKeyOf('m.room.join_rules', '');
 
+/** What decides about an event's auth events: as much of it as there is before it is made. */
+export type Authorised = Pick<MatrixEvent, 'type' | 'sender' | 'content'> & {
+  readonly stateKey?: string | undefined;
+};
+
 /**
  * The keys of the room state whose events, where they exist, an event lists as its auth events.
  */
 export const selectAuthKeys = (
-  event: Pick<MatrixEvent, 'type' | 'stateKey' | 'sender' | 'content'>,
+  event: Authorised,
   rules: RoomVersionRules,
 ): StateKey[] => {
   if (event.type === 'm.room.create') return [];
@@ -32,7 +37,7 @@ export const selectAuthKeys = (
 
 const addMemberKeys = (
   keys: StateKey[],
-  { stateKey, sender, content }: Pick<MatrixEvent, 'stateKey' | 'sender' | 'content'>,
+  { stateKey, sender, content }: Authorised,
   rules: RoomVersionRules,
 ): void => {
   const membership = content['membership'];
