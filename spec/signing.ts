@@ -4,16 +4,10 @@
  * Specification: https://spec.matrix.org/v1.19/appendices/#signing-json and
  * https://spec.matrix.org/v1.19/server-server-api/#signing-events
  */
-import {
-  createPrivateKey,
-  createPublicKey,
-  sign as edSign,
-  verify as edVerify,
-  type KeyObject,
-} from 'node:crypto';
 import nacl from 'tweetnacl';
-import { decodeBase64, encodeBase64, encodeUrlSafeBase64 } from './base64.ts';
+import { decodeBase64, encodeBase64 } from './base64.ts';
 import { CanonicalJsonError, lenientCanonicalJson } from './canonical-json.ts';
+import { type Ed25519, ed25519, PUBLIC_KEY_BYTES, SEED_BYTES, SIGNATURE_BYTES } from './ed25519.ts';
 import type { JsonObject, MatrixEvent, Pdu, Signatures } from './event.ts';
 import { signedJson } from './hashes.ts';
 import { isUserId, type ServerName, serverNameOf } from './identifiers.ts';
@@ -25,9 +19,6 @@ const ALGORITHM_PREFIX = 'ed25519:';
  * that sends. https://spec.matrix.org/v1.19/server-server-api/#validating-policy-server-signatures
  */
 export const POLICY_SERVER_KEY_ID = 'ed25519:policy_server';
-const SEED_BYTES = 32;
-const PUBLIC_KEY_BYTES = 32;
-const SIGNATURE_BYTES = 64;
 
 export interface SigningKey {
   /** With its algorithm: `ed25519:a_1`. */
@@ -45,41 +36,29 @@ export const signingKeyFromSeed = (version: string, seed: Uint8Array): SigningKe
   return { keyId: ALGORITHM_PREFIX + version, seed, publicKey: encodeBase64(publicKey) };
 };
 
-// Making a KeyObject costs about as much as a signature, so both kinds are kept.
-const privateKeys = new WeakMap<SigningKey, KeyObject>();
-const publicKeys = new Map<string, KeyObject | undefined>();
-const MAX_CACHED_PUBLIC_KEYS = 4_096;
+const signers = new WeakMap<SigningKey, (message: Buffer) => Buffer>();
+const verifiers = new Map<string, ReturnType<Ed25519['verifier']> | undefined>();
+const MAX_VERIFIERS = 4_096;
 
-const privateKeyOf = (key: SigningKey): KeyObject => {
-  let keyObject = privateKeys.get(key);
-  if (keyObject === undefined) {
-    keyObject = createPrivateKey({
-      format: 'jwk',
-      key: {
-        kty: 'OKP',
-        crv: 'Ed25519',
-        d: encodeUrlSafeBase64(key.seed),
-        x: encodeUrlSafeBase64(decodeBase64(key.publicKey) as Buffer),
-      },
+const signerOf = (key: SigningKey): ((message: Buffer) => Buffer) => {
+  let signer = signers.get(key);
+  if (signer === undefined) {
+    signer = ed25519.signer({
+      seed: key.seed,
+      publicKey: decodeBase64(key.publicKey) as Buffer,
     });
-    privateKeys.set(key, keyObject);
+    signers.set(key, signer);
   }
-  return keyObject;
+  return signer;
 };
 
-const publicKeyOf = (publicKey: string): KeyObject | undefined => {
-  if (publicKeys.has(publicKey)) return publicKeys.get(publicKey);
+const verifierOf = (publicKey: string): ReturnType<Ed25519['verifier']> | undefined => {
+  if (verifiers.has(publicKey)) return verifiers.get(publicKey);
   const bytes = decodeBase64(publicKey);
-  const keyObject =
-    bytes?.length === PUBLIC_KEY_BYTES
-      ? createPublicKey({
-          format: 'jwk',
-          key: { kty: 'OKP', crv: 'Ed25519', x: encodeUrlSafeBase64(bytes) },
-        })
-      : undefined;
-  if (publicKeys.size >= MAX_CACHED_PUBLIC_KEYS) publicKeys.clear();
-  publicKeys.set(publicKey, keyObject);
-  return keyObject;
+  const verifier = bytes?.length === PUBLIC_KEY_BYTES ? ed25519.verifier(bytes) : undefined;
+  if (verifiers.size >= MAX_VERIFIERS) verifiers.clear();
+  verifiers.set(publicKey, verifier);
+  return verifier;
 };
 
 /** Whether `text` is 32 bytes in base64, as an Ed25519 public key is. */
@@ -88,31 +67,13 @@ export const isPublicKey = (text: string): boolean =>
 
 /** The signature of a text's UTF-8 bytes, in unpadded base64. */
 export const signText = (text: string, key: SigningKey): string =>
-  encodeBase64(edSign(null, Buffer.from(text, 'utf8'), privateKeyOf(key)));
+  encodeBase64(signerOf(key)(Buffer.from(text, 'utf8')));
 
 /** Whether `signature` is that of `text`; false too for a malformed key or signature. */
 export const verifyText = (text: string, signature: string, publicKey: string): boolean => {
   const signatureBytes = decodeBase64(signature);
   if (signatureBytes?.length !== SIGNATURE_BYTES) return false;
-  const key = publicKeyOf(publicKey);
-  return key !== undefined && edVerify(null, Buffer.from(text, 'utf8'), key, signatureBytes);
-};
-
-/** Like `verifyText`, on another thread: verifying costs more than all other checks of an event. */
-const verifyTextInBackground = async (
-  text: string,
-  signature: string,
-  publicKey: string,
-): Promise<boolean> => {
-  const signatureBytes = decodeBase64(signature);
-  const key = signatureBytes?.length === SIGNATURE_BYTES ? publicKeyOf(publicKey) : undefined;
-  if (signatureBytes === undefined || key === undefined) return false;
-  return new Promise((resolve, reject) => {
-    edVerify(null, Buffer.from(text, 'utf8'), key, signatureBytes, (error, isRight) => {
-      if (error === null) resolve(isRight);
-      else reject(error);
-    });
-  });
+  return verifierOf(publicKey)?.(Buffer.from(text, 'utf8'), signatureBytes) ?? false;
 };
 
 /** What a signature on a JSON object covers. */
@@ -228,20 +189,19 @@ export const signEvent = <P extends Partial<Pdu>>(
 });
 
 /**
- * Whether a server's signature with one key is there and right; worked out on another thread.
- * Whether that key may be used for an event of this age (`rules.enforceKeyValidity`) is the
+ * Whether a server's signature with one key is there and right. Whether that key may be used for an event of this age (`rules.enforceKeyValidity`) is the
  * caller's to check.
  */
-export const verifyEventSignature = async (
+export const verifyEventSignature = (
   event: Pick<MatrixEvent, 'pdu'>,
   rules: RoomVersionRules,
   serverName: string,
   keyId: string,
   publicKey: string,
-): Promise<boolean> => {
+): boolean => {
   const pdu = event.pdu as Pdu & JsonObject;
   const claim = signedClaim(pdu, serverName, keyId, () => signedJson(pdu, rules));
-  return claim !== undefined && verifyTextInBackground(claim.text, claim.signature, publicKey);
+  return claim !== undefined && verifyText(claim.text, claim.signature, publicKey);
 };
 
 /**

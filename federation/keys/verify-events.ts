@@ -5,6 +5,7 @@
  * https://spec.matrix.org/v1.19/server-server-api/#validating-hashes-and-signatures-on-received-events
  */
 import type { RemoteKey } from '../../homeserver/storage/remote-keys.ts';
+import { turns } from '../../homeserver/turns.ts';
 import type { MatrixEvent } from '../../spec/event.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
@@ -18,9 +19,6 @@ import { type KeyRing, type KeysOfServer, MAX_SIGNATURES } from './key-ring.ts';
 import type { KeyWish } from './key-sources.ts';
 import { SignatureFailure } from './signature-failure.ts';
 
-/** Events verified at a time; others who need the threads wait no longer than for these. */
-const MAX_AT_A_TIME = 32;
-
 /**
  * One entry for each event, in order: `undefined` when every server that must have signed it has,
  * with a key valid at the time the room version asks for; otherwise why not.
@@ -32,15 +30,13 @@ export const verifyEvents = async (
 ): Promise<(SignatureFailure | undefined)[]> => {
   const wishesOf = events.map((event) => signersOf(event, rules));
   const keys = await keyRing.keysFor(merged(wishesOf.flat()));
-  const results: Promise<SignatureFailure | undefined>[] = [];
+  const giveWay = turns();
+  const results: (SignatureFailure | undefined)[] = [];
   for (const [index, event] of events.entries()) {
-    await results[index - MAX_AT_A_TIME];
-    const result = failureOf(keyRing, event, rules, wishesOf[index] as KeyWish[], keys);
-    // Should it fail before its turn to be waited for comes, that is no unhandled rejection.
-    result.catch(() => undefined);
-    results.push(result);
+    results.push(failureOf(keyRing, event, rules, wishesOf[index] as KeyWish[], keys));
+    await giveWay();
   }
-  return Promise.all(results);
+  return results;
 };
 
 const signersOf = (event: MatrixEvent, rules: RoomVersionRules): KeyWish[] =>
@@ -65,35 +61,31 @@ const merged = (wishes: readonly KeyWish[]): KeyWish[] => {
   return [...latest.values()];
 };
 
-const failureOf = async (
+const failureOf = (
   keyRing: KeyRing,
   event: MatrixEvent,
   rules: RoomVersionRules,
   wishes: readonly KeyWish[],
   keys: ReadonlyMap<ServerName, KeysOfServer>,
-): Promise<SignatureFailure | undefined> => {
+): SignatureFailure | undefined => {
   for (const wish of wishes) {
     const { serverName, keyIds } = wish;
     if (keyIds.length === 0) return new SignatureFailure(serverName, 'unsigned');
     const usable = keyRing.usable(wish, keys);
     if (usable.length === 0) return new SignatureFailure(serverName, 'no_key');
-    if (!(await isSignedWithOne(usable, event, rules, serverName))) {
+    if (!isSignedWithOne(usable, event, rules, serverName)) {
       return new SignatureFailure(serverName, 'wrong');
     }
   }
   return undefined;
 };
 
-const isSignedWithOne = async (
+const isSignedWithOne = (
   keys: readonly RemoteKey[],
   event: MatrixEvent,
   rules: RoomVersionRules,
   serverName: ServerName,
-): Promise<boolean> => {
-  for (const { keyId, publicKey } of keys) {
-    if (await verifyEventSignature(event, rules, serverName, keyId, publicKey)) {
-      return true;
-    }
-  }
-  return false;
-};
+): boolean =>
+  keys.some(({ keyId, publicKey }) =>
+    verifyEventSignature(event, rules, serverName, keyId, publicKey),
+  );

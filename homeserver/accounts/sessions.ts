@@ -150,7 +150,9 @@ export class Sessions {
    * Whom an access token speaks for: at once from memory where it is known there; `undefined` when
    * nobody. @throws MatrixError M_UNKNOWN_TOKEN with `soft_logout` when the token has expired
    */
-  recognise(accessToken: string): DeviceRequester | undefined | Promise<DeviceRequester | undefined> {
+  recognise(
+    accessToken: string,
+  ): DeviceRequester | undefined | Promise<DeviceRequester | undefined> {
     const { cache, clock } = this.#options;
     const token = cache.get(accessToken);
     return token === undefined || clock.nowMs() - token.readAtMs >= TRUSTED_MS

@@ -2,7 +2,11 @@
  * Events of this server's own users: built on the room's current state, authorised by it, hashed,
  * signed and appended. https://spec.matrix.org/v1.19/server-server-api/#pdus
  */
-import { buildUnsignedEvent, type EventTemplate, type UnsignedEvent } from '../../spec/build-event.ts';
+import {
+  buildUnsignedEvent,
+  type EventTemplate,
+  type UnsignedEvent,
+} from '../../spec/build-event.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
 import { InvalidEventError } from '../../spec/event-format.ts';

@@ -83,10 +83,10 @@ export class PolicyServers {
     options: { readonly forClient: boolean },
   ): Promise<MatrixEvent> {
     const server = this.concerns(room, event) ? await this.#serverOf(room) : undefined;
-    if (server === undefined || (await isSignedBy(server, room, event))) return event;
+    if (server === undefined || isSignedBy(server, room, event)) return event;
     const signature = await this.#signer?.sign(server.name, event, options);
     const signed = signature === undefined ? event : withPolicySignature(event, server, signature);
-    if (!(await isSignedBy(server, room, signed))) {
+    if (!isSignedBy(server, room, signed)) {
       throw matrixError('M_FORBIDDEN', `The room's policy server, ${server.name}, did not sign`);
     }
     return signed;
@@ -104,14 +104,14 @@ export class PolicyServers {
   }
 }
 
-const isSignedBy = async (
+const isSignedBy = (
   { name, publicKey }: PolicyServer,
   { rules }: LiveRoom,
   event: MatrixEvent,
-): Promise<boolean> =>
+): boolean =>
   signatureOf(event.pdu as never, name, POLICY_SERVER_KEY_ID) !== undefined &&
   isPublicKey(publicKey) &&
-  (await verifyEventSignature(event, rules, name, POLICY_SERVER_KEY_ID, publicKey));
+  verifyEventSignature(event, rules, name, POLICY_SERVER_KEY_ID, publicKey);
 
 const withPolicySignature = (
   event: MatrixEvent,

@@ -19,10 +19,7 @@ export type Authorised = Pick<MatrixEvent, 'type' | 'sender' | 'content'> & {
 /**
  * The keys of the room state whose events, where they exist, an event lists as its auth events.
  */
-export const selectAuthKeys = (
-  event: Authorised,
-  rules: RoomVersionRules,
-): StateKey[] => {
+export const selectAuthKeys = (event: Authorised, rules: RoomVersionRules): StateKey[] => {
   if (event.type === 'm.room.create') return [];
   const keys: StateKey[] = [];
   // - Depending on the room version, the m.room.create event.
