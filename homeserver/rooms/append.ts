@@ -95,7 +95,9 @@ export class Appender {
     extras: AppendExtras = {},
   ): Promise<Appended> {
     if (room.dead) throw new LogWriteFailed('The room must be loaded anew');
-    await this.#deps.ids.reserve(4 * arrivals.length + 16);
+    const { ids } = this.#deps;
+    const wanted = 4 * arrivals.length + 16;
+    if (!ids.has(wanted)) await ids.reserve(wanted);
     const draft: Draft = {
       room,
       write: emptyWrite(room.nid, extras.create),

@@ -2,15 +2,16 @@
 import { type Authorised, selectAuthKeys } from '../../spec/auth/auth-events.ts';
 import { rejectionOf } from '../../spec/auth/authorise-event.ts';
 import type { EventRejected } from '../../spec/auth/event-rejected.ts';
-import { type MatrixEvent, type StateKey, stateKeyOf } from '../../spec/event.ts';
+import { type MatrixEvent, stateKeyOf } from '../../spec/event.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import type { EventStore } from './event-store.ts';
 import type { StateSnapshot } from './state-snapshot.ts';
 
-/** What authorises an event: the events by key, as selected from a state. */
+/** What authorises an event. */
 export interface AuthEvents {
   readonly createEvent: MatrixEvent | undefined;
-  readonly byKey: ReadonlyMap<StateKey, MatrixEvent>;
+  /** What the event lists: one for each key selected from a state. A handful at most. */
+  readonly listed: readonly MatrixEvent[];
 }
 
 const createKey = stateKeyOf('m.room.create', '');
@@ -22,36 +23,59 @@ export const authEventsIn = async (
   state: StateSnapshot,
   event: Authorised,
 ): Promise<AuthEvents> => {
-  const selected = selectAuthKeys(event, room.rules);
-  const refs = new Map<StateKey, number>();
-  for (const key of [createKey, ...selected]) {
-    const ref = state.get(key);
-    if (ref !== undefined) refs.set(key, ref.nid);
-  }
-  const byKey = new Map<StateKey, MatrixEvent>();
-  for (const [key, nid] of refs) {
-    const stored = events.cached(nid);
-    if (stored !== undefined) byKey.set(key, stored.event);
-  }
-  if (byKey.size < refs.size) {
-    const found = await events.manyByNid(room.nid, refs.values());
-    for (const [key, nid] of refs) {
-      const stored = found.get(nid);
-      if (stored !== undefined) byKey.set(key, stored.event);
-    }
-  }
-  const createEvent = byKey.get(createKey);
-  if (!selected.includes(createKey)) byKey.delete(createKey);
-  return { createEvent, byKey };
+  const inMemory = authEventsInMemory(events, room, state, event);
+  if (inMemory !== undefined) return inMemory;
+  const { create, listed } = selectedNids(room.rules, state, event);
+  const nids = create === undefined ? listed : [create, ...listed];
+  const found = await events.manyByNid(room.nid, nids);
+  return {
+    createEvent: create === undefined ? undefined : found.get(create)?.event,
+    listed: listed.flatMap((nid) => found.get(nid)?.event ?? []),
+  };
 };
+
+/** Undefined when some of the events are not in memory. */
+export const authEventsInMemory = (
+  events: EventStore,
+  { rules }: { readonly rules: RoomVersionRules },
+  state: StateSnapshot,
+  event: Authorised,
+): AuthEvents | undefined => {
+  const nids = selectedNids(rules, state, event);
+  const createEvent = nids.create === undefined ? undefined : events.cached(nids.create)?.event;
+  if (createEvent === undefined && nids.create !== undefined) return undefined;
+  const listed: MatrixEvent[] = [];
+  for (const nid of nids.listed) {
+    const stored = events.cached(nid);
+    if (stored === undefined) return undefined;
+    listed.push(stored.event);
+  }
+  return { createEvent, listed };
+};
+
+/** The create event is needed to judge, whether or not the room version lists it. */
+const selectedNids = (
+  rules: RoomVersionRules,
+  state: StateSnapshot,
+  event: Authorised,
+): { create: number | undefined; listed: number[] } => {
+  const listed: number[] = [];
+  for (const key of selectAuthKeys(event, rules)) {
+    const ref = state.get(key);
+    if (ref !== undefined) listed.push(ref.nid);
+  }
+  return { create: state.get(createKey)?.nid, listed };
+};
+
+/** What there is among a few events under a type and state key. */
+export const stateIn =
+  (events: readonly MatrixEvent[]) =>
+  (type: string, stateKey: string): MatrixEvent | undefined =>
+    events.find((event) => event.type === type && event.stateKey === stateKey);
 
 /** Why a state does not authorise an event; undefined when it does. */
 export const rejectionBy = (
   event: MatrixEvent,
   rules: RoomVersionRules,
-  { createEvent, byKey }: AuthEvents,
-): EventRejected | undefined =>
-  rejectionOf(event, rules, {
-    createEvent,
-    state: (type, stateKey) => byKey.get(stateKeyOf(type, stateKey)),
-  });
+  { createEvent, listed }: AuthEvents,
+): EventRejected | undefined => rejectionOf(event, rules, { createEvent, state: stateIn(listed) });

@@ -5,40 +5,62 @@
  * The events themselves record their transaction; a device's newest ones are read when it first
  * sends and kept while it is active, so that sending reads nothing.
  */
-import { LRUCache } from 'lru-cache';
 import type { DeviceId, EventId, RoomId, UserId } from '../../spec/identifiers.ts';
+import { BoundedCache } from '../bounded-cache.ts';
 import type { Db } from '../storage/database.ts';
 import { deviceTransactions } from '../storage/events.ts';
 
 const keptPerDevice = 1000;
 
-/** What tells requests apart that share a transaction id: where they go, and what they send. */
+/**
+ * What tells requests apart that share a transaction id: where they go, and what they send. No part
+ * of a path can hold a NUL.
+ */
 export const transactionScope = (roomId: RoomId, type: string, txnId: string): string =>
-  JSON.stringify([roomId, type, txnId]);
+  `${roomId}\u0000${type}\u0000${txnId}`;
 
 /** By scope. */
-type Answers = LRUCache<string, Promise<EventId>>;
+type Answers = BoundedCache<string, Promise<EventId>>;
 
 export class DeviceTransactions {
   readonly #db: Db;
-  readonly #devices: LRUCache<string, Promise<Answers>>;
+  readonly #devices: BoundedCache<string, Answers>;
+  readonly #loading = new Map<string, Promise<Answers>>();
 
-  constructor(db: Db, maxDevices = 20_000) {
+  constructor(db: Db, maxDevices = 10_000) {
     this.#db = db;
-    this.#devices = new LRUCache({ max: maxDevices });
+    this.#devices = new BoundedCache(maxDevices);
   }
 
   /**
-   * Runs `send` unless the device has used this transaction before (see `transactionScope`); two requests at the same time
-   * share one run. A failed run is forgotten, and what was written is read again before the next.
+   * Runs `send` unless the device has used this transaction before (see `transactionScope`); two
+   * requests at the same time share one run. A failed run is forgotten, and what was written is read
+   * again before the next.
    */
-  async once(
+  once(
     user: UserId,
     device: DeviceId,
     scope: string,
     send: () => Promise<EventId>,
   ): Promise<EventId> {
-    const answers = await this.#answersOf(user, device);
+    const key = `${user} ${device}`;
+    const answers = this.#devices.get(key);
+    return answers === undefined
+      ? this.#load(key, user, device).then((loaded) => this.#answer(key, loaded, scope, send))
+      : this.#answer(key, answers, scope, send);
+  }
+
+  forget(): void {
+    this.#devices.clear();
+    this.#loading.clear();
+  }
+
+  #answer(
+    key: string,
+    answers: Answers,
+    scope: string,
+    send: () => Promise<EventId>,
+  ): Promise<EventId> {
     const known = answers.get(scope);
     if (known !== undefined) return known;
     const answer = send();
@@ -46,28 +68,29 @@ export class DeviceTransactions {
     answer.catch(() => {
       answers.delete(scope);
       // The write may have been made although its answer was lost.
-      this.#devices.delete(`${user} ${device}`);
+      this.#devices.delete(key);
     });
     return answer;
   }
 
-  forget(): void {
-    this.#devices.clear();
+  #load(key: string, user: UserId, device: DeviceId): Promise<Answers> {
+    const underWay = this.#loading.get(key);
+    if (underWay !== undefined) return underWay;
+    const loading = this.#read(user, device)
+      .then((answers) => {
+        // Unless all was to be forgotten meanwhile.
+        if (this.#loading.get(key) === loading) this.#devices.set(key, answers);
+        return answers;
+      })
+      .finally(() => {
+        if (this.#loading.get(key) === loading) this.#loading.delete(key);
+      });
+    this.#loading.set(key, loading);
+    return loading;
   }
 
-  #answersOf(user: UserId, device: DeviceId): Promise<Answers> {
-    const key = `${user} ${device}`;
-    let answers = this.#devices.get(key);
-    if (answers === undefined) {
-      answers = this.#load(user, device);
-      this.#devices.set(key, answers);
-      answers.catch(() => this.#devices.delete(key));
-    }
-    return answers;
-  }
-
-  async #load(user: UserId, device: DeviceId): Promise<Answers> {
-    const answers: Answers = new LRUCache({ max: keptPerDevice });
+  async #read(user: UserId, device: DeviceId): Promise<Answers> {
+    const answers: Answers = new BoundedCache(keptPerDevice);
     for (const row of await deviceTransactions(this.#db, user, device, keptPerDevice)) {
       answers.set(
         transactionScope(row.room_id, row.type, row.txn_id),

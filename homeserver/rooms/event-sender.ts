@@ -14,7 +14,6 @@ import {
   type UserId,
 } from '../../spec/identifiers.ts';
 import { type DeviceTransactions, transactionScope } from './device-transactions.ts';
-import type { LiveRoom } from './live-room.ts';
 import type { LocalEvents } from './local-events.ts';
 import type { Membership } from './membership.ts';
 import { checkRelation, type RelationChecksDeps } from './relation-checks.ts';
@@ -54,6 +53,9 @@ const noDevice = '' as DeviceId;
 /** Events without which a room cannot be what it is. */
 const neverRedacted = new Set(['m.room.create', 'm.room.server_acl']);
 
+/** Whether a room exists is no business of those who are not in it. */
+const notInRoom = () => matrixError('M_FORBIDDEN', 'You are not in this room');
+
 export class EventSender {
   readonly #deps: EventSenderDeps;
 
@@ -73,7 +75,9 @@ export class EventSender {
     }
     return this.#once(sender, roomId, type, txnId, async (deviceId) => {
       this.#checkSuspended(sender);
-      await checkRelation(this.#deps, { sender: sender.userId, type, content });
+      if (content['m.relates_to'] !== undefined) {
+        await checkRelation(this.#deps, { sender: sender.userId, type, content });
+      }
       return this.#deps.localEvents.send(roomId, {
         type,
         sender: sender.userId,
@@ -117,7 +121,12 @@ export class EventSender {
     const { roomId, type, stateKey, content, ts } = event;
     const isOwnLeave = stateKey === sender.userId && content['membership'] === 'leave';
     if (!(type === 'm.room.member' && isOwnLeave)) this.#checkSuspended(sender);
-    await this.#memberRoom(sender.userId, roomId, type, stateKey);
+    // Coming in is for the rules on membership to decide, and may be through another server.
+    const isEntry = type === 'm.room.member' && stateKey === sender.userId;
+    if (!isEntry) {
+      const room = await this.#deps.registry.find(roomId);
+      if (room?.membership(sender.userId) !== 'join') throw notInRoom();
+    }
     if (type === 'm.room.member') {
       return this.#deps.membership.setState(
         sender.userId,
@@ -134,34 +143,19 @@ export class EventSender {
     return this.#deps.localEvents.send(roomId, draft);
   }
 
-  async #once(
+  #once(
     { userId, deviceId = noDevice }: Sender,
     roomId: RoomId,
     type: string,
     txnId: string,
     send: (deviceId: DeviceId) => Promise<EventId>,
   ): Promise<EventId> {
-    const { transactions } = this.#deps;
+    const { transactions, registry } = this.#deps;
     return transactions.once(userId, deviceId, transactionScope(roomId, type, txnId), async () => {
-      await this.#memberRoom(userId, roomId);
+      const room = registry.inMemory(roomId) ?? (await registry.find(roomId));
+      if (room?.membership(userId) !== 'join') throw notInRoom();
       return send(deviceId);
     });
-  }
-
-  /** Whether a room exists is no business of those who are not in it. */
-  async #memberRoom(
-    userId: UserId,
-    roomId: RoomId,
-    type?: string,
-    stateKey?: string,
-  ): Promise<LiveRoom | undefined> {
-    const room = await this.#deps.registry.find(roomId);
-    // Coming in is for the rules on membership to decide, and may be through another server.
-    const isEntry = type === 'm.room.member' && stateKey === userId;
-    if (!isEntry && room?.membership(userId) !== 'join') {
-      throw matrixError('M_FORBIDDEN', 'You are not in this room');
-    }
-    return room;
   }
 
   async #checkRedaction(sender: Sender, roomId: RoomId, redacts: EventId): Promise<void> {

@@ -2,10 +2,10 @@
  * Stored events by id, through a bounded cache. Events are immutable but for two things the log
  * tells the cache of: an outlier taking its place, and a redaction.
  */
-import { LRUCache } from 'lru-cache';
 import type { Pdu } from '../../spec/event.ts';
 import { trustedEvent } from '../../spec/event-format.ts';
 import type { EventId } from '../../spec/identifiers.ts';
+import { BoundedCache } from '../bounded-cache.ts';
 import type { Db } from '../storage/database.ts';
 import { type EventRecord, eventsById, eventsByIdInRoom, eventsByNid } from '../storage/events.ts';
 import type { StoredEvent } from './stored-event.ts';
@@ -28,21 +28,22 @@ export const storedEventFrom = (record: EventRecord): StoredEvent => ({
 });
 
 export interface EventStoreOptions {
+  /** Kept at least; twice as many at most. */
   readonly maxEvents?: number;
 }
 
 export class EventStore {
   readonly #db: Db;
-  readonly #byNid: LRUCache<number, StoredEvent>;
-  readonly #nidById: LRUCache<EventId, number>;
+  readonly #byNid: BoundedCache<number, StoredEvent>;
+  readonly #nidById: BoundedCache<EventId, number>;
   /** Events on their way to the database, which the cache must not lose before they are there. */
   readonly #heldByNid = new Map<number, StoredEvent>();
   readonly #heldById = new Map<EventId, StoredEvent>();
 
-  constructor(db: Db, { maxEvents = 8_000 }: EventStoreOptions = {}) {
+  constructor(db: Db, { maxEvents = 5_000 }: EventStoreOptions = {}) {
     this.#db = db;
-    this.#byNid = new LRUCache({ max: maxEvents });
-    this.#nidById = new LRUCache({ max: maxEvents });
+    this.#byNid = new BoundedCache(maxEvents);
+    this.#nidById = new BoundedCache(maxEvents);
   }
 
   /** Puts a committed event in the cache, in place of what was known of it. */

@@ -55,6 +55,8 @@ export class LiveRoom {
   dead = false;
   /** Other servers in the room as of the last commit. */
   committedServers: ReadonlySet<ServerName>;
+  /** When this was last asked for, as the registry counts. */
+  lastUse = 0;
   /** Writes on their way to the log; a room with any is not dropped from memory. */
   pendingWrites = 0;
 
@@ -85,16 +87,18 @@ export class LiveRoom {
     this.committedServers = new Set([...servers].filter((server) => server !== init.localServer));
   }
 
-  /** One writer at a time, in the order asked. */
+  /** One writer at a time, in the order asked; at once when nobody else is writing. */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const isFree = this.#queued === 0;
     this.#queued += 1;
-    const done = (): void => {
-      this.#queued -= 1;
-    };
-    const turn = this.#tail.then(work);
-    this.#tail = turn.then(done, done);
+    const turn = isFree ? started(work) : this.#tail.then(work);
+    this.#tail = turn.then(this.#done, this.#done);
     return turn;
   }
+
+  readonly #done = (): void => {
+    this.#queued -= 1;
+  };
 
   get busy(): boolean {
     return this.pendingWrites > 0 || this.#queued > 0;
@@ -181,6 +185,14 @@ export class LiveRoom {
     else this.#joinedLocal.delete(user);
   }
 }
+
+const started = <T>(work: () => Promise<T>): Promise<T> => {
+  try {
+    return work();
+  } catch (error) {
+    return Promise.reject(error);
+  }
+};
 
 /** Whether an event counts in the timeline and for the forward extremities. */
 export const isAccepted = (stored: Pick<StoredEvent, 'rejectedReason' | 'softFailed'>): boolean =>

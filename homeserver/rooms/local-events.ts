@@ -19,7 +19,12 @@ import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import { LogWriteFailed } from '../streams/log.ts';
 import type { AppendExtras, Appended, Appender, Arrival } from './append.ts';
-import { type AuthEvents, authEventsIn, rejectionBy } from './auth-selection.ts';
+import {
+  type AuthEvents,
+  authEventsIn,
+  authEventsInMemory,
+  rejectionBy,
+} from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
 import type { PolicyServers } from './policy-servers.ts';
@@ -58,7 +63,9 @@ export interface LocalEvent {
 }
 
 /** What to send, decided as the room's writer; undefined for nothing. */
-export type DecideDraft = (room: LiveRoom) => Promise<EventDraft | undefined>;
+export type DecideDraft = (
+  room: LiveRoom,
+) => EventDraft | undefined | Promise<EventDraft | undefined>;
 
 /** The event with the signature of another server. */
 export type Countersign = (room: LiveRoom, made: LocalEvent) => Promise<LocalEvent>;
@@ -81,10 +88,11 @@ export class LocalEvents {
    */
   async inRoom<T>(roomId: RoomId, work: (room: LiveRoom) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
-      const room = await this.#deps.registry.find(roomId);
+      const { registry } = this.#deps;
+      const room = registry.inMemory(roomId) ?? (await registry.find(roomId));
       if (room === undefined) throw matrixError('M_NOT_FOUND', 'Room not found');
       try {
-        return await room.exclusive(async () => {
+        return await room.exclusive(() => {
           if (room.dead) throw new LogWriteFailed('The room must be loaded anew');
           return work(room);
         });
@@ -98,8 +106,8 @@ export class LocalEvents {
    * Sends one event. A state event that changes nothing is not sent again.
    * @returns the event's id, once it is durable
    */
-  async send(roomId: RoomId, draft: EventDraft): Promise<EventId> {
-    return (await this.sendDecided(roomId, async () => draft)) as EventId;
+  send(roomId: RoomId, draft: EventDraft): Promise<EventId> {
+    return this.sendDecided(roomId, () => draft) as Promise<EventId>;
   }
 
   /**
@@ -124,8 +132,7 @@ export class LocalEvents {
     draft: EventDraft,
     countersign: Countersign,
   ): Promise<EventId> {
-    const decide = async (): Promise<EventDraft> => draft;
-    return (await this.#sendAfterSigning(roomId, decide, countersign)) as EventId;
+    return (await this.#sendAfterSigning(roomId, () => draft, countersign)) as EventId;
   }
 
   /**
@@ -191,7 +198,8 @@ export class LocalEvents {
     draft: EventDraft,
     extras?: AppendExtras,
   ): Promise<{ eventId: EventId; committed: Promise<void> }> {
-    const unchanged = await this.#unchangedState(room, draft);
+    const unchanged =
+      draft.stateKey === undefined ? undefined : await this.#unchangedState(room, draft);
     if (unchanged !== undefined) {
       return { eventId: unchanged, committed: Promise.resolve() };
     }
@@ -209,16 +217,14 @@ export class LocalEvents {
    * @throws MatrixError M_FORBIDDEN, M_TOO_LARGE or M_BAD_JSON
    */
   async build(room: LiveRoom, draft: EventDraft): Promise<LocalEvent> {
-    const { event, signedText, finish } = await this.#prepare(room, draft);
-    return { event, json: finish(signText(signedText, this.#deps.signingKey())) };
-  }
-
-  async #prepare(room: LiveRoom, draft: EventDraft): Promise<UnsignedEvent> {
-    const auth = await authEventsIn(this.#deps.events, room, room.state, draft);
-    const built = this.#hash(room, draft, auth);
-    const rejection = rejectionBy(built.event, room.rules, auth);
+    const { events, signingKey } = this.#deps;
+    const auth =
+      authEventsInMemory(events, room, room.state, draft) ??
+      (await authEventsIn(events, room, room.state, draft));
+    const { event, signedText, finish } = this.#hash(room, draft, auth);
+    const rejection = rejectionBy(event, room.rules, auth);
     if (rejection !== undefined) throw matrixError('M_FORBIDDEN', sentence(rejection.message));
-    return built;
+    return { event, json: finish(signText(signedText, signingKey())) };
   }
 
   /** Why the room's current state does not authorise an event; undefined when it does. */
@@ -268,7 +274,6 @@ export class LocalEvents {
       draft.redacts !== undefined && rules.redaction.redactsInContent
         ? { ...draft.content, redacts: draft.redacts }
         : draft.content;
-    const authEvents = [...auth.byKey.values()];
     return this.#build(rules, {
       type: draft.type,
       stateKey: draft.stateKey,
@@ -276,13 +281,13 @@ export class LocalEvents {
       content,
       roomId: room.id,
       prev: prev.map(({ event }) => event.eventId),
-      auth: authEvents.map(({ eventId }) => eventId),
+      auth: auth.listed.map(({ eventId }) => eventId),
       depth: room.nextDepth,
       ts: draft.originServerTs ?? this.#deps.clock.nowMs(),
       redacts: draft.redacts,
       eventId: this.#chosenId(rules),
       referenceHash: (eventId) => {
-        const referred = [...authEvents, ...prev.map(({ event }) => event)];
+        const referred = [...auth.listed, ...prev.map(({ event }) => event)];
         const event = referred.find((candidate) => candidate.eventId === eventId);
         if (event === undefined) throw new Error(`No event ${eventId} to refer to`);
         return referenceHash(event.pdu, rules);

@@ -5,7 +5,7 @@
  */
 import { type AuthEvent, checkAuthEvents } from '../../spec/auth/auth-events.ts';
 import { EventRejected } from '../../spec/auth/event-rejected.ts';
-import { type MatrixEvent, stateKeyOf } from '../../spec/event.ts';
+import type { MatrixEvent } from '../../spec/event.ts';
 import { createEventIdOf, type EventId } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import { roomEvents } from '../storage/event-section.ts';
@@ -13,7 +13,7 @@ import type { IdAllocator } from '../storage/id-allocator.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
 import { turns } from '../turns.ts';
 import type { AuthChains } from './auth-chains.ts';
-import { rejectionBy } from './auth-selection.ts';
+import { rejectionBy, stateIn } from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
 import { inAuthOrder } from './reference-order.ts';
 import type { StoredEvent } from './stored-event.ts';
@@ -171,11 +171,9 @@ export class Outliers {
       if (error instanceof EventRejected) return describe(error);
       throw error;
     }
-    const byKey = new Map(
-      authEvents.map(({ event: auth }) => [stateKeyOf(auth.type, auth.stateKey ?? ''), auth]),
-    );
-    const create = byKey.get(stateKeyOf('m.room.create', '')) ?? createEvent;
-    const rejection = rejectionBy(event, rules, { createEvent: create, byKey });
+    const listed = authEvents.map(({ event: auth }) => auth);
+    const create = stateIn(listed)('m.room.create', '') ?? createEvent;
+    const rejection = rejectionBy(event, rules, { createEvent: create, listed });
     return rejection && describe(rejection);
   }
 

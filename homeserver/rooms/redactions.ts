@@ -3,11 +3,10 @@
  * https://spec.matrix.org/v1.19/rooms/v12/#handling-redactions
  */
 import { mayApplyRedaction } from '../../spec/auth/redaction.ts';
-import { stateKeyOf } from '../../spec/event.ts';
 import type { EventId } from '../../spec/identifiers.ts';
 import { redactEvent, redactsOf } from '../../spec/redaction.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
-import { authEventsIn } from './auth-selection.ts';
+import { authEventsIn, stateIn } from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
 import type { StoredEvent } from './stored-event.ts';
@@ -92,10 +91,10 @@ const mayApply = async (
   target: StoredEvent,
 ): Promise<boolean> => {
   if (target.roomNid !== room.nid) return false;
-  const { createEvent, byKey } = await authEventsIn(events, room, room.state, redaction.event);
+  const { createEvent, listed } = await authEventsIn(events, room, room.state, redaction.event);
   const input = {
     createEvent,
-    state: (type: string, stateKey: string) => byKey.get(stateKeyOf(type, stateKey)),
+    state: stateIn(listed),
   };
   return mayApplyRedaction(redaction.event, target.event, input, room.rules);
 };

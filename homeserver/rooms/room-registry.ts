@@ -27,8 +27,9 @@ export class RoomRegistry {
   readonly #maxWeight: number;
   /** Weight added since the last count. */
   #added = 0;
-  /** In order of last use. */
   readonly #rooms = new Map<number, LiveRoom>();
+  /** Counts the uses of rooms: the order in which they were last used. */
+  #uses = 0;
   readonly #loading = new Map<number, Promise<LiveRoom | undefined>>();
   readonly #nidById = new Map<RoomId, number>();
   /** Rooms dropped while a write to them may be under way: done when it no longer is. */
@@ -39,6 +40,14 @@ export class RoomRegistry {
   constructor(deps: RoomRegistryDeps) {
     this.#deps = deps;
     this.#maxWeight = deps.maxWeight ?? 250_000;
+  }
+
+  /** The room where it is in memory, as busy ones are; `find` looks further. */
+  inMemory(roomId: RoomId): LiveRoom | undefined {
+    const nid = this.#nidById.get(roomId);
+    const room = nid === undefined ? undefined : this.cached(nid);
+    if (room !== undefined) this.#use(room);
+    return room;
   }
 
   /** The room, if this server has its state: not for a room known only from an invite. */
@@ -60,8 +69,7 @@ export class RoomRegistry {
   async findByNid(roomNid: number): Promise<LiveRoom | undefined> {
     const room = this.cached(roomNid);
     if (room !== undefined) {
-      this.#rooms.delete(roomNid);
-      this.#rooms.set(roomNid, room);
+      this.#use(room);
       return room;
     }
     let loading = this.#loading.get(roomNid);
@@ -85,6 +93,7 @@ export class RoomRegistry {
   /** Adds a room that is being made. */
   add(room: LiveRoom): void {
     this.#rooms.set(room.nid, room);
+    this.#use(room);
     this.#rememberNid(room.id, room.nid);
     this.#added += weightOf(room);
     // Counting all of them for each one added would be quadratic.
@@ -142,6 +151,10 @@ export class RoomRegistry {
     return room;
   }
 
+  #use(room: LiveRoom): void {
+    room.lastUse = ++this.#uses;
+  }
+
   #rememberNid(roomId: RoomId, nid: number): void {
     if (this.#nidById.size > maxKnownIds) this.#nidById.clear();
     this.#nidById.set(roomId, nid);
@@ -152,7 +165,8 @@ export class RoomRegistry {
     let held = 0;
     for (const room of this.#rooms.values()) held += weightOf(room);
     if (held <= this.#maxWeight) return;
-    for (const [nid, room] of this.#rooms) {
+    const byLastUse = [...this.#rooms].sort(([, a], [, b]) => a.lastUse - b.lastUse);
+    for (const [nid, room] of byLastUse) {
       if (held <= this.#maxWeight) return;
       if (room.busy) continue;
       // A holder that writes later finds it dead and asks again.

@@ -37,6 +37,11 @@ export class IdAllocator {
     return id;
   }
 
+  /** Whether so many are in memory already: `reserve` has nothing to do. */
+  has(count: number): boolean {
+    return this.#available >= count;
+  }
+
   /** Resolves once at least `count` ids are in memory. */
   async reserve(count: number): Promise<void> {
     while (this.#available < count) {
