@@ -100,10 +100,13 @@ export const eventFrom = (
  * under.
  */
 export const trustedEvent = (pdu: Pdu, eventId: EventId): MatrixEvent =>
-  eventFrom(pdu, eventId, pdu.prev_events.map(idOfReference), pdu.auth_events.map(idOfReference));
+  eventFrom(pdu, eventId, idsOf(pdu.prev_events), idsOf(pdu.auth_events));
 
-const idOfReference = (reference: PduReference): EventId =>
-  (typeof reference === 'string' ? reference : reference[0]) as EventId;
+/** The list itself where it is one of ids: events are many, and live long. */
+const idsOf = (references: readonly PduReference[]): readonly EventId[] =>
+  typeof references[0] === 'string'
+    ? (references as readonly EventId[])
+    : references.map(([eventId]) => eventId as EventId);
 
 const checkFields = (json: JsonObject, rules: RoomVersionRules): void => {
   const type = checkText(json, 'type');
@@ -180,16 +183,17 @@ const referencesIn = (
   field: string,
   max: number,
   rules: RoomVersionRules,
-): EventId[] => {
+): readonly EventId[] => {
   if (!Array.isArray(references)) throw malformed(`${field} is not a list`);
   if (references.length > max) throw malformed(`${field} has more than ${max} entries`);
-  return references.map((reference: unknown) => {
-    const eventId = rules.eventReferences === 'ids' ? reference : idInPair(reference);
+  const eventIds: unknown[] =
+    rules.eventReferences === 'ids' ? references : references.map(idInPair);
+  for (const eventId of eventIds) {
     if (typeof eventId !== 'string' || !isEventIdInFormat(eventId, rules.eventIdFormat)) {
       throw malformed(`${field} names something that is not an event of this room version`);
     }
-    return eventId;
-  });
+  }
+  return eventIds as EventId[];
 };
 
 const idInPair = (reference: unknown): unknown =>

@@ -5,15 +5,16 @@ import { matrixError } from '../../spec/errors.ts';
 
 export type ParsedQuery = ReadonlyMap<string, readonly string[]>;
 
-/** Decodes one component; throws `M_INVALID_PARAM` naming `what` when it is malformed. */
+/**
+ * Decodes one component; throws `M_INVALID_PARAM` naming `what` when it is malformed. What it returns
+ * is a string of its own: a part of the URL would keep all of the URL in memory for as long as itself.
+ */
 export const decodeComponent = (raw: string, what: string): string => {
-  let text = raw;
-  if (raw.includes('%')) {
-    try {
-      text = decodeURIComponent(raw);
-    } catch {
-      throw matrixError('M_INVALID_PARAM', `${what} is not valid percent-encoded UTF-8`);
-    }
+  let text: string;
+  try {
+    text = decodeURIComponent(raw);
+  } catch {
+    throw matrixError('M_INVALID_PARAM', `${what} is not valid percent-encoded UTF-8`);
   }
   if (text.includes('\u0000')) {
     throw matrixError('M_INVALID_PARAM', `${what} contains a NUL character`);

@@ -310,6 +310,7 @@ export class Appender {
         changes: changes[index] as Changes,
       });
     }
+    this.#deps.registry.recentAdded(stored.length);
     this.#deps.observer.appended(room, stored, write);
   }
 

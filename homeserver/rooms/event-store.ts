@@ -40,7 +40,7 @@ export class EventStore {
   readonly #heldByNid = new Map<number, StoredEvent>();
   readonly #heldById = new Map<EventId, StoredEvent>();
 
-  constructor(db: Db, { maxEvents = 5_000 }: EventStoreOptions = {}) {
+  constructor(db: Db, { maxEvents = 4_000 }: EventStoreOptions = {}) {
     this.#db = db;
     this.#byNid = new BoundedCache(maxEvents);
     this.#nidById = new BoundedCache(maxEvents);

@@ -42,6 +42,16 @@ export class RecentTimeline {
     );
   }
 
+  get size(): number {
+    return this.#entries.length;
+  }
+
+  /** Gives the memory back: who has not kept up reads the database. */
+  forget(): void {
+    this.#completeAfter = this.lastPosition;
+    this.#entries = [];
+  }
+
   get lastPosition(): number {
     return this.#entries.at(-1)?.position ?? this.#completeAfter;
   }

@@ -3,6 +3,7 @@ import { eventually } from '../testing/server-process.ts';
 import { localUser, type TestCore, testCore } from '../testing/test-core.ts';
 import { type TestRooms, testRooms } from '../testing/test-rooms.ts';
 import type { LiveRoom } from './live-room.ts';
+import { RoomRegistry } from './room-registry.ts';
 
 const alice = localUser('alice');
 
@@ -61,6 +62,41 @@ describe('a room dropped from memory', () => {
     expect(core.log.position).toBeGreaterThan(began);
     expect(room.recent.between(began, core.log.position)).toBeUndefined();
   });
+});
+
+it('bounds what all rooms keep of their timelines: those least lately used give theirs up', async () => {
+  const { core, testDatabase } = test;
+  const registry = new RoomRegistry({
+    db: testDatabase.database,
+    log: core.log,
+    events: core.events,
+    snapshots: core.snapshots,
+    localServer: core.serverName,
+    maxRecentEvents: 20,
+  });
+  const made: LiveRoom[] = [];
+  for (let i = 0; i < 4; i++) {
+    const roomId = await rooms.roomCreator.create(alice, { preset: 'private_chat' });
+    const room = (await core.registry.find(roomId)) as LiveRoom;
+    registry.add(room);
+    made.push(room);
+  }
+  const [first, second, , last] = made as [LiveRoom, LiveRoom, LiveRoom, LiveRoom];
+  expect(registry.inMemory(first.id)).toBe(first);
+  const { position } = core.log;
+  const held = last.recent.size;
+  expect(held).toBeGreaterThan(4);
+
+  registry.recentAdded(20);
+  expect(made.reduce((sum, { recent }) => sum + recent.size, 0)).toBeLessThanOrEqual(20);
+  expect(second.recent.size).toBe(0);
+  expect(second.recent.between(0, position)).toBeUndefined();
+  expect(second.recent.between(position, position + 1)).toEqual([]);
+  expect(first.recent.size).toBeGreaterThan(0);
+
+  const eventId = await rooms.say(second.id, alice, 'after');
+  const seen = second.recent.between(position, core.log.position);
+  expect(seen?.map(({ stored }) => stored?.event.eventId)).toEqual([eventId]);
 });
 
 const waitsForLock = ({ testDatabase }: TestCore): Promise<void> =>

@@ -18,6 +18,8 @@ export interface RoomRegistryDeps {
   readonly localServer: ServerName;
   /** Members of all rooms in memory, each room counting for fifty more. */
   readonly maxWeight?: number;
+  /** Recent events that all rooms together keep, roughly. */
+  readonly maxRecentEvents?: number;
 }
 
 const maxKnownIds = 100_000;
@@ -25,8 +27,11 @@ const maxKnownIds = 100_000;
 export class RoomRegistry {
   readonly #deps: RoomRegistryDeps;
   readonly #maxWeight: number;
+  readonly #maxRecentEvents: number;
   /** Weight added since the last count. */
   #added = 0;
+  /** Recent events added since the last count. */
+  #addedEvents = 0;
   readonly #rooms = new Map<number, LiveRoom>();
   /** Counts the uses of rooms: the order in which they were last used. */
   #uses = 0;
@@ -40,6 +45,7 @@ export class RoomRegistry {
   constructor(deps: RoomRegistryDeps) {
     this.#deps = deps;
     this.#maxWeight = deps.maxWeight ?? 250_000;
+    this.#maxRecentEvents = deps.maxRecentEvents ?? 10_000;
   }
 
   /** The room where it is in memory, as busy ones are; `find` looks further. */
@@ -102,6 +108,24 @@ export class RoomRegistry {
     this.#evict();
   }
 
+  /**
+   * To be told of recent events that rooms have taken up. Where all rooms together keep too many,
+   * those used least lately give up theirs.
+   */
+  recentAdded(count: number): void {
+    this.#addedEvents += count;
+    if (this.#addedEvents < this.#maxRecentEvents / 10) return;
+    this.#addedEvents = 0;
+    let held = 0;
+    for (const room of this.#rooms.values()) held += room.recent.size;
+    if (held <= this.#maxRecentEvents) return;
+    for (const [, { recent }] of this.#byLastUse()) {
+      held -= recent.size;
+      recent.forget();
+      if (held <= this.#maxRecentEvents * 0.8) return;
+    }
+  }
+
   /** Memory may be wrong: the room is loaded anew when next asked for. */
   drop(room: LiveRoom): void {
     room.dead = true;
@@ -151,6 +175,10 @@ export class RoomRegistry {
     return room;
   }
 
+  #byLastUse(): [number, LiveRoom][] {
+    return [...this.#rooms].sort(([, a], [, b]) => a.lastUse - b.lastUse);
+  }
+
   #use(room: LiveRoom): void {
     room.lastUse = ++this.#uses;
   }
@@ -165,8 +193,7 @@ export class RoomRegistry {
     let held = 0;
     for (const room of this.#rooms.values()) held += weightOf(room);
     if (held <= this.#maxWeight) return;
-    const byLastUse = [...this.#rooms].sort(([, a], [, b]) => a.lastUse - b.lastUse);
-    for (const [nid, room] of byLastUse) {
+    for (const [nid, room] of this.#byLastUse()) {
       if (held <= this.#maxWeight) return;
       if (room.busy) continue;
       // A holder that writes later finds it dead and asks again.
