@@ -83,6 +83,13 @@ export class PowerLevels {
     return this.#entry('notifications', key) ?? DEFAULT_NOTIFICATION_LEVEL;
   }
 
+  /** What the event says of mentions: levels by key. */
+  notificationLevels(): Record<string, number> {
+    const named = this.#content?.['notifications'];
+    const keys = isObject(named) ? Object.keys(named) : [];
+    return Object.fromEntries(keys.map((key) => [key, this.requiredForNotification(key)]));
+  }
+
   level(name: LevelName): number {
     return readLevel(this.#content?.[name], this.#rules) ?? LEVEL_DEFAULTS[name];
   }

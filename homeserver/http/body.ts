@@ -33,37 +33,29 @@ export const readBody = (incoming: IncomingMessage, maxBytes: number): Promise<B
       reject(new ClientGone());
       return;
     }
-    const chunks: Buffer[] = [];
+    let chunks: Buffer[] = [];
     let bytes = 0;
-    const stop = () => {
-      incoming.removeListener('data', onData);
-      incoming.removeListener('end', onEnd);
-      incoming.removeListener('close', onClose);
-    };
-    const onData = (chunk: Buffer) => {
+    // What settles the promise first counts: `close` comes after `end` too, and changes nothing then.
+    incoming.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes > maxBytes) {
-        stop();
-        incoming.resume();
-        reject(tooLarge(maxBytes));
-      } else {
+      if (bytes <= maxBytes) {
         chunks.push(chunk);
+      } else {
+        chunks = [];
+        reject(tooLarge(maxBytes));
       }
-    };
-    const onEnd = () => {
-      stop();
-      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, bytes));
-    };
-    const onClose = () => {
-      stop();
-      reject(new ClientGone());
-    };
-    incoming.on('data', onData);
-    incoming.on('end', onEnd);
-    incoming.on('close', onClose);
+    });
+    incoming.on('end', () => {
+      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
+    });
+    incoming.on('close', () => {
+      if (!incoming.readableEnded) reject(new ClientGone());
+    });
     // An `error` without a listener would end the process; `close` always follows it.
-    incoming.on('error', () => undefined);
+    incoming.on('error', ignore);
   });
+
+const ignore = (): void => undefined;
 
 /**
  * How much is checked besides the grammar of JSON. `client`: nesting, and no text that the database

@@ -1,6 +1,6 @@
 /**
- * One listener's Koa application: two middleware, the outer observing and answering errors, the
- * inner finding and running the route.
+ * One listener's Koa application: observes the request, finds and runs its route, answers what the
+ * route gives or throws.
  */
 import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
@@ -159,51 +159,8 @@ export const koaApp = (options: AppOptions): Koa => {
   const anyCors = options.routeSets.some(({ cors }) => cors);
   const accessLog = logger.isLevelEnabled('debug');
 
-  const app = new Koa();
-  // Everything is answered and logged below; what is left are sockets that broke while sending.
-  app.silent = true;
-
-  app.use(async (ctx, next) => {
-    const startedMs = performance.now();
-    const requestId = requestIdOf(ctx.req.headers['x-request-id']);
-    const ip = options.clientAddress(ctx.req);
-    const request = new HttpRequest({ incoming: ctx.req, ip, requestId, logger, draining });
-    const headers = ['X-Request-Id', requestId];
-    const state: State = { request, operation: 'unknown', errcode: undefined, headers };
-    ctx.state = state;
-    metrics?.started();
-    ctx.res.once('close', () => {
-      const sent = ctx.res.writableFinished;
-      if (!sent) request.clientLeft();
-      const status = sent ? ctx.res.statusCode : CLIENT_CLOSED_REQUEST;
-      const durationMs = performance.now() - startedMs;
-      metrics?.finished(state.operation, status, durationMs);
-      if (accessLog) {
-        logger.debug(
-          {
-            requestId,
-            operation: state.operation,
-            method: request.method,
-            // Without the query: it may hold an access token.
-            path: request.path,
-            status,
-            errcode: state.errcode,
-            durationMs: Math.round(durationMs * 10) / 10,
-            ip,
-          },
-          'request',
-        );
-      }
-    });
-    try {
-      await next();
-    } catch (error) {
-      answerFailure(ctx, state, error, options.translateError);
-    }
-  });
-
-  app.use(async (ctx) => {
-    const state = ctx.state as State;
+  /** Finds the route and runs it. */
+  const serve = async (ctx: Koa.Context, state: State): Promise<void> => {
     const { request } = state;
     const match = tree.find(request.method, request.path);
     const cors = match.kind === 'unknown' ? anyCors : match.value.cors;
@@ -232,6 +189,48 @@ export const koaApp = (options: AppOptions): Koa => {
           {},
           { status: 405 },
         );
+  };
+
+  /** After the last byte of the answer, or when the connection ended before it. */
+  const closed = (
+    { res }: Koa.Context,
+    { request, operation, errcode }: State,
+    startedMs: number,
+  ) => {
+    const sent = res.writableFinished;
+    if (!sent) request.clientLeft();
+    const status = sent ? res.statusCode : CLIENT_CLOSED_REQUEST;
+    const durationMs = performance.now() - startedMs;
+    metrics?.finished(operation, status, durationMs);
+    if (!accessLog) return;
+    const { requestId, method, path, ip } = request;
+    const rounded = Math.round(durationMs * 10) / 10;
+    logger.debug(
+      // The path without the query: it may hold an access token.
+      { requestId, operation, method, path, status, errcode, durationMs: rounded, ip },
+      'request',
+    );
+  };
+
+  const app = new Koa();
+  // Everything is answered and logged below; what is left are sockets that broke while sending.
+  app.silent = true;
+
+  app.use(async (ctx) => {
+    const startedMs = performance.now();
+    const requestId = requestIdOf(ctx.req.headers['x-request-id']);
+    const ip = options.clientAddress(ctx.req);
+    const request = new HttpRequest({ incoming: ctx.req, ip, requestId, logger, draining });
+    const headers = ['X-Request-Id', requestId];
+    const state: State = { request, operation: 'unknown', errcode: undefined, headers };
+    ctx.state = state;
+    metrics?.started();
+    ctx.res.once('close', () => closed(ctx, state, startedMs));
+    try {
+      await serve(ctx, state);
+    } catch (error) {
+      answerFailure(ctx, state, error, options.translateError);
+    }
   });
   return app;
 };

@@ -16,9 +16,8 @@ import type { UserRules } from './user-rules.ts';
 export interface PushContext {
   readonly room: LiveRoom;
   readonly rules: UserRules;
-  readonly levels: PowerLevels;
-  /** What the room's power levels say of notifications. */
-  readonly notificationLevels: Readonly<Record<string, number>>;
+  /** Worked out only for events that nobody was asked about before. */
+  readonly levels: () => PowerLevels;
   readonly displayName: string | undefined;
 }
 
@@ -57,10 +56,11 @@ export class PushEvaluator {
   verdict(context: PushContext, stored: StoredEvent): PushVerdict {
     let prepared = this.#prepared.get(stored);
     if (prepared === undefined) {
+      const levels = context.levels();
       prepared = new PreparedEvent(stored.event, {
         memberCount: context.room.joinedCount,
-        senderPowerLevel: context.levels.ofUser(stored.event.sender),
-        notificationLevels: context.notificationLevels,
+        senderPowerLevel: levels.ofUser(stored.event.sender),
+        notificationLevels: levels.notificationLevels(),
       });
       this.#prepared.set(stored, prepared);
     }
@@ -73,17 +73,11 @@ const makeContext = (
   rules: UserRules,
   [powerLevels, create, member]: readonly (StoredEvent | undefined)[],
 ): PushContext => {
-  const levels = powerLevelsOf(powerLevels?.event, create?.event, room.rules);
-  const named = powerLevels?.event.content['notifications'];
-  const keys = typeof named === 'object' && named !== null ? Object.keys(named) : [];
   const displayName = member?.event.content['displayname'];
   return {
     room,
     rules,
-    levels,
-    notificationLevels: Object.fromEntries(
-      keys.map((key) => [key, levels.requiredForNotification(key)]),
-    ),
+    levels: () => powerLevelsOf(powerLevels?.event, create?.event, room.rules),
     displayName: typeof displayName === 'string' ? displayName : undefined,
   };
 };
