@@ -4,6 +4,7 @@
  */
 import type { LogSection } from '../streams/log.ts';
 import { booleanArray, braces, numberArray, records, textArray } from './array-parameters.ts';
+import type { Statement } from './database.ts';
 import type { EventRow, RoomWrite } from './room-write.ts';
 import { hasExtras, writeExtras } from './room-write-extras.ts';
 
@@ -14,6 +15,40 @@ export type {
   StateChangeRow,
   UserRoomRow,
 } from './room-write.ts';
+
+/** Takes three parameters, of which this is the first. */
+const headsCte = (first: number): string => `heads AS (
+    INSERT INTO room_heads (room_nid, extremities, snapshot_nid)
+    SELECT h.room_nid, h.extremities::bigint[], h.snapshot_nid
+    FROM unnest($${first}::bigint[], $${first + 1}::text[], $${first + 2}::bigint[])
+      AS h (room_nid, extremities, snapshot_nid)
+    ON CONFLICT (room_nid) DO UPDATE
+      SET extremities = EXCLUDED.extremities, snapshot_nid = EXCLUDED.snapshot_nid
+  )`;
+
+/**
+ * What most writes are: messages in their place in the timeline, whose rooms have one state before
+ * and after. It names half as many columns as the general statement.
+ */
+const plainMessages = `WITH
+  input AS MATERIALIZED (
+    SELECT e.*, nextval('stream_positions') AS stream_pos
+    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[],
+        $7::bigint[], $8::bigint[], $9::boolean[], $10::text[], $11::text[],
+        string_to_array($12, E'\\x1e'))
+      AS e (room_nid, event_nid, event_id, type, sender, depth, origin_server_ts, snapshot,
+        relayed, sender_device, txn_id, json)
+  ),
+  written AS (
+    INSERT INTO events (room_nid, event_nid, event_id, type, sender, depth, origin_server_ts,
+      stream_pos, backfill_pos, snapshot_before, snapshot_after, current_snapshot, soft_failed,
+      relayed, sender_device, txn_id, json)
+    SELECT room_nid, event_nid, event_id, type, sender, depth, origin_server_ts, stream_pos, 0,
+      snapshot, snapshot, snapshot, false, relayed, sender_device, txn_id, json
+    FROM input
+  ),
+  ${headsCte(13)}
+  SELECT array_agg(event_nid) AS nids, array_agg(stream_pos) AS positions FROM input`;
 
 const eventsCte = (onConflict: string): string => `
   input AS MATERIALIZED (
@@ -41,14 +76,7 @@ const eventsCte = (onConflict: string): string => `
     ${onConflict}
     RETURNING event_nid
   ),
-  heads AS (
-    INSERT INTO room_heads (room_nid, extremities, snapshot_nid)
-    SELECT h.room_nid, h.extremities::bigint[], h.snapshot_nid
-    FROM unnest($23::bigint[], $24::text[], $25::bigint[])
-      AS h (room_nid, extremities, snapshot_nid)
-    ON CONFLICT (room_nid) DO UPDATE
-      SET extremities = EXCLUDED.extremities, snapshot_nid = EXCLUDED.snapshot_nid
-  )`;
+  ${headsCte(23)}`;
 
 /** Costs a second look at the index for every row, so it is left out where nothing needs it. */
 const promoteOutliers = `-- An outlier that takes its place in the timeline keeps its row.
@@ -112,8 +140,9 @@ const stateCte = `
       stripped_state = EXCLUDED.stripped_state
   )`;
 
-const answer = `SELECT event_nid, stream_pos FROM input WHERE place IN ('live', 'announced')`;
-const messagesOnly = `WITH ${eventsCte('')} ${answer}`;
+const answer = `SELECT array_agg(event_nid) AS nids, array_agg(stream_pos) AS positions FROM input
+  WHERE place IN ('live', 'announced')`;
+const eventsOnly = `WITH ${eventsCte('')} ${answer}`;
 const withState = `WITH ${eventsCte(promoteOutliers)}, ${stateCte} ${answer}`;
 
 /** Room versions 1 to 5 let events claim any time at all. */
@@ -145,14 +174,40 @@ const eventColumns = (events: readonly EventRow[]): unknown[] => [
   records(events, (e) => e.json),
 ];
 
+const plainColumns = (events: readonly EventRow[]): unknown[] => [
+  numberArray(events, (e) => e.roomNid),
+  numberArray(events, (e) => e.eventNid),
+  textArray(events, (e) => e.eventId),
+  textArray(events, (e) => e.type),
+  textArray(events, (e) => e.sender),
+  numberArray(events, (e) => e.depth),
+  numberArray(events, (e) => inBigintRange(e.originServerTs)),
+  numberArray(events, (e) => e.snapshotBefore),
+  booleanArray(events, (e) => e.relayed),
+  textArray(events, (e) => e.senderDevice),
+  textArray(events, (e) => e.txnId),
+  records(events, (e) => e.json),
+];
+
+const isPlain = (event: EventRow): boolean =>
+  event.place === 'live' &&
+  event.stateKey === null &&
+  event.rejectedReason === null &&
+  !event.softFailed &&
+  !event.promoted &&
+  event.streamPos === null &&
+  event.backfillPos === 0 &&
+  event.snapshotAfter === event.snapshotBefore &&
+  event.currentSnapshot === event.snapshotBefore;
+
 const headColumns = (writes: readonly RoomWrite[]): unknown[] => {
   const heads = new Map<number, NonNullable<RoomWrite['head']>>();
   for (const { roomNid, head } of writes) if (head !== undefined) heads.set(roomNid, head);
   const entries = [...heads];
   return [
-    entries.map(([roomNid]) => roomNid),
-    entries.map(([, head]) => braces(head.extremities)),
-    entries.map(([, head]) => head.snapshotNid),
+    numberArray(entries, ([roomNid]) => roomNid),
+    textArray(entries, ([, head]) => braces(head.extremities)),
+    numberArray(entries, ([, head]) => head.snapshotNid),
   ];
 };
 
@@ -190,31 +245,49 @@ const stateColumns = (writes: readonly RoomWrite[]): unknown[] => {
 const touchesState = (write: RoomWrite): boolean =>
   write.snapshots.length > 0 || write.changes.length > 0;
 
+/** The positions given to events: two lists in one order, null when there were none to give. */
+interface Given {
+  readonly nids: readonly number[] | null;
+  readonly positions: readonly number[] | null;
+}
+
+const statementFor = (writes: readonly RoomWrite[], events: readonly EventRow[]): Statement => {
+  const changesState = writes.some(touchesState);
+  const heads = headColumns(writes);
+  if (!changesState && events.every(isPlain)) {
+    const values = [...plainColumns(events), ...heads];
+    return { name: 'log-plain-messages', text: plainMessages, values };
+  }
+  const values = [...eventColumns(events), ...heads];
+  // An outlier may be written after it has taken its place.
+  return changesState || events.some(({ promoted, place }) => promoted || place === 'outlier')
+    ? { name: 'log-state', text: withState, values: [...values, ...stateColumns(writes)] }
+    : { name: 'log-events', text: eventsOnly, values };
+};
+
+/** Fills in `streamPos`; returns the highest. */
+const takePositions = (events: readonly EventRow[], given: Given | undefined): number => {
+  const positions = given?.positions ?? [];
+  const byNid = new Map(given?.nids?.map((nid, index) => [nid, positions[index]]));
+  let highest = 0;
+  for (const event of events) {
+    if (event.place !== 'live' && event.place !== 'announced') continue;
+    const position = byNid.get(event.eventNid);
+    if (position === undefined) throw new Error(`No position for event ${event.eventId}`);
+    event.streamPos = position;
+    if (position > highest) highest = position;
+  }
+  return highest;
+};
+
 /** Fills in `streamPos` of live rows. */
 export const roomEvents: LogSection<RoomWrite> = {
   name: 'room events',
   needsTransaction: (writes) => writes.some(hasExtras),
   async write(tx, writes) {
     const events = writes.flatMap((write) => write.events);
-    // An outlier may be written after it has taken its place.
-    const state =
-      writes.some(touchesState) ||
-      events.some(({ promoted, place }) => promoted || place === 'outlier');
-    const values = [...eventColumns(events), ...headColumns(writes)];
-    const { rows } = await tx.query<{ event_nid: number; stream_pos: number }>(
-      state
-        ? { name: 'log-state', text: withState, values: [...values, ...stateColumns(writes)] }
-        : { name: 'log-messages', text: messagesOnly, values },
-    );
-    const positions = new Map(rows.map((row) => [row.event_nid, row.stream_pos]));
-    let highest = 0;
-    for (const event of events) {
-      if (event.place !== 'live' && event.place !== 'announced') continue;
-      const position = positions.get(event.eventNid);
-      if (position === undefined) throw new Error(`No position for event ${event.eventId}`);
-      event.streamPos = position;
-      if (position > highest) highest = position;
-    }
+    const { rows } = await tx.query<Given>(statementFor(writes, events));
+    const highest = takePositions(events, rows[0]);
     if (writes.some(hasExtras)) await writeExtras(tx, writes);
     return highest;
   },
