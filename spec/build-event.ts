@@ -20,7 +20,7 @@ import {
 } from './identifiers.ts';
 import { redactContent } from './redaction.ts';
 import type { RoomVersionRules } from './room-versions.ts';
-import { type SigningKey, signEvent, signText } from './signing.ts';
+import { type SigningKey, signBytes, signEvent } from './signing.ts';
 
 export interface EventTemplate {
   readonly type: string;
@@ -57,8 +57,8 @@ export interface BuiltEvent {
 export interface UnsignedEvent {
   /** The signature in `pdu.signatures` is empty text until `finish` fills it in. */
   readonly event: MatrixEvent;
-  /** What the signature covers. */
-  readonly signedText: string;
+  /** What the signature covers, in UTF-8. */
+  readonly signedBytes: Buffer;
   /** Puts the signature (unpadded base64) into the event and gives its canonical JSON. */
   finish(signature: string): string;
 }
@@ -75,7 +75,7 @@ export const buildEvent = (
   key: SigningKey,
 ): BuiltEvent => {
   const unsigned = buildUnsignedEvent(template, rules, serverName, key.keyId);
-  return { event: unsigned.event, json: unsigned.finish(signText(unsigned.signedText, key)) };
+  return { event: unsigned.event, json: unsigned.finish(signBytes(unsigned.signedBytes, key)) };
 };
 
 /**
@@ -108,7 +108,9 @@ export const buildUnsignedEvent = (
   const sha256 = sha256Base64(hashedText);
   const hashes = `,"hashes":{"sha256":"${sha256}"}`;
   const redactedJson = serialiseRedacted(type, content, contentJson, rules);
-  const signed = `${beforeContent}${redactedJson}${afterContent}${hashes}${beforeRedacts}${afterRedacts}${end}`;
+  const signedBytes = Buffer.from(
+    `${beforeContent}${redactedJson}${afterContent}${hashes}${beforeRedacts}${afterRedacts}${end}`,
+  );
   // Named already, so that the event counts as signed by this server while it is being checked.
   const signatures: Record<string, Record<string, string>> = { [serverName]: { [keyId]: '' } };
   const jsonWith = (signature: string): string =>
@@ -137,10 +139,10 @@ export const buildUnsignedEvent = (
   const eventId =
     rules.eventIdFormat === 'domain'
       ? requireEventId(template)
-      : eventIdFromSignedJson(signed, rules.eventIdFormat);
+      : eventIdFromSignedJson(signedBytes, rules.eventIdFormat);
   return {
     event: eventFrom(pdu, eventId, template.prev, template.auth),
-    signedText: signed,
+    signedBytes,
     finish: (signature) => {
       signatures[serverName] = { [keyId]: signature };
       return jsonWith(signature);

@@ -11,7 +11,8 @@ import type { EventId, EventIdFormat } from './identifiers.ts';
 import { redactPdu } from './redaction.ts';
 import type { RoomVersionRules } from './room-versions.ts';
 
-export const sha256Base64 = (text: string): string => unpadded(hash('sha256', text, 'base64'));
+export const sha256Base64 = (text: string | Buffer): string =>
+  unpadded(hash('sha256', text, 'base64'));
 
 /** What the content hash covers: everything but `unsigned`, `signatures` and `hashes`. */
 const hashedJson = (pdu: Partial<Pdu>, rules: RoomVersionRules): string => {
@@ -54,7 +55,7 @@ export const referenceHash = (pdu: Partial<Pdu>, rules: RoomVersionRules): strin
 
 /** The event id made of what {@link signedJson} returns, in room versions whose ids are hashes. */
 export const eventIdFromSignedJson = (
-  json: string,
+  json: string | Buffer,
   format: Exclude<EventIdFormat, 'domain'>,
 ): EventId =>
   (format === 'base64'

@@ -65,9 +65,13 @@ const verifierOf = (publicKey: string): ReturnType<Ed25519['verifier']> | undefi
 export const isPublicKey = (text: string): boolean =>
   decodeBase64(text)?.length === PUBLIC_KEY_BYTES;
 
+/** The signature of bytes, in unpadded base64. */
+export const signBytes = (bytes: Buffer, key: SigningKey): string =>
+  encodeBase64(signerOf(key)(bytes));
+
 /** The signature of a text's UTF-8 bytes, in unpadded base64. */
 export const signText = (text: string, key: SigningKey): string =>
-  encodeBase64(signerOf(key)(Buffer.from(text, 'utf8')));
+  signBytes(Buffer.from(text, 'utf8'), key);
 
 /** Whether `signature` is that of `text`; false too for a malformed key or signature. */
 export const verifyText = (text: string, signature: string, publicKey: string): boolean => {

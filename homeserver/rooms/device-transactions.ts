@@ -13,75 +13,80 @@ import { deviceTransactions } from '../storage/events.ts';
 /** At least. Clients repeat a request at once, not hundreds of requests later. */
 const keptPerDevice = 250;
 
-/**
- * What tells requests apart that share a transaction id: where they go, and what they send. No part
- * of a path can hold a NUL.
- */
-export const transactionScope = (roomId: RoomId, type: string, txnId: string): string =>
-  // Joined in one step: pieces put together one by one are kept as a tree of them.
-  [roomId, type, txnId].join('\u0000');
+/** What a transaction is for: its id may be used again for another room or type of event. */
+export interface TransactionScope {
+  readonly roomId: RoomId;
+  readonly type: string;
+  readonly txnId: string;
+}
 
-/** By scope. */
-type Answers = BoundedCache<string, Promise<EventId>>;
+/** An answer given, and those to the same transaction id in other scopes. */
+interface Answer {
+  readonly roomId: RoomId;
+  readonly type: string;
+  readonly eventId: Promise<EventId>;
+  readonly others: Answer | undefined;
+}
+
+/** By transaction id. */
+type Answers = BoundedCache<string, Answer>;
 
 export class DeviceTransactions {
   readonly #db: Db;
-  readonly #devices: BoundedCache<string, Answers>;
+  readonly #users: BoundedCache<UserId, Map<DeviceId, Answers>>;
   readonly #loading = new Map<string, Promise<Answers>>();
 
-  constructor(db: Db, maxDevices = 10_000) {
+  constructor(db: Db, maxUsers = 10_000) {
     this.#db = db;
-    this.#devices = new BoundedCache(maxDevices);
+    this.#users = new BoundedCache(maxUsers);
   }
 
   /**
-   * Runs `send` unless the device has used this transaction before (see `transactionScope`); two
-   * requests at the same time share one run. A failed run is forgotten, and what was written is read
-   * again before the next.
+   * Runs `send` unless the device has used this transaction before; two requests at the same time
+   * share one run. A failed run is forgotten, and what was written is read again before the next.
    */
   once(
     user: UserId,
     device: DeviceId,
-    scope: string,
+    scope: TransactionScope,
     send: () => Promise<EventId>,
   ): Promise<EventId> {
-    const key = `${user} ${device}`;
-    const answers = this.#devices.get(key);
+    const answers = this.#users.get(user)?.get(device);
     return answers === undefined
-      ? this.#load(key, user, device).then((loaded) => this.#answer(key, loaded, scope, send))
-      : this.#answer(key, answers, scope, send);
+      ? this.#load(user, device).then((loaded) => this.#answer(user, device, loaded, scope, send))
+      : this.#answer(user, device, answers, scope, send);
   }
 
   forget(): void {
-    this.#devices.clear();
+    this.#users.clear();
     this.#loading.clear();
   }
 
   #answer(
-    key: string,
+    user: UserId,
+    device: DeviceId,
     answers: Answers,
-    scope: string,
+    { roomId, type, txnId }: TransactionScope,
     send: () => Promise<EventId>,
   ): Promise<EventId> {
-    const known = answers.get(scope);
-    if (known !== undefined) return known;
-    const answer = send();
-    answers.set(scope, answer);
-    answer.catch(() => {
-      answers.delete(scope);
-      // The write may have been made although its answer was lost.
-      this.#devices.delete(key);
-    });
-    return answer;
+    const others = answers.get(txnId);
+    const known = find(others, roomId, type);
+    if (known !== undefined) return known.eventId;
+    const eventId = send();
+    answers.set(txnId, { roomId, type, eventId, others });
+    // The write may have been made although its answer was lost: what there is, is read again.
+    eventId.catch(() => this.#users.get(user)?.delete(device));
+    return eventId;
   }
 
-  #load(key: string, user: UserId, device: DeviceId): Promise<Answers> {
+  #load(user: UserId, device: DeviceId): Promise<Answers> {
+    const key = `${user} ${device}`;
     const underWay = this.#loading.get(key);
     if (underWay !== undefined) return underWay;
     const loading = this.#read(user, device)
       .then((answers) => {
         // Unless all was to be forgotten meanwhile.
-        if (this.#loading.get(key) === loading) this.#devices.set(key, answers);
+        if (this.#loading.get(key) === loading) this.#keep(user, device, answers);
         return answers;
       })
       .finally(() => {
@@ -91,14 +96,27 @@ export class DeviceTransactions {
     return loading;
   }
 
+  #keep(user: UserId, device: DeviceId, answers: Answers): void {
+    const devices = this.#users.get(user);
+    if (devices === undefined) this.#users.set(user, new Map([[device, answers]]));
+    else devices.set(device, answers);
+  }
+
   async #read(user: UserId, device: DeviceId): Promise<Answers> {
     const answers: Answers = new BoundedCache(keptPerDevice);
     for (const row of await deviceTransactions(this.#db, user, device, keptPerDevice)) {
-      answers.set(
-        transactionScope(row.room_id, row.type, row.txn_id),
-        Promise.resolve(row.event_id),
-      );
+      const { room_id: roomId, type, txn_id: txnId } = row;
+      const eventId = Promise.resolve(row.event_id);
+      answers.set(txnId, { roomId, type, eventId, others: answers.get(txnId) });
     }
     return answers;
   }
 }
+
+const find = (first: Answer | undefined, roomId: RoomId, type: string): Answer | undefined => {
+  let answer = first;
+  while (answer !== undefined && (answer.roomId !== roomId || answer.type !== type)) {
+    answer = answer.others;
+  }
+  return answer;
+};

@@ -13,7 +13,7 @@ import {
   serverNameOf,
   type UserId,
 } from '../../spec/identifiers.ts';
-import { type DeviceTransactions, transactionScope } from './device-transactions.ts';
+import type { DeviceTransactions } from './device-transactions.ts';
 import type { LocalEvents } from './local-events.ts';
 import type { Membership } from './membership.ts';
 import { checkRelation, type RelationChecksDeps } from './relation-checks.ts';
@@ -151,7 +151,7 @@ export class EventSender {
     send: (deviceId: DeviceId) => Promise<EventId>,
   ): Promise<EventId> {
     const { transactions, registry } = this.#deps;
-    return transactions.once(userId, deviceId, transactionScope(roomId, type, txnId), async () => {
+    return transactions.once(userId, deviceId, { roomId, type, txnId }, async () => {
       const room = registry.inMemory(roomId) ?? (await registry.find(roomId));
       if (room?.membership(userId) !== 'join') throw notInRoom();
       return send(deviceId);

@@ -14,7 +14,7 @@ import { referenceHash } from '../../spec/hashes.ts';
 import type { DeviceId, EventId, RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
 import { type PowerLevels, powerLevelsOf } from '../../spec/power-levels.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
-import { type SigningKey, signText } from '../../spec/signing.ts';
+import { type SigningKey, signBytes } from '../../spec/signing.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import { LogWriteFailed } from '../streams/log.ts';
@@ -221,10 +221,10 @@ export class LocalEvents {
     const auth =
       authEventsInMemory(events, room, room.state, draft) ??
       (await authEventsIn(events, room, room.state, draft));
-    const { event, signedText, finish } = this.#hash(room, draft, auth);
+    const { event, signedBytes, finish } = this.#hash(room, draft, auth);
     const rejection = rejectionBy(event, room.rules, auth);
     if (rejection !== undefined) throw matrixError('M_FORBIDDEN', sentence(rejection.message));
-    return { event, json: finish(signText(signedText, signingKey())) };
+    return { event, json: finish(signBytes(signedBytes, signingKey())) };
   }
 
   /** Why the room's current state does not authorise an event; undefined when it does. */
@@ -252,7 +252,7 @@ export class LocalEvents {
     draft: Pick<EventDraft, 'sender' | 'content' | 'originServerTs'>,
     roomId: RoomId | undefined,
   ): LocalEvent {
-    const { event, signedText, finish } = this.#build(rules, {
+    const { event, signedBytes, finish } = this.#build(rules, {
       type: 'm.room.create',
       stateKey: '',
       sender: draft.sender,
@@ -264,7 +264,7 @@ export class LocalEvents {
       ts: draft.originServerTs ?? this.#deps.clock.nowMs(),
       eventId: this.#chosenId(rules),
     });
-    return { event, json: finish(signText(signedText, this.#deps.signingKey())) };
+    return { event, json: finish(signBytes(signedBytes, this.#deps.signingKey())) };
   }
 
   #hash(room: LiveRoom, draft: EventDraft, auth: AuthEvents): UnsignedEvent {
