@@ -56,8 +56,6 @@ interface Pending {
 export interface LogOptions {
   /** Writes committed together at most. */
   readonly maxBatch?: number;
-  /** So many writes go at once, without waiting for what else this turn of the event loop brings. */
-  readonly enoughToBegin?: number;
   /** Told of every batch: how many writes it had, how long it took, and whether it was made. */
   readonly observe?:
     | ((writes: number, seconds: number, outcome: 'committed' | 'failed') => void)
@@ -68,7 +66,6 @@ export class Log {
   readonly #database: Database;
   readonly #logger: Logger;
   readonly #maxBatch: number;
-  readonly #enoughToBegin: number;
   readonly #observe: LogOptions['observe'];
   readonly #listeners = new Set<(position: number) => void>();
   readonly #resetListeners = new Set<() => void>();
@@ -76,7 +73,6 @@ export class Log {
   #pending: Pending[] = [];
   #flushing: Promise<void> | undefined;
   #committing: Promise<void> | undefined;
-  #begin: (() => void) | undefined;
   #position: number;
 
   private constructor(database: Database, logger: Logger, position: number, options: LogOptions) {
@@ -84,7 +80,6 @@ export class Log {
     this.#logger = logger;
     this.#position = position;
     this.#maxBatch = options.maxBatch ?? 500;
-    this.#enoughToBegin = options.enoughToBegin ?? 16;
     this.#observe = options.observe;
   }
 
@@ -112,7 +107,6 @@ export class Log {
     return new Promise((resolve, reject) => {
       this.#pending.push({ write, resolve, reject });
       this.#flushing ??= this.#flush();
-      if (this.#pending.length >= this.#enoughToBegin) this.#begin?.();
     });
   }
 
@@ -129,16 +123,8 @@ export class Log {
   }
 
   async #flush(): Promise<void> {
-    // Lets requests that are ready in this turn of the event loop join the batch, up to the point
-    // where the database had better begin while the rest of them are being worked on.
-    await new Promise<void>((resolve) => {
-      const immediate = setImmediate(resolve);
-      this.#begin = () => {
-        clearImmediate(immediate);
-        resolve();
-      };
-    });
-    this.#begin = undefined;
+    // Lets requests that are ready in this turn of the event loop join the batch.
+    await new Promise((resolve) => setImmediate(resolve));
     while (this.#pending.length > 0) {
       const batch = this.#pending.splice(0, this.#maxBatch);
       this.#committing = this.#commit(batch);
