@@ -112,29 +112,26 @@ export const buildUnsignedEvent = (
     `${beforeContent}${redactedJson}${afterContent}${hashes}${beforeRedacts}${afterRedacts}${end}`,
   );
   // Named already, so that the event counts as signed by this server while it is being checked.
-  const signatures: Record<string, Record<string, string>> = { [serverName]: { [keyId]: '' } };
-  const jsonWith = (signature: string): string =>
-    `${beforeContent}${contentJson}${afterContent}${hashes}${beforeRedacts}${redactsMember}${afterRedacts},"signatures":${canonicalJson({ [serverName]: { [keyId]: signature } })}${end}`;
+  const byKeyId: Record<string, string> = { [keyId]: '' };
+  const beforeSignature = `${beforeContent}${contentJson}${afterContent}${hashes}${beforeRedacts}${redactsMember}${afterRedacts},"signatures":{${canonicalJson(serverName)}:{${canonicalJson(keyId)}:"`;
+  const jsonWith = (signature: string): string => `${beforeSignature}${signature}"}}${end}`;
   const isSmall = hashedText.length + MAX_SIGNATURE_LENGTH < MAX_EVENT_BYTES / 3;
   if (!isSmall && !fitsInBytes(jsonWith(ANY_SIGNATURE), MAX_EVENT_BYTES)) {
     throw new InvalidEventError(`the event exceeds ${MAX_EVENT_BYTES} bytes`, 'too_large');
   }
 
-  const pdu: Pdu = {
-    auth_events: authEvents,
-    content,
-    depth: template.depth,
-    ...(template.eventId !== undefined && { event_id: template.eventId }),
-    hashes: { sha256 },
-    origin_server_ts: template.ts,
-    prev_events: prevEvents,
-    ...(redacts !== undefined && { redacts }),
-    ...(roomId !== undefined && { room_id: roomId }),
-    sender,
-    signatures,
-    ...(stateKey !== undefined && { state_key: stateKey }),
-    type,
-  };
+  // One after the other, not spread: this object is made for every event there is.
+  const pdu = { auth_events: authEvents, content, depth: template.depth } as Pdu;
+  if (template.eventId !== undefined) pdu.event_id = template.eventId;
+  pdu.hashes = { sha256 };
+  pdu.origin_server_ts = template.ts;
+  pdu.prev_events = prevEvents;
+  if (redacts !== undefined) pdu.redacts = redacts;
+  if (roomId !== undefined) pdu.room_id = roomId;
+  pdu.sender = sender;
+  pdu.signatures = { [serverName]: byKeyId };
+  if (stateKey !== undefined) pdu.state_key = stateKey;
+  pdu.type = type;
   // What is signed is also what the reference hash covers.
   const eventId =
     rules.eventIdFormat === 'domain'
@@ -144,7 +141,7 @@ export const buildUnsignedEvent = (
     event: eventFrom(pdu, eventId, template.prev, template.auth),
     signedBytes,
     finish: (signature) => {
-      signatures[serverName] = { [keyId]: signature };
+      byKeyId[keyId] = signature;
       return jsonWith(signature);
     },
   };

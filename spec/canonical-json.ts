@@ -93,7 +93,7 @@ const writeObject = (
 ): string => {
   const keys = Object.keys(object);
   if (mode.byCodePoint) keys.sort(compareCodePoints);
-  else if (!isSorted(keys)) keys.sort();
+  else sortByUnit(keys);
   let out = '{';
   for (const key of keys) {
     const value = object[key];
@@ -110,12 +110,23 @@ const writeObject = (
   return `${out}}`;
 };
 
-/** By UTF-16 unit, as `Array.prototype.sort` does. Most events arrive with their keys in order. */
-const isSorted = (keys: readonly string[]): boolean => {
-  for (let i = 1; i < keys.length; i++) {
-    if ((keys[i - 1] as string) > (keys[i] as string)) return false;
+/** Beyond this many keys a sort by insertion may take long. */
+const MAX_INSERTED = 16;
+
+/** By UTF-16 unit, as `Array.prototype.sort` does, but with nothing allocated for a few keys. */
+const sortByUnit = (keys: string[]): void => {
+  if (keys.length > MAX_INSERTED) {
+    keys.sort();
+    return;
   }
-  return true;
+  for (let i = 1; i < keys.length; i++) {
+    const key = keys[i] as string;
+    let place = i;
+    for (; place > 0 && (keys[place - 1] as string) > key; place--) {
+      keys[place] = keys[place - 1] as string;
+    }
+    keys[place] = key;
+  }
 };
 
 /** Characters that are escaped, or that may make text ill-formed. */
