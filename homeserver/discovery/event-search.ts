@@ -62,7 +62,8 @@ export interface SearchPage {
   readonly next: SearchPlace | undefined;
 }
 
-const eventsPerStep = 200;
+/** Few, because everyone else waits while they are taken apart. */
+const eventsPerStep = 50;
 const positionsPerStep = 5_000;
 const maxTextLength = 20_000;
 const maxWords = 20;

@@ -214,13 +214,14 @@ export class DeviceLists {
         changed.add(change.userId);
       }
     }
+    const comesOrGoes =
+      (this.#deps.userRooms.lastChange(userId) ?? after + 1) > after &&
+      [...rooms.values()].some((room) => room.membershipPos > after);
     const moved = new Set<UserId>();
-    let comesOrGoes = false;
-    for (const room of rooms.values()) {
-      if (room.membershipPos > after) comesOrGoes = true;
-      else if (room.membership === 'join' && (this.#moves.lastChange(room.roomNid) ?? 0) > after) {
-        for (const who of this.#moves.between(room.roomNid, after, upTo) ?? []) moved.add(who);
-      }
+    for (const roomNid of this.#moves.keysAfter(after, rooms.size + 16) ?? rooms.keys()) {
+      const room = rooms.get(roomNid);
+      if (room?.membership !== 'join' || room.membershipPos > after) continue;
+      for (const who of this.#moves.between(roomNid, after, upTo) ?? []) moved.add(who);
     }
     if (!comesOrGoes && moved.size === 0) {
       return changed.size === 0 ? noNews : { changed: [...changed], left: [] };

@@ -34,9 +34,15 @@ const fromRecord = (record: UserRoomRecord): UserRoom => ({
 
 type Rooms = ReadonlyMap<number, UserRoom>;
 
+interface CachedRooms {
+  readonly rooms: Map<number, UserRoom>;
+  /** Position of the latest member event of any room. */
+  lastChange: number;
+}
+
 export class UserRooms {
   readonly #db: Db;
-  readonly #cache: LRUCache<UserId, Map<number, UserRoom>>;
+  readonly #cache: LRUCache<UserId, CachedRooms>;
   #generation = 0;
   readonly #loading = new Map<UserId, { rooms: Promise<Rooms>; missed: UserRoom[] }>();
 
@@ -48,7 +54,7 @@ export class UserRooms {
   /** By room nid. The map is live: take what is needed before the next await. */
   of(userId: UserId): Rooms | Promise<Rooms> {
     const cached = this.#cache.get(userId);
-    if (cached !== undefined) return cached;
+    if (cached !== undefined) return cached.rooms;
     let loading = this.#loading.get(userId);
     if (loading === undefined) {
       const missed: UserRoom[] = [];
@@ -63,13 +69,24 @@ export class UserRooms {
   }
 
   cached(userId: UserId): Rooms | undefined {
-    return this.#cache.get(userId);
+    return this.#cache.get(userId)?.rooms;
+  }
+
+  /**
+   * The position at which the user last came to a room, went or was asked to; undefined where their
+   * rooms are not in memory.
+   */
+  lastChange(userId: UserId): number | undefined {
+    return this.#cache.get(userId)?.lastChange;
   }
 
   /** A committed change. Users who are not in memory learn of it when they are read. */
   apply(userId: UserId, room: UserRoom): void {
     this.#loading.get(userId)?.missed.push(room);
-    this.#cache.peek(userId)?.set(room.roomNid, room);
+    const cached = this.#cache.peek(userId);
+    if (cached === undefined) return;
+    cached.rooms.set(room.roomNid, room);
+    cached.lastChange = Math.max(cached.lastChange, room.streamPos);
   }
 
   clear(): void {
@@ -88,7 +105,9 @@ export class UserRooms {
         const known = rooms.get(room.roomNid);
         if (known === undefined || known.streamPos <= room.streamPos) rooms.set(room.roomNid, room);
       }
-      if (generation === this.#generation) this.#cache.set(userId, rooms);
+      let lastChange = 0;
+      for (const { streamPos } of rooms.values()) lastChange = Math.max(lastChange, streamPos);
+      if (generation === this.#generation) this.#cache.set(userId, { rooms, lastChange });
       return rooms;
     } finally {
       if (generation === this.#generation) this.#loading.delete(userId);

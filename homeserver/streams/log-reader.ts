@@ -109,6 +109,9 @@ export class LogReader {
     const upTo = log.position;
     if (this.#closed || (this.#position ?? -1) >= upTo) return;
     const reached = await database.transaction(async (tx) => {
+      // The index can be made again from the log, so its commits need not wait for the disk, nor hold
+      // up those that do: after a crash the place and the index are both a little behind.
+      await tx.query({ text: 'SET LOCAL synchronous_commit TO off' });
       const after = await takeCursor(tx, this.#name);
       if (after === undefined || after >= upTo) return after;
       const position = await this.#step(tx, after, upTo);

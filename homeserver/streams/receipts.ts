@@ -150,6 +150,11 @@ export class Receipts {
     return this.#recent.lastChange(roomNid);
   }
 
+  /** The rooms with receipts after a position; undefined when that is long ago or too much. */
+  roomsChangedAfter(after: number, maxChanges: number): ReadonlySet<number> | undefined {
+    return this.#recent.keysAfter(after, maxChanges);
+  }
+
   /** Whether `lastChange` and memory speak for everything after this position. */
   knows(position: number): boolean {
     return this.#recent.isCompleteAfter(position);

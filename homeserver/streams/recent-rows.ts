@@ -13,7 +13,7 @@ export class RecentRows<Key, Row> {
   readonly #maxRows: number;
   readonly #byKey = new Map<Key, Entry<Row>[]>();
   /** The keys of all entries, oldest first, from `#head` on. */
-  #order: Key[] = [];
+  #order: { readonly key: Key; readonly position: number }[] = [];
   #head = 0;
   #completeAfter: number;
 
@@ -27,7 +27,7 @@ export class RecentRows<Key, Row> {
     const entries = this.#byKey.get(key);
     if (entries === undefined) this.#byKey.set(key, [{ position, row }]);
     else entries.push({ position, row });
-    this.#order.push(key);
+    this.#order.push({ key, position });
     if (this.#order.length - this.#head > this.#maxRows) this.#dropOldest();
   }
 
@@ -53,6 +53,23 @@ export class RecentRows<Key, Row> {
     return this.#byKey.get(key)?.at(-1)?.position;
   }
 
+  /**
+   * The keys of rows after a position; undefined when memory does not reach back, or has more than
+   * `maxRows` of such rows: then asking for each key is the better way.
+   */
+  keysAfter(after: number, maxRows: number): ReadonlySet<Key> | undefined {
+    if (!this.isCompleteAfter(after)) return undefined;
+    const keys = new Set<Key>();
+    const end = this.#order.length;
+    for (let index = end - 1; index >= this.#head; index -= 1) {
+      const { key, position } = this.#order[index] as { key: Key; position: number };
+      if (position <= after) break;
+      if (end - index > maxRows) return undefined;
+      keys.add(key);
+    }
+    return keys;
+  }
+
   /** Nothing up to this position is known any more. */
   reset(position: number): void {
     this.#byKey.clear();
@@ -64,7 +81,7 @@ export class RecentRows<Key, Row> {
   #dropOldest(): void {
     // A tenth at once, so that the cost of moving arrays is spread thin.
     for (let count = Math.ceil(this.#maxRows / 10); count > 0; count -= 1) {
-      const key = this.#order[this.#head] as Key;
+      const { key } = this.#order[this.#head] as { key: Key };
       this.#head += 1;
       const entries = this.#byKey.get(key) as Entry<Row>[];
       this.#completeAfter = (entries.shift() as Entry<Row>).position;

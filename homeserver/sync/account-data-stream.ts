@@ -21,7 +21,7 @@ export class AccountDataStream implements SyncStream {
     }
     const rows = this.#accountData.changesSince(userId, from.position, to.position);
     const fresh = new Set<string>(
-      context.rooms
+      context.changedRooms
         .filter((room) => room.membership === 'join' && isNewlyJoined(context, room))
         .map(({ roomId }) => roomId),
     );

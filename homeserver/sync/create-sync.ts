@@ -42,6 +42,12 @@ export const createSync = (core: Core): Sync => {
       new ToDeviceStream(core.encryption.toDevice),
     ],
     ephemeralSerials: () => ({ typing: core.typing.serial, presence: core.presence.serial }),
+    roomsChangedAfter: (position, maxChanges) => {
+      const eventful = core.activity.roomsChangedAfter(position, maxChanges);
+      const read = core.receipts.roomsChangedAfter(position, maxChanges);
+      if (eventful === undefined || read === undefined) return undefined;
+      return read.size === 0 ? eventful : new Set([...eventful, ...read]);
+    },
     ignoredUsers: (userId) => core.accountData.ignoredUsers(userId),
   });
 };

@@ -23,6 +23,11 @@ export class PresenceStream implements SyncStream {
     if (!this.#presence.enabled || !filter.presence.matchesType(type)) return;
     const noNews = from !== undefined && from.presence >= to.presence;
     if (noNews && from.position >= to.position && !context.fullState) return;
+    // Those met in rooms that are new to the user have not changed, but are news.
+    const met = context.changedRooms.some(
+      (room) => room.membership === 'join' && isNewlyJoined(context, room),
+    );
+    if (from?.presence === to.presence && !met && !context.fullState) return;
     for (const user of this.#news(context)) {
       const { userId: sender } = user;
       if (context.ignoredUsers.has(sender)) continue;

@@ -17,7 +17,7 @@ export class ReceiptsStream implements SyncStream {
     if (!ephemeral.matchesEvent({ type: 'm.receipt' })) return undefined;
     const fresh: UserRoom[] = [];
     const waits: Promise<void>[] = [];
-    for (const room of context.rooms) {
+    for (const room of context.changedRooms) {
       if (room.membership !== 'join' || !ephemeral.matchesRoom(room.roomId)) continue;
       if (isNewlyJoined(context, room)) {
         fresh.push(room);

@@ -70,6 +70,10 @@ export class SyncResponse {
     return partOf(this.#join, roomId);
   }
 
+  get joinedRooms(): RoomId[] {
+    return [...this.#join.keys()];
+  }
+
   hasJoined(roomId: RoomId): boolean {
     return this.#join.has(roomId);
   }

@@ -44,7 +44,7 @@ export class RoomsStream implements SyncStream {
   collect(context: SyncContext, response: SyncResponse): Promise<void> | undefined {
     const waits: Promise<void>[] = [];
     const fresh: UserRoom[] = [];
-    for (const room of context.rooms) {
+    for (const room of context.changedRooms) {
       if (room.membership === 'join') {
         if (context.fullState || isNewlyJoined(context, room)) fresh.push(room);
       } else {
@@ -73,7 +73,7 @@ export class RoomsStream implements SyncStream {
   #changedRooms(context: SyncContext): UserRoom[] | Promise<UserRoom[]> {
     const { from, to, fullState } = context;
     if (from === undefined || fullState) return [];
-    const following = context.rooms.filter(
+    const following = context.changedRooms.filter(
       (room) => room.membership === 'join' && !isNewlyJoined(context, room),
     );
     if (this.#deps.activity.knows(from.position)) {

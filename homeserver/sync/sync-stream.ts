@@ -20,6 +20,11 @@ export interface SyncContext {
   readonly useStateAfter: boolean;
   /** The user's rooms as of `to`, those the filter leaves out and forgotten ones excepted. */
   readonly rooms: readonly UserRoom[];
+  /**
+   * Those of them with something new after `from`: events, receipts or the user's own membership; all
+   * of them where everything is asked for. Perhaps some more, never fewer.
+   */
+  readonly changedRooms: readonly UserRoom[];
   readonly ignoredUsers: ReadonlySet<UserId>;
 }
 

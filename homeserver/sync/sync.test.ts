@@ -3,6 +3,7 @@ import { compileFilter } from '../../spec/filter.ts';
 import type { EventId, RoomId, UserId } from '../../spec/identifiers.ts';
 import type { Core } from '../core.ts';
 import { createRoomServices, type RoomServices } from '../rooms/room-services.ts';
+import { seededRandom } from '../testing/seeded-random.ts';
 import { localUser, type TestCore, testCore } from '../testing/test-core.ts';
 import { createSync } from './create-sync.ts';
 import type { Sync, SyncRequest } from './sync.ts';
@@ -257,6 +258,42 @@ describe('an incremental sync', () => {
     const { rooms: shown } = await read(alice, { since: start });
     expect(bodies(shown.join[roomId].timeline.events)).toEqual(['mine']);
   });
+});
+
+it('tells of the same rooms whether or not memory knows which have changed', async () => {
+  const random = seededRandom('changed rooms');
+  const pick = <T>(of: readonly T[]): T => of[random.bytes(1)[0]! % of.length] as T;
+  const alice = newPerson('alice');
+  const bob = newPerson('bob');
+  const all: RoomId[] = [];
+  for (let i = 0; i < 6; i++) all.push(await newRoom(bob));
+  const lastEvents = new Map<RoomId, EventId>();
+  const deeds: ((roomId: RoomId) => Promise<unknown>)[] = [
+    async (roomId) => lastEvents.set(roomId, await say(roomId, bob, 'hello')),
+    async (roomId) => {
+      const eventId = lastEvents.get(roomId);
+      if (eventId !== undefined) await core.receipts.set(bob, roomId, 'm.read', eventId);
+    },
+    (roomId) => join(roomId, alice),
+    (roomId) => leave(roomId, alice),
+    (roomId) => setState(roomId, bob, 'm.room.topic', { topic: roomId }),
+    (roomId) => core.accountData.put(alice, roomId, 'org.example.note', { roomId }),
+  ];
+  const tokens = [(await read(alice)).next_batch as string];
+  for (let step = 0; step < 60; step++) {
+    // Leaving a room one is not in is refused, and changes nothing.
+    await pick(deeds)(pick(all)).catch(() => undefined);
+    if (step % 4 === 0) tokens.push((await read(alice, { since: tokens.at(-1)! })).next_batch);
+  }
+  const answers = () => Promise.all(tokens.map((since) => read(alice, { since })));
+  const fromMemory = await answers();
+  expect(core.activity.roomsChangedAfter(core.log.position - 1, 10)).toBeDefined();
+  core.activity.reset(core.log.position);
+  core.receipts.reset(core.log.position);
+  const fromDatabase = await answers();
+  expect(fromMemory).toEqual(fromDatabase);
+  expect(fromMemory.some((answer) => answer.rooms?.leave !== undefined)).toBe(true);
+  expect(fromMemory.some((answer) => answer.rooms?.join !== undefined)).toBe(true);
 });
 
 describe('a long poll', () => {

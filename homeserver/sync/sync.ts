@@ -35,6 +35,14 @@ export interface SyncDeps {
   /** The present of the streams that do not go through the log. */
   readonly ephemeralSerials: () => Omit<SyncToken, 'position' | 'toDevice'>;
   readonly ignoredUsers: (userId: UserId) => ReadonlySet<UserId> | Promise<ReadonlySet<UserId>>;
+  /**
+   * The nids of rooms with events or receipts after a position; undefined when there are too many to
+   * be worth a list, or they are not known.
+   */
+  readonly roomsChangedAfter: (
+    position: number,
+    maxChanges: number,
+  ) => ReadonlySet<number> | undefined;
 }
 
 /** A wait beyond this is cut short: proxies drop idle connections, and clients ask again anyway. */
@@ -75,6 +83,26 @@ export class Sync {
     }
   }
 
+  /** Undefined where all rooms have to be looked at. */
+  #changedRooms(
+    { userId, since, fullState, filter }: SyncRequest,
+    rooms: ReadonlyMap<number, UserRoom>,
+  ): UserRoom[] | undefined {
+    const { userRooms, roomsChangedAfter } = this.#deps;
+    const lastOwn = userRooms.lastChange(userId);
+    if (since === undefined || fullState || lastOwn === undefined || lastOwn > since.position) {
+      return undefined;
+    }
+    const nids = roomsChangedAfter(since.position, rooms.size + 16);
+    if (nids === undefined) return undefined;
+    const changed: UserRoom[] = [];
+    for (const nid of nids) {
+      const room = rooms.get(nid);
+      if (room !== undefined && isShown(room, filter)) changed.push(room);
+    }
+    return changed;
+  }
+
   async #read(request: SyncRequest): Promise<{ response: SyncResponse; to: SyncToken }> {
     const { userRooms, log, ephemeralSerials, ignoredUsers, streams } = this.#deps;
     const loaded = userRooms.of(request.userId);
@@ -84,17 +112,8 @@ export class Sync {
     // From here to the copy of the rooms nothing is awaited, so position and rooms agree.
     const to: SyncToken = { position: log.position, ...ephemeralSerials() };
     const rooms = userRooms.cached(request.userId) ?? (await userRooms.of(request.userId));
-    const context: SyncContext = {
-      userId: request.userId,
-      deviceId: request.deviceId,
-      filter: request.filter,
-      from: request.since,
-      to,
-      fullState: request.fullState,
-      useStateAfter: request.useStateAfter,
-      rooms: shownRooms(rooms.values(), request.filter),
-      ignoredUsers: ignored,
-    };
+    const changedRooms = this.#changedRooms(request, rooms);
+    const context = new Context(request, to, [...rooms.values()], changedRooms, ignored);
     const response = new SyncResponse();
     for (const stream of streams) {
       const collecting = stream.collect(context, response);
@@ -104,10 +123,48 @@ export class Sync {
   }
 }
 
-const shownRooms = (rooms: Iterable<UserRoom>, filter: Filter): UserRoom[] => {
-  const shown: UserRoom[] = [];
-  for (const room of rooms) {
-    if (!room.forgotten && filter.room.matchesRoom(room.roomId)) shown.push(room);
+const isShown = (room: UserRoom, filter: Filter): boolean =>
+  !room.forgotten && filter.room.matchesRoom(room.roomId);
+
+/** Most answers concern a room or two: the list of all of them is made only where it is needed. */
+class Context implements SyncContext {
+  readonly userId: UserId;
+  readonly deviceId: DeviceId | undefined;
+  readonly filter: Filter;
+  readonly from: SyncToken | undefined;
+  readonly to: SyncToken;
+  readonly fullState: boolean;
+  readonly useStateAfter: boolean;
+  readonly ignoredUsers: ReadonlySet<UserId>;
+  readonly #all: readonly UserRoom[];
+  readonly #changed: readonly UserRoom[] | undefined;
+  #shown: readonly UserRoom[] | undefined;
+
+  constructor(
+    request: SyncRequest,
+    to: SyncToken,
+    all: readonly UserRoom[],
+    changed: readonly UserRoom[] | undefined,
+    ignoredUsers: ReadonlySet<UserId>,
+  ) {
+    this.userId = request.userId;
+    this.deviceId = request.deviceId;
+    this.filter = request.filter;
+    this.from = request.since;
+    this.to = to;
+    this.fullState = request.fullState;
+    this.useStateAfter = request.useStateAfter;
+    this.ignoredUsers = ignoredUsers;
+    this.#all = all;
+    this.#changed = changed;
   }
-  return shown;
-};
+
+  get rooms(): readonly UserRoom[] {
+    this.#shown ??= this.#all.filter((room) => isShown(room, this.filter));
+    return this.#shown;
+  }
+
+  get changedRooms(): readonly UserRoom[] {
+    return this.#changed ?? this.rooms;
+  }
+}

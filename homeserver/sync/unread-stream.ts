@@ -24,7 +24,12 @@ export class UnreadStream implements SyncStream {
   }
 
   collect(context: SyncContext, response: SyncResponse): Promise<void> | undefined {
-    const rooms = context.rooms.filter(
+    // Other streams may have begun the parts of rooms in which nothing else is new.
+    const known = new Set(context.changedRooms.map(({ roomId }) => roomId));
+    const candidates = response.joinedRooms.every((roomId) => known.has(roomId))
+      ? context.changedRooms
+      : context.rooms;
+    const rooms = candidates.filter(
       (room) => room.membership === 'join' && this.#isConcerned(context, room, response),
     );
     if (rooms.length === 0) return undefined;
