@@ -265,6 +265,17 @@ const statementFor = (writes: readonly RoomWrite[], events: readonly EventRow[])
     : { name: 'log-events', text: eventsOnly, values };
 };
 
+/**
+ * An outlier may take its place in the batch that it is first written in, and no statement can write
+ * a row twice: the one with the place is the whole of it.
+ */
+const withoutDoubles = (events: readonly EventRow[]): readonly EventRow[] => {
+  if (!events.some(({ place }) => place === 'outlier')) return events;
+  const placed = new Set<number>();
+  for (const { place, eventNid } of events) if (place !== 'outlier') placed.add(eventNid);
+  return events.filter(({ place, eventNid }) => place !== 'outlier' || !placed.has(eventNid));
+};
+
 /** Fills in `streamPos`; returns the highest. */
 const takePositions = (events: readonly EventRow[], given: Given | undefined): number => {
   const positions = given?.positions ?? [];
@@ -285,7 +296,7 @@ export const roomEvents: LogSection<RoomWrite> = {
   name: 'room events',
   needsTransaction: (writes) => writes.some(hasExtras),
   async write(tx, writes) {
-    const events = writes.flatMap((write) => write.events);
+    const events = withoutDoubles(writes.flatMap((write) => write.events));
     const { rows } = await tx.query<Given>(statementFor(writes, events));
     const highest = takePositions(events, rows[0]);
     if (writes.some(hasExtras)) await writeExtras(tx, writes);
