@@ -16,18 +16,26 @@ export interface AuthEvents {
 
 const createKey = stateKeyOf('m.room.create', '');
 
-/** Stays off the database while the events are in memory, as they are for a busy room. */
-export const authEventsIn = async (
+/** At once while the events are in memory, as they are for a busy room. */
+export const authEventsIn = (
   events: EventStore,
   room: { readonly nid: number; readonly rules: RoomVersionRules },
   state: StateSnapshot,
   event: Authorised,
+): AuthEvents | Promise<AuthEvents> => {
+  const nids = selectedNids(room.rules, state, event);
+  return authEventsInMemory(events, nids) ?? readAuthEvents(events, room.nid, nids);
+};
+
+const readAuthEvents = async (
+  events: EventStore,
+  roomNid: number,
+  { create, listed }: SelectedNids,
 ): Promise<AuthEvents> => {
-  const inMemory = authEventsInMemory(events, room, state, event);
-  if (inMemory !== undefined) return inMemory;
-  const { create, listed } = selectedNids(room.rules, state, event);
-  const nids = create === undefined ? listed : [create, ...listed];
-  const found = await events.manyByNid(room.nid, nids);
+  const found = await events.manyByNid(
+    roomNid,
+    create === undefined ? listed : [create, ...listed],
+  );
   return {
     createEvent: create === undefined ? undefined : found.get(create)?.event,
     listed: listed.flatMap((nid) => found.get(nid)?.event ?? []),
@@ -35,13 +43,7 @@ export const authEventsIn = async (
 };
 
 /** Undefined when some of the events are not in memory. */
-export const authEventsInMemory = (
-  events: EventStore,
-  { rules }: { readonly rules: RoomVersionRules },
-  state: StateSnapshot,
-  event: Authorised,
-): AuthEvents | undefined => {
-  const nids = selectedNids(rules, state, event);
+const authEventsInMemory = (events: EventStore, nids: SelectedNids): AuthEvents | undefined => {
   const createEvent = nids.create === undefined ? undefined : events.cached(nids.create)?.event;
   if (createEvent === undefined && nids.create !== undefined) return undefined;
   const listed: MatrixEvent[] = [];
@@ -53,12 +55,17 @@ export const authEventsInMemory = (
   return { createEvent, listed };
 };
 
+interface SelectedNids {
+  readonly create: number | undefined;
+  readonly listed: readonly number[];
+}
+
 /** The create event is needed to judge, whether or not the room version lists it. */
 const selectedNids = (
   rules: RoomVersionRules,
   state: StateSnapshot,
   event: Authorised,
-): { create: number | undefined; listed: number[] } => {
+): SelectedNids => {
   const listed: number[] = [];
   for (const key of selectAuthKeys(event, rules)) {
     const ref = state.get(key);

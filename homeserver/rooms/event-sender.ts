@@ -152,7 +152,7 @@ export class EventSender {
   ): Promise<EventId> {
     const { transactions, registry } = this.#deps;
     return transactions.once(userId, deviceId, { roomId, type, txnId }, async () => {
-      const room = registry.inMemory(roomId) ?? (await registry.find(roomId));
+      const room = await registry.find(roomId);
       if (room?.membership(userId) !== 'join') throw notInRoom();
       return send(deviceId);
     });

@@ -19,12 +19,7 @@ import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import { LogWriteFailed } from '../streams/log.ts';
 import type { AppendExtras, Appended, Appender, Arrival } from './append.ts';
-import {
-  type AuthEvents,
-  authEventsIn,
-  authEventsInMemory,
-  rejectionBy,
-} from './auth-selection.ts';
+import { type AuthEvents, authEventsIn, rejectionBy } from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
 import type { PolicyServers } from './policy-servers.ts';
@@ -88,8 +83,7 @@ export class LocalEvents {
    */
   async inRoom<T>(roomId: RoomId, work: (room: LiveRoom) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
-      const { registry } = this.#deps;
-      const room = registry.inMemory(roomId) ?? (await registry.find(roomId));
+      const room = await this.#deps.registry.find(roomId);
       if (room === undefined) throw matrixError('M_NOT_FOUND', 'Room not found');
       try {
         return await room.exclusive(() => {
@@ -218,9 +212,7 @@ export class LocalEvents {
    */
   async build(room: LiveRoom, draft: EventDraft): Promise<LocalEvent> {
     const { events, signingKey } = this.#deps;
-    const auth =
-      authEventsInMemory(events, room, room.state, draft) ??
-      (await authEventsIn(events, room, room.state, draft));
+    const auth = await authEventsIn(events, room, room.state, draft);
     const { event, signedBytes, finish } = this.#hash(room, draft, auth);
     const rejection = rejectionBy(event, room.rules, auth);
     if (rejection !== undefined) throw matrixError('M_FORBIDDEN', sentence(rejection.message));

@@ -82,7 +82,7 @@ it('bounds what all rooms keep of their timelines: those least lately used give 
     made.push(room);
   }
   const [first, second, , last] = made as [LiveRoom, LiveRoom, LiveRoom, LiveRoom];
-  expect(registry.inMemory(first.id)).toBe(first);
+  expect(registry.find(first.id)).toBe(first);
   const { position } = core.log;
   const held = last.recent.size;
   expect(held).toBeGreaterThan(4);

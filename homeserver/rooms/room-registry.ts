@@ -48,18 +48,16 @@ export class RoomRegistry {
     this.#maxRecentEvents = deps.maxRecentEvents ?? 10_000;
   }
 
-  /** The room where it is in memory, as busy ones are; `find` looks further. */
-  inMemory(roomId: RoomId): LiveRoom | undefined {
+  /**
+   * The room, if this server has its state: not for a room known only from an invite. At once where
+   * it is in memory, as busy ones are.
+   */
+  find(roomId: RoomId): LiveRoom | Promise<LiveRoom | undefined> {
     const nid = this.#nidById.get(roomId);
-    const room = nid === undefined ? undefined : this.cached(nid);
-    if (room !== undefined) this.#use(room);
-    return room;
+    return nid === undefined ? this.#findStored(roomId) : this.findByNid(nid);
   }
 
-  /** The room, if this server has its state: not for a room known only from an invite. */
-  async find(roomId: RoomId): Promise<LiveRoom | undefined> {
-    const known = this.#nidById.get(roomId);
-    if (known !== undefined) return this.findByNid(known);
+  async #findStored(roomId: RoomId): Promise<LiveRoom | undefined> {
     const [record] = await roomsById(this.#deps.db, [roomId]);
     if (record === undefined) return undefined;
     this.#rememberNid(roomId, record.room_nid);
@@ -72,7 +70,8 @@ export class RoomRegistry {
     return room?.dead === false ? room : undefined;
   }
 
-  async findByNid(roomNid: number): Promise<LiveRoom | undefined> {
+  /** Like `find`. */
+  findByNid(roomNid: number): LiveRoom | Promise<LiveRoom | undefined> {
     const room = this.cached(roomNid);
     if (room !== undefined) {
       this.#use(room);
