@@ -37,7 +37,7 @@ export class PushEvaluator {
     const keys = [powerLevelsKey, createKey];
     // No predefined rule asks for a display name.
     if (rules.streamPos > 0) keys.push(stateKeyOf('m.room.member', rules.userId));
-    const nids = keys.map((key) => room.state.get(key)?.nid);
+    const nids = keys.map((key) => room.committed.state.get(key)?.nid);
     const cached = nids.map((nid) => (nid === undefined ? undefined : this.#events.cached(nid)));
     if (cached.every((event, index) => event !== undefined || nids[index] === undefined)) {
       return makeContext(room, rules, cached);
@@ -58,7 +58,7 @@ export class PushEvaluator {
     if (prepared === undefined) {
       const levels = context.levels();
       prepared = new PreparedEvent(stored.event, {
-        memberCount: context.room.joinedCount,
+        memberCount: context.room.committed.joinedCount,
         senderPowerLevel: levels.ofUser(stored.event.sender),
         notificationLevels: levels.notificationLevels(),
       });

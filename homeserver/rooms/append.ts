@@ -276,11 +276,13 @@ export class Appender {
       snapshotNid: room.state.nid,
     };
     room.pendingWrites += 1;
+    const view = room.ahead;
     const committed = this.#deps.log.append({
       parts: [rowsOf(roomEvents, [write])],
       stillValid: () => !room.dead,
       committed: () => {
         room.pendingWrites -= 1;
+        room.committed = view;
         this.#deps.merger.stored(draft.snapshots.map(({ nid }) => nid));
         this.#follow(draft);
       },

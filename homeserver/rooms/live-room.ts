@@ -2,8 +2,9 @@
  * A room in memory: what its one writer needs to accept the next event without reading the
  * database, and the newest part of its timeline for readers.
  *
- * `extremities`, `state` and `depth` run ahead of the log: they include events that are being
- * committed. What readers see (`recent`) follows the log.
+ * `extremities`, `state`, the member counts and `nextDepth` run ahead of the log: they include events
+ * that are being committed, and only the writer builds on them. `committed` and `recent` follow the
+ * log: they are for readers.
  */
 import type { MatrixEvent, StateKey } from '../../spec/event.ts';
 import { stateKeyOf } from '../../spec/event.ts';
@@ -16,6 +17,7 @@ import {
 } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import { RecentTimeline } from './recent-timeline.ts';
+import { RoomView } from './room-view.ts';
 import type { Removed, StateRef, StateSnapshot } from './state-snapshot.ts';
 import type { StoredEvent } from './stored-event.ts';
 
@@ -50,7 +52,10 @@ export class LiveRoom {
   readonly unappliedRedactions: Map<string, number[]>;
   readonly missingPrevEvents: Set<EventId>;
   extremities: readonly StoredEvent[];
-  state: StateSnapshot;
+  /** The room with everything appended. */
+  ahead: RoomView;
+  /** The room as of the last commit. */
+  committed: RoomView;
   /** A write failed: memory may be wrong, and whoever holds this must load the room anew. */
   dead = false;
   /** Other servers in the room as of the last commit. */
@@ -73,7 +78,6 @@ export class LiveRoom {
     this.rules = init.rules;
     this.localServer = init.localServer;
     this.extremities = init.extremities;
-    this.state = init.state;
     this.recent = new RecentTimeline(init.position);
     this.unappliedRedactions = new Map(
       [...init.unappliedRedactions].map(([id, nids]) => [id, [...nids]]),
@@ -83,6 +87,8 @@ export class LiveRoom {
       const user = memberOfKey(key);
       if (user !== undefined) this.#count(user, undefined, ref.membership);
     }
+    this.ahead = new RoomView(init.state, this.#joined, this.#invited);
+    this.committed = this.ahead;
     const servers = this.joinedServers;
     this.committedServers = new Set([...servers].filter((server) => server !== init.localServer));
   }
@@ -111,12 +117,16 @@ export class LiveRoom {
     return Math.min(depth + 1, Number.MAX_SAFE_INTEGER);
   }
 
+  get state(): StateSnapshot {
+    return this.ahead.state;
+  }
+
   stateRef(type: string, stateKey: string): StateRef | undefined {
-    return this.state.get(stateKeyOf(type, stateKey));
+    return this.ahead.stateRef(type, stateKey);
   }
 
   membership(user: UserId): string | undefined {
-    return this.stateRef('m.room.member', user)?.membership;
+    return this.ahead.membership(user);
   }
 
   get joinedLocalUsers(): ReadonlySet<UserId> {
@@ -157,7 +167,7 @@ export class LiveRoom {
       const before = this.state.get(key)?.membership;
       this.#count(user, before, 'removedNid' in after ? undefined : after.membership);
     }
-    this.state = state;
+    this.ahead = new RoomView(state, this.#joined, this.#invited);
     const servers: { server: ServerName; joined: boolean }[] = [];
     for (const [server, before] of touched) {
       const joined = this.#joinedByServer.has(server);

@@ -54,9 +54,7 @@ export class RoomStateReader {
   /** The room's current state as it was at a position. */
   async stateAt(reading: Pick<RoomReading, 'room' | 'live' | 'upTo'>): Promise<StateSnapshot> {
     const { room, live, upTo } = reading;
-    if (live.pendingWrites === 0 && !live.dead && live.recent.lastPosition <= upTo) {
-      return live.state;
-    }
+    if (!live.dead && live.recent.lastPosition <= upTo) return live.committed.state;
     const nid = await currentSnapshotAt(this.#db, room.roomNid, upTo);
     return this.#snapshots.load(room.roomNid, nid ?? 0);
   }
@@ -125,7 +123,7 @@ export class RoomStateReader {
     const redundant = context.filter.room.state.includeRedundantMembers;
     for (const userId of this.#neededMembers(context, reading)) {
       const key = stateKeyOf('m.room.member', userId);
-      const ref = reading.live.state.get(key);
+      const ref = reading.live.committed.state.get(key);
       if (ref === undefined || changed.has(key) || shown.has(ref.nid)) continue;
       const sentAt = sent?.get(ref.nid);
       const known = sentAt !== undefined && sentAt <= (context.from?.position ?? -1);

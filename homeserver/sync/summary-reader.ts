@@ -18,7 +18,8 @@ export class SummaryReader {
 
   /** JSON of the room's summary as this user sees it. */
   async read(userId: UserId, room: LiveRoom): Promise<string> {
-    const counts = `"m.joined_member_count":${room.joinedCount},"m.invited_member_count":${room.invitedCount}`;
+    const { committed } = room;
+    const counts = `"m.joined_member_count":${committed.joinedCount},"m.invited_member_count":${committed.invitedCount}`;
     if (await this.#isNamed(room)) return `{${counts}}`;
     return `{"m.heroes":${JSON.stringify(heroesOf(userId, room))},${counts}}`;
   }
@@ -29,7 +30,7 @@ export class SummaryReader {
       ['m.room.canonical_alias', 'alias'],
     ] as const;
     for (const [type, property] of properties) {
-      const ref = room.state.get(stateKeyOf(type, ''));
+      const ref = room.committed.state.get(stateKeyOf(type, ''));
       const stored = ref === undefined ? undefined : await this.#events.byNid(room.nid, ref.nid);
       const value = stored?.event.content[property];
       if (typeof value === 'string' && value !== '') return true;
@@ -42,7 +43,7 @@ export class SummaryReader {
 const heroesOf = (userId: UserId, room: LiveRoom): UserId[] => {
   const present: { user: UserId; nid: number }[] = [];
   const gone: { user: UserId; nid: number }[] = [];
-  for (const [key, ref] of room.state.entries()) {
+  for (const [key, ref] of room.committed.state.entries()) {
     const user = memberOfKey(key);
     if (user === undefined || user === userId) continue;
     const isPresent = ref.membership === 'join' || ref.membership === 'invite';
