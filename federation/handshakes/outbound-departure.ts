@@ -12,6 +12,7 @@ import type { RemoteMembership } from '../../homeserver/rooms/remote-rooms.ts';
 import type { UserRoom, UserRooms } from '../../homeserver/rooms/user-rooms.ts';
 import type { Db } from '../../homeserver/storage/database.ts';
 import { roomsById } from '../../homeserver/storage/events.ts';
+import { outsideVersion } from '../../homeserver/storage/outside-memberships.ts';
 import { buildEvent } from '../../spec/build-event.ts';
 import { lenientCanonicalJson } from '../../spec/canonical-json.ts';
 import { MatrixError, matrixError } from '../../spec/errors.ts';
@@ -53,8 +54,9 @@ export class OutboundDeparture {
 
   /** @throws MatrixError */
   async knock(request: RemoteMembership): Promise<void> {
-    const { keyRing, outsideRooms } = this.#deps;
-    const { roomId } = request;
+    const { keyRing, outsideRooms, serverName } = this.#deps;
+    const { roomId, userId } = request;
+    await outsideRooms.checkRoom(userId, serverName);
     await firstToHelp(request.servers, TRY_FOR_MS, async (server, leftMs) => {
       const wish = { ...request, membership: 'knock' as const, leftMs };
       const { signed, answer } = await this.#shake(server, wish);
@@ -117,9 +119,12 @@ export class OutboundDeparture {
     return { signed, answer };
   }
 
-  async #rulesOf({ roomId }: RemoteMembership): Promise<RoomVersionRules> {
-    const [record] = await roomsById(this.#deps.db, [roomId]);
-    const rules = record && rulesOf(record.version);
+  /** Of the room as it was when this server was in it, or else as the invite said. */
+  async #rulesOf({ userId, roomId }: RemoteMembership): Promise<RoomVersionRules> {
+    const { db } = this.#deps;
+    const [record] = await roomsById(db, [roomId]);
+    const version = record?.version ?? (await outsideVersion(db, userId, roomId));
+    const rules = version === undefined ? undefined : rulesOf(version);
     if (rules === undefined) throw matrixError('M_NOT_FOUND', 'Unknown room');
     return rules;
   }

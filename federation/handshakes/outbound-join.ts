@@ -53,7 +53,7 @@ export class OutboundJoin {
     const deadlineMs = performance.now() + leftMs;
     const { roomId, userId, content } = request;
     const { importer } = this.#deps;
-    const before = await this.#residentRoom(roomId);
+    const before = await this.#deps.registry.find(roomId);
     const { event, rules } = await signedTemplate(this.#deps, server, {
       userId,
       roomId,

@@ -7,11 +7,12 @@
 import type { Invites } from '../../homeserver/rooms/invites.ts';
 import type { OutsideRooms } from '../../homeserver/rooms/outside-rooms.ts';
 import type { Db } from '../../homeserver/storage/database.ts';
+import { roomsById } from '../../homeserver/storage/events.ts';
 import { userById } from '../../homeserver/storage/users.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject, MatrixEvent, Pdu } from '../../spec/event.ts';
 import type { RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
-import { rulesOf } from '../../spec/room-versions.ts';
+import { type RoomVersionRules, rulesOf } from '../../spec/room-versions.ts';
 import type { SigningKey } from '../../spec/signing.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import type { RoomAccess } from './room-access.ts';
@@ -46,7 +47,8 @@ export class InboundInvites {
 
   /**
    * The invite as it was sent, with our signature added.
-   * @throws MatrixError M_INCOMPATIBLE_ROOM_VERSION, M_INVALID_PARAM, M_FORBIDDEN, M_INVITE_BLOCKED
+   * @throws MatrixError M_INCOMPATIBLE_ROOM_VERSION, M_INVALID_PARAM, M_MISSING_PARAM, M_TOO_LARGE,
+   * M_FORBIDDEN, M_INVITE_BLOCKED
    */
   async receive(invite: InboundInvite): Promise<JsonObject> {
     const { keyRing, access, outsideRooms, serverName, localInvites } = this.#deps;
@@ -58,6 +60,7 @@ export class InboundInvites {
         { room_version: invite.roomVersion },
       );
     }
+    await this.#checkVersion(invite.roomId, rules);
     const ours = await access.ours(invite.roomId);
     if (ours !== undefined) await access.forVisitor(invite.origin, invite.roomId);
     const room = { id: invite.roomId, rules };
@@ -70,9 +73,7 @@ export class InboundInvites {
     });
     const introduction = await roomIntroduction(keyRing, room, invite.roomState);
     // Older rooms have inviting servers that send less; they may be let off.
-    if (introduction.problem !== undefined && rules.roomIdIsCreateHash) {
-      throw matrixError('M_INVALID_PARAM', introduction.problem);
-    }
+    if (introduction.problem !== undefined && rules.roomIdIsCreateHash) throw introduction.problem;
     const invitee = signed.stateKey as UserId;
     await this.#checkAccount(invitee);
     await localInvites.checkBlocked(invitee);
@@ -82,6 +83,14 @@ export class InboundInvites {
       await outsideRooms.record(invite.roomId, rules, signed, strippedState);
     }
     return withSignaturesOf(invite.event, signed);
+  }
+
+  /** A room that this server has been in is of the version it was then. */
+  async #checkVersion(roomId: RoomId, rules: RoomVersionRules): Promise<void> {
+    const [record] = await roomsById(this.#deps.db, [roomId]);
+    const version = record?.version ?? rules.version;
+    if (version === rules.version) return;
+    throw matrixError('M_INVALID_PARAM', `The room is of version ${version}`);
   }
 
   async #checkAccount(invitee: UserId): Promise<void> {

@@ -12,6 +12,7 @@ import type { Db } from '../storage/database.ts';
 import { roomEvents } from '../storage/event-section.ts';
 import { roomsById } from '../storage/events.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
+import { endOutsideMemberships } from '../storage/outside-memberships.ts';
 import type { RoomWrite } from '../storage/room-write.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
 import type { Appender } from './append.ts';
@@ -92,7 +93,7 @@ export class RoomImporter {
       version: room.rules.version,
       createdAtMs: this.#deps.clock.nowMs(),
     };
-    return live.exclusive(() => this.#join(live, room, record === undefined ? create : undefined));
+    return live.exclusive(() => this.#join(live, room, create));
   }
 
   async #join(live: LiveRoom, room: RoomImport, create?: RoomWrite['create']): Promise<LiveRoom> {
@@ -100,6 +101,7 @@ export class RoomImporter {
       this.#storeState(live, room, create),
     );
     await this.#append(live, room, stateBefore);
+    if (create !== undefined) await endOutsideMemberships(this.#deps.db, live.nid);
     return live;
   }
 

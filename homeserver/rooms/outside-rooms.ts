@@ -1,15 +1,23 @@
 /**
  * Rooms this server is not in, but one of its users is invited to, or knocks on: all there is of
- * them is a member event and the stripped state that came with it.
+ * them is a member event and the stripped state that came with it. Anyone at all may send an invite,
+ * so what may wait for an answer is bounded, by user and by server.
  */
+import { matrixError } from '../../spec/errors.ts';
 import type { MatrixEvent } from '../../spec/event.ts';
-import type { RoomId } from '../../spec/identifiers.ts';
+import { type RoomId, type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import type { Clock } from '../clock.ts';
 import type { Db } from '../storage/database.ts';
 import { type RoomWrite, roomEvents } from '../storage/event-section.ts';
 import { roomsById } from '../storage/events.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
+import {
+  outsideMemberships,
+  type Waiting,
+  waitingOfServer,
+  waitingOfUser,
+} from '../storage/outside-memberships.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
 import type { EventStore } from './event-store.ts';
 import { outlierOf } from './outliers.ts';
@@ -26,10 +34,21 @@ export interface OutsideRoomsDeps {
   readonly clock: Clock;
 }
 
+const kibibyte = 1024;
+/** What may wait for one user's answer: a sync from nothing has all of it. */
+const maxOfUser: Waiting = { count: 500, bytes: 4096 * kibibyte };
+/** The share of it that one server may take. */
+const maxOfUserFromServer: Waiting = { count: 100, bytes: 1024 * kibibyte };
+/** What may wait of all that a server has sent to all users within a week. */
+const maxOfServer: Waiting = { count: 20_000, bytes: 65_536 * kibibyte };
+const weekMs = 7 * 24 * 60 * 60_000;
+
 export class OutsideRooms {
   readonly #deps: OutsideRoomsDeps;
   /** Two writers must not both make a room's row. */
-  readonly #running = new Map<RoomId, Promise<unknown>>();
+  readonly #byRoom = new Map<string, Promise<unknown>>();
+  /** What waits for a user is counted before more is added. */
+  readonly #byUser = new Map<string, Promise<unknown>>();
 
   constructor(deps: OutsideRoomsDeps) {
     this.#deps = deps;
@@ -38,6 +57,7 @@ export class OutsideRooms {
   /**
    * Records a user's membership in a room this server is not in: an invite or knock with its
    * stripped state (a JSON array), or a leave that ends one. Resolves when it is durable.
+   * @throws MatrixError M_FORBIDDEN where too much waits for the user's answer already
    */
   async record(
     roomId: RoomId,
@@ -45,15 +65,35 @@ export class OutsideRooms {
     event: MatrixEvent,
     strippedState: string | undefined,
   ): Promise<void> {
-    const before = this.#running.get(roomId) ?? Promise.resolve();
-    const run = before
-      .catch(() => undefined)
-      .then(() => this.#record(roomId, rules, event, strippedState));
-    this.#running.set(roomId, run);
-    try {
-      await run;
-    } finally {
-      if (this.#running.get(roomId) === run) this.#running.delete(roomId);
+    const user = event.stateKey as UserId;
+    await inTurn(this.#byUser, user, async () => {
+      if (strippedState !== undefined) await this.checkRoom(user, serverNameOf(event.sender));
+      await inTurn(this.#byRoom, roomId, () => this.#record(roomId, rules, event, strippedState));
+    });
+  }
+
+  /**
+   * Whether more may wait for the user's answer.
+   * @throws MatrixError M_FORBIDDEN
+   */
+  async checkRoom(user: UserId, server: ServerName): Promise<void> {
+    const { db, clock } = this.#deps;
+    const { all, fromServer } = await waitingOfUser(db, user, server);
+    if (isFull(all, maxOfUser)) {
+      throw matrixError(
+        'M_FORBIDDEN',
+        'Too many invites and knocks of the user wait for an answer',
+      );
+    }
+    if (server === serverNameOf(user)) return;
+    if (isFull(fromServer, maxOfUserFromServer)) {
+      throw matrixError(
+        'M_FORBIDDEN',
+        'Too many invites of your server wait for the user’s answer',
+      );
+    }
+    if (isFull(await waitingOfServer(db, server, clock.nowMs() - weekMs), maxOfServer)) {
+      throw matrixError('M_FORBIDDEN', 'Too many invites of your server wait for an answer');
     }
   }
 
@@ -69,10 +109,13 @@ export class OutsideRooms {
     const [record] = await roomsById(db, [roomId]);
     const roomNid = record?.room_nid ?? ids.next();
     const stored = outlierOf(ids.next(), roomNid, event, undefined);
+    const receivedAtMs = clock.nowMs();
+    const userId = event.stateKey ?? '';
     const write: RoomWrite = {
       ...emptyWrite(roomNid),
+      // What the room's version is, only its create event can tell.
       ...(record === undefined && {
-        create: { roomId, version: rules.version, createdAtMs: clock.nowMs() },
+        create: { roomId, version: null, createdAtMs: receivedAtMs },
       }),
       events: [{ ...rowOf(stored, JSON.stringify(event.pdu)), place: 'announced' }],
       changes: [
@@ -81,7 +124,7 @@ export class OutsideRooms {
           rows: [],
           users: [
             {
-              userId: event.stateKey ?? '',
+              userId,
               membership: membershipOf(event) ?? 'leave',
               eventNid: stored.nid,
               strippedState: strippedState ?? null,
@@ -90,8 +133,21 @@ export class OutsideRooms {
         },
       ],
     };
+    const waiting =
+      strippedState === undefined
+        ? undefined
+        : {
+            eventNid: stored.nid,
+            server: serverNameOf(event.sender),
+            roomVersion: rules.version,
+            bytes: Buffer.byteLength(strippedState),
+            receivedAtMs,
+          };
     await log.append({
-      parts: [rowsOf(roomEvents, [write])],
+      parts: [
+        rowsOf(roomEvents, [write]),
+        rowsOf(outsideMemberships, [{ userId, roomNid, waiting }]),
+      ],
       committed: () => {
         events.remember(stored);
         observer.usersChanged(roomNid, roomId, write);
@@ -99,3 +155,21 @@ export class OutsideRooms {
     });
   }
 }
+
+const isFull = (waiting: Waiting, max: Waiting): boolean =>
+  waiting.count >= max.count || waiting.bytes >= max.bytes;
+
+/** Runs `work` after what was asked for before under the same key. */
+const inTurn = async <T>(
+  running: Map<string, Promise<unknown>>,
+  key: string,
+  work: () => Promise<T>,
+): Promise<T> => {
+  const run = (running.get(key) ?? Promise.resolve()).catch(() => undefined).then(work);
+  running.set(key, run);
+  try {
+    return await run;
+  } finally {
+    if (running.get(key) === run) running.delete(key);
+  }
+};

@@ -150,7 +150,7 @@ export class RoomRegistry {
     const position = log.position;
     const row = await roomByNid(db, roomNid);
     if (row?.extremities == null || row.snapshot_nid === null) return undefined;
-    const rules = rulesOf(row.version);
+    const rules = rulesOf(row.version ?? '');
     if (rules === undefined) throw new Error(`Room ${row.room_id} has version ${row.version}`);
     const [state, extremities, redactions, missing] = await Promise.all([
       snapshots.load(roomNid, row.snapshot_nid),

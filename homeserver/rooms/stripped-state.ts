@@ -8,15 +8,19 @@ import { stateKeyOf } from '../../spec/event.ts';
 import type { EventStore } from './event-store.ts';
 import type { StateSnapshot } from './state-snapshot.ts';
 
+/** Those first without which a room cannot be told from others. */
 const shownTypes = [
   'm.room.create',
   'm.room.name',
   'm.room.avatar',
-  'm.room.topic',
   'm.room.join_rules',
   'm.room.canonical_alias',
   'm.room.encryption',
+  'm.room.topic',
 ];
+
+/** Of one invite or knock: a sync has those of all rooms at once. */
+export const maxStrippedStateBytes = 64 * 1024;
 
 /** The events that introduce a room, and the member event of whoever acts. */
 export const introducingEvents = async (
@@ -36,10 +40,32 @@ export const introducingEvents = async (
 
 export const strippedJson = (event: MatrixEvent): string => JSON.stringify(toStrippedState(event));
 
-/** A JSON array, the event that is the reason of it all last. */
+/**
+ * The list a client is given: a JSON array of these stripped events (JSON texts), the one that is
+ * the reason of it all last. What does not fit into `maxStrippedStateBytes` beside it is left out.
+ */
+export const strippedList = (shown: readonly string[], reason: string): string => {
+  const kept: string[] = [];
+  let left = maxStrippedStateBytes - Buffer.byteLength(reason) - 2;
+  for (const text of shown) {
+    const bytes = Buffer.byteLength(text) + 1;
+    if (bytes > left) continue;
+    left -= bytes;
+    kept.push(text);
+  }
+  return `[${[...kept, reason].join(',')}]`;
+};
+
 export const strippedStateJson = (shown: readonly MatrixEvent[], reason: MatrixEvent): string => {
   const others = shown.filter(
     ({ type, stateKey }) => type !== reason.type || stateKey !== reason.stateKey,
   );
-  return `[${[...others, reason].map(strippedJson).join(',')}]`;
+  return strippedList(others.map(strippedJson), strippedJson(reason));
 };
+
+const importance = new Map(
+  [...shownTypes, 'm.room.member'].map((type, index) => [type, index] as const),
+);
+
+/** How far back an event stands in an introduction, by its type: lower comes first. */
+export const importanceOf = (type: string): number => importance.get(type) ?? importance.size;

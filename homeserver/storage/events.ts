@@ -194,7 +194,8 @@ export const newestOfOthers = async (
 export interface RoomRecord {
   room_nid: number;
   room_id: RoomId;
-  version: string;
+  /** That of its create event; null where the room is known only from hearsay. */
+  version: string | null;
   extremities: number[] | null;
   snapshot_nid: number | null;
 }

@@ -12,7 +12,10 @@ const writeRoomsAndGaps = async (tx: Tx, writes: readonly RoomWrite[]): Promise<
     await tx.query({
       name: 'log-create-rooms',
       text: `INSERT INTO rooms (room_nid, room_id, version, created_at_ms)
-        SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[])`,
+        SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[])
+        -- Known from hearsay before.
+        ON CONFLICT (room_nid) DO UPDATE SET version = EXCLUDED.version
+          WHERE EXCLUDED.version IS NOT NULL`,
       values: [
         created.map((w) => w.roomNid),
         created.map((w) => w.create?.roomId),

@@ -58,11 +58,18 @@ export interface UserRoomRow {
   strippedState: string | null;
 }
 
+export interface RoomCreation {
+  readonly roomId: string;
+  /** That of the create event, which the write or one before it holds; null without one. */
+  readonly version: string | null;
+  readonly createdAtMs: number;
+}
+
 /** One write to one room. `changes` are the effect of the last live event on the current state. */
 export interface RoomWrite {
   readonly roomNid: number;
-  /** Set with the room's first write. */
-  readonly create: { roomId: string; version: string; createdAtMs: number } | undefined;
+  /** Set with the room's first write, and with the one that brings the room's create event. */
+  readonly create: RoomCreation | undefined;
   readonly events: EventRow[];
   readonly snapshots: SnapshotRow[];
   /** Undefined when the write leaves the extremities alone (outliers, filled gaps). */

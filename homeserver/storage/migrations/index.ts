@@ -8,6 +8,7 @@ import { pushMigration } from './0005-push.ts';
 import { reportsMigration } from './0006-reports.ts';
 import { discoveryMigration } from './0007-discovery.ts';
 import { encryptionMigration } from './0008-encryption.ts';
+import { outsideRoomsMigration } from './0017-outside-rooms.ts';
 
 export const migrations: readonly Migration[] = [
   { name: '0001-core', up: core.up },
@@ -18,4 +19,5 @@ export const migrations: readonly Migration[] = [
   reportsMigration,
   discoveryMigration,
   encryptionMigration,
+  outsideRoomsMigration,
 ];
