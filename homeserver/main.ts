@@ -97,6 +97,7 @@ const build = async (
     typingEnabled: config.typing.enabled,
   });
   closers.push(() => core.close());
+  draining.signal.addEventListener('abort', () => core.notifier.drain());
   registerCoreMetrics(metrics, core);
 
   const federation = config.federation.enabled

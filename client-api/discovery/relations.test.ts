@@ -218,7 +218,6 @@ describe('bundled with an event', () => {
           fullState: false,
           useStateAfter: false,
           timeoutMs: 0,
-          signals: [],
         }),
       );
       const { events } = answer.rooms.join[roomId].timeline;

@@ -65,7 +65,6 @@ const news = async (userId: UserId, since?: string, timeoutMs = 0, filter: JsonO
       fullState: false,
       useStateAfter: false,
       timeoutMs,
-      signals: [],
     }),
   );
   const events: { sender: UserId; content: JsonObject }[] = answer.presence?.events ?? [];

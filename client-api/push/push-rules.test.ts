@@ -66,7 +66,6 @@ const syncOnce = async (userId: UserId, since?: string, timeoutMs = 0, core = te
       fullState: false,
       useStateAfter: false,
       timeoutMs,
-      signals: [],
     }),
   );
 

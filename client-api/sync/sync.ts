@@ -56,7 +56,7 @@ export const sync = ({
     path: clientPaths('v3', '/sync'),
     auth: auth.userOrGuest,
     query: SyncQuery,
-    handler: async ({ requester, query, signal, draining }) => {
+    handler: async ({ requester, query, signal }) => {
       const { userId, deviceId } = requester;
       presence.seen(userId, deviceId, query.set_presence ?? 'online', query.timeout ?? 0);
       const body = await sync.sync({
@@ -67,7 +67,7 @@ export const sync = ({
         fullState: query.full_state ?? false,
         useStateAfter: query.use_state_after ?? false,
         timeoutMs: query.timeout ?? 0,
-        signals: [signal, draining],
+        signal,
       });
       return rawJson<object>(body);
     },

@@ -40,7 +40,6 @@ const read = async (userId: UserId, since?: string, timeline: JsonObject = {}): 
       fullState: false,
       useStateAfter: false,
       timeoutMs: 0,
-      signals: [],
     }),
   );
 

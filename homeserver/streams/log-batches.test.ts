@@ -125,7 +125,7 @@ describe('a batch of the log', () => {
     for (const outcome of outcomes) {
       expect(outcome).toMatchObject({ status: 'rejected', reason: expect.any(LogWriteFailed) });
     }
-    await waiter.wait(10_000, []);
+    await waiter.wait(10_000);
     core.notifier.release(waiter);
     acknowledged.push(await rooms.say(roomId, alice, 'after'));
     await append('after');

@@ -1,8 +1,10 @@
 /**
  * Wakes those who wait for the log. A wake-up carries nothing: the woken read for themselves. Waiters
- * register before they read, so that nothing can fall between reading and waiting.
+ * register before they read, so that nothing can fall between reading and waiting. They are woken in
+ * turns of the event loop, after those whose writes were committed have been answered.
  */
 import type { UserId } from '../../spec/identifiers.ts';
+import { WakeQueue } from './wake-queue.ts';
 
 /** A registration: lives from before the first read until the answer is given. */
 export class Waiter {
@@ -20,16 +22,16 @@ export class Waiter {
   }
 
   /** Resolves on the next wake-up (at once if one came since the last wait), time-out or abort. */
-  async wait(timeoutMs: number, signals: readonly AbortSignal[]): Promise<void> {
-    if (!this.#woken && !signals.some(({ aborted }) => aborted)) {
+  async wait(timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    if (!this.#woken && signal?.aborted !== true) {
       await new Promise<void>((resolve) => {
         const done = (): void => {
           clearTimeout(timer);
-          for (const signal of signals) signal.removeEventListener('abort', done);
+          signal?.removeEventListener('abort', done);
           resolve();
         };
         const timer = setTimeout(done, timeoutMs);
-        for (const signal of signals) signal.addEventListener('abort', done, { once: true });
+        signal?.addEventListener('abort', done, { once: true });
         this.#resolve = done;
       });
     }
@@ -41,6 +43,8 @@ export class Waiter {
 export class Notifier {
   readonly #waiters = new Map<UserId, Set<Waiter>>();
   readonly #marked = new Set<Waiter>();
+  readonly #queue = new WakeQueue();
+  #isDraining = false;
 
   register(userId: UserId): Waiter {
     const waiter = new Waiter(userId);
@@ -55,6 +59,7 @@ export class Notifier {
     waiters?.delete(waiter);
     if (waiters?.size === 0) this.#waiters.delete(waiter.userId);
     this.#marked.delete(waiter);
+    this.#queue.delete(waiter);
   }
 
   /** Users with something new, to be woken at the next `flush`. */
@@ -75,11 +80,11 @@ export class Notifier {
     }
   }
 
-  /** Called once the log has advanced past what the marks were for. */
+  /** Called once the log has advanced past what the marks were for: their turns come after this one. */
   flush(): void {
-    const marked = [...this.#marked];
+    if (this.#marked.size === 0) return;
+    this.#queue.add([...this.#marked]);
     this.#marked.clear();
-    for (const waiter of marked) waiter.wake();
   }
 
   /** For streams that do not go through the log. */
@@ -90,7 +95,17 @@ export class Notifier {
 
   /** Everyone reads again: a memory was dropped. */
   wakeAll(): void {
-    for (const waiters of this.#waiters.values()) for (const waiter of waiters) waiter.wake();
+    this.#queue.add([...this.#waiters.values()].flatMap((waiters) => [...waiters]));
+  }
+
+  /** The server stops: everyone who waits, or is about to, gives what answer there is. */
+  drain(): void {
+    this.#isDraining = true;
+    this.wakeAll();
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
   }
 
   get waiting(): number {

@@ -45,7 +45,6 @@ const read = async (userId: UserId, { filter, since, ...rest }: Asked = {}): Pro
       fullState: false,
       useStateAfter: false,
       timeoutMs: 0,
-      signals: [],
       ...rest,
     }),
   );
@@ -313,7 +312,7 @@ describe('a long poll', () => {
     const alice = newPerson('alice');
     const { next_batch: start } = await read(alice);
     const going = new AbortController();
-    const waiting = read(alice, { since: start, timeoutMs: 30_000, signals: [going.signal] });
+    const waiting = read(alice, { since: start, timeoutMs: 30_000, signal: going.signal });
     going.abort();
     expect((await waiting).next_batch).toBe(start);
     expect(core.notifier.waiting).toBe(0);

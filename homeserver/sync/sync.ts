@@ -21,8 +21,8 @@ export interface SyncRequest {
   readonly useStateAfter: boolean;
   /** How long to wait for news; 0 answers at once. */
   readonly timeoutMs: number;
-  /** Aborted when the client goes away or the server stops: what there is is answered at once. */
-  readonly signals: readonly AbortSignal[];
+  /** Aborted when the client goes away: the wait ends. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface SyncDeps {
@@ -70,13 +70,14 @@ export class Sync {
           request.since === undefined ||
           request.fullState ||
           remainingMs <= 0 ||
-          request.signals.some(({ aborted }) => aborted);
+          request.signal?.aborted === true ||
+          notifier.isDraining;
         if (answerNow) {
           const { toDeviceUpTo: toDevice } = response;
           const next = toDevice === undefined ? to : { ...to, toDevice };
           return response.toJson(formatSyncToken(next));
         }
-        await waiter.wait(remainingMs, request.signals);
+        await waiter.wait(remainingMs, request.signal);
       }
     } finally {
       notifier.release(waiter);
