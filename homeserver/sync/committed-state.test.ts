@@ -31,7 +31,6 @@ const firstSync = async () => {
     fullState: false,
     useStateAfter: false,
     timeoutMs: 0,
-    signals: [],
   });
   return JSON.parse(text).rooms.join[roomId];
 };
