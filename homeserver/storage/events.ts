@@ -129,7 +129,8 @@ export const latestByRoom = async (
 
 /**
  * The newest `limit` live timeline events of each room with `after < position <= upTo`, by room and
- * in log order. Uses index events_timeline.
+ * in log order. Uses index events_timeline: the bounds are compared as places, and "live" is written
+ * as an inequality, because an equality would invite the planner to read the whole log for each room.
  */
 export const liveEventsAfter = async (
   db: Db,
@@ -142,9 +143,9 @@ export const liveEventsAfter = async (
     text: `SELECT ${eventColumns} FROM unnest($1::bigint[], $2::bigint[]) AS wanted (room_nid, after)
       JOIN rooms r USING (room_nid)
       CROSS JOIN LATERAL (
-        SELECT * FROM events WHERE events.room_nid = wanted.room_nid
-          AND stream_pos > wanted.after AND stream_pos <= $3 AND backfill_pos = 0
-          AND rejected_reason IS NULL AND NOT soft_failed
+        SELECT * FROM events WHERE events.room_nid = wanted.room_nid AND stream_pos IS NOT NULL
+          AND (stream_pos, backfill_pos) > (wanted.after, 0) AND (stream_pos, backfill_pos) <= ($3, 0)
+          AND backfill_pos >= 0 AND rejected_reason IS NULL AND NOT soft_failed
         ORDER BY stream_pos DESC, backfill_pos DESC LIMIT $4
       ) e
       ORDER BY e.room_nid, e.stream_pos`,
@@ -155,7 +156,7 @@ export const liveEventsAfter = async (
 
 /**
  * The newest `limit` live timeline events with `after < position < before` over all these rooms that
- * others have sent, newest first. Uses index events_timeline.
+ * others have sent, newest first. Uses index events_timeline, like `liveEventsAfter`.
  */
 export const newestOfOthers = async (
   db: Db,
@@ -171,8 +172,10 @@ export const newestOfOthers = async (
         FROM unnest($1::bigint[], $2::bigint[]) AS wanted (room_nid, after)
         CROSS JOIN LATERAL (
           SELECT room_nid, event_nid, stream_pos FROM events
-          WHERE events.room_nid = wanted.room_nid AND stream_pos > wanted.after
-            AND stream_pos < $3 AND backfill_pos = 0 AND sender <> $4
+          WHERE events.room_nid = wanted.room_nid AND stream_pos IS NOT NULL
+            AND (stream_pos, backfill_pos) > (wanted.after, 0)
+            AND (stream_pos, backfill_pos) < ($3, 0)
+            AND backfill_pos >= 0 AND sender <> $4
             AND rejected_reason IS NULL AND NOT soft_failed
           ORDER BY stream_pos DESC, backfill_pos DESC LIMIT $5
         ) found
