@@ -42,7 +42,7 @@ export class RoomObserver {
     const last = events.at(-1)?.streamPos;
     if (last !== undefined) this.#activity.record(room.nid, last);
     this.usersChanged(room.nid, room.id, write);
-    this.#notifier.markMembers(room.joinedLocalUsers);
+    this.#notifier.markRoom(room.nid, room.joinedLocalUsers);
     for (const listener of this.#listeners) listener(room, events, write);
   }
 

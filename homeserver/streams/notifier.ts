@@ -40,10 +40,22 @@ export class Waiter {
   }
 }
 
+/** So many are told at once of what is ephemeral. */
+const maxToldAtOnce = 20;
+/** More are told after a while, the longer the more they are. */
+const minHoldMs = 50;
+const maxHoldMs = 500;
+
+/** How long ephemeral news waits for more to go with it, before it is told to so many. */
+export const holdMsFor = (readers: number): number =>
+  Math.min(maxHoldMs, Math.max(minHoldMs, readers / 2));
+
 export class Notifier {
   readonly #waiters = new Map<UserId, Set<Waiter>>();
   readonly #marked = new Set<Waiter>();
   readonly #queue = new WakeQueue();
+  /** Rooms whose ephemeral news is held back, until their timers have run out. */
+  readonly #held = new Map<number, NodeJS.Timeout>();
   #isDraining = false;
 
   register(userId: UserId): Waiter {
@@ -80,6 +92,43 @@ export class Notifier {
     }
   }
 
+  /** Members of a room that has new events: they hear of what was held back with these. */
+  markRoom(roomNid: number, members: ReadonlySet<UserId>): void {
+    const timer = this.#held.get(roomNid);
+    if (timer !== undefined) {
+      clearTimeout(timer);
+      this.#held.delete(roomNid);
+    }
+    this.markMembers(members);
+  }
+
+  /**
+   * Members of a room in which something ephemeral is new: who reads or types. Each of a thousand
+   * readers answered once for each of a thousand receipts would be a million answers, so a crowd is
+   * woken after a while, for everything that has come by then; `holds` until that. A few are marked
+   * at once.
+   */
+  markEphemeral(roomNid: number, members: ReadonlySet<UserId>): void {
+    if (this.#held.has(roomNid)) return;
+    const readers = this.#countWaiting(members);
+    if (readers <= maxToldAtOnce) {
+      this.markMembers(members);
+      return;
+    }
+    const release = (): void => {
+      this.#held.delete(roomNid);
+      this.markMembers(members);
+      this.flush();
+    };
+    // Nobody's typing is a reason to keep the process.
+    this.#held.set(roomNid, setTimeout(release, holdMsFor(readers)).unref());
+  }
+
+  /** Whether ephemeral news of the room waits for more: no reason to answer a reader. */
+  holds(roomNid: number): boolean {
+    return this.#held.has(roomNid);
+  }
+
   /** Called once the log has advanced past what the marks were for: their turns come after this one. */
   flush(): void {
     if (this.#marked.size === 0) return;
@@ -111,6 +160,21 @@ export class Notifier {
   get waiting(): number {
     let count = 0;
     for (const waiters of this.#waiters.values()) count += waiters.size;
+    return count;
+  }
+
+  /** How many users have someone waiting. */
+  get waitingUsers(): number {
+    return this.#waiters.size;
+  }
+
+  #countWaiting(members: ReadonlySet<UserId>): number {
+    let count = 0;
+    if (members.size <= this.#waiters.size) {
+      for (const user of members) if (this.#waiters.has(user)) count += 1;
+    } else {
+      for (const user of this.#waiters.keys()) if (members.has(user)) count += 1;
+    }
     return count;
   }
 }

@@ -17,7 +17,7 @@ import type { StoredEvent } from '../rooms/stored-event.ts';
 import type { UserRooms } from '../rooms/user-rooms.ts';
 import type { Db } from '../storage/database.ts';
 import { joinedRoomNids } from '../storage/snapshots.ts';
-import type { Notifier } from './notifier.ts';
+import { holdMsFor, type Notifier } from './notifier.ts';
 import { PresenceActivity, type PresenceState } from './presence-activity.ts';
 import { PresenceBoard, type PresenceEntry, type UserPresence } from './presence-board.ts';
 
@@ -52,8 +52,8 @@ export type PresenceListener = (news: {
 
 const maxStatusLength = 1000;
 const expireEveryMs = 5_000;
-/** Wake-ups for presence wait this long for others to go with them: nobody is in a hurry. */
-const wakeAfterMs = 100;
+/** Wake-ups for presence wait at least this long for others to go with them: nobody is in a hurry. */
+const minWakeAfterMs = 100;
 /** Other servers are reminded this often of who is online, */
 const remindEveryMs = 25 * 60_000;
 /** and believed this long. */
@@ -363,6 +363,7 @@ export class Presence {
   /** Those who wait for a room that is not in memory hear of it with their next answer. */
   #wake(userId: UserId): void {
     this.#toWake.add(userId);
+    const wakeAfterMs = Math.max(minWakeAfterMs, holdMsFor(this.#deps.notifier.waitingUsers));
     this.#wakeTimer ??= setTimeout(() => {
       this.#wakeTimer = undefined;
       const { registry, notifier } = this.#deps;
@@ -376,6 +377,11 @@ export class Presence {
       this.#toWake.clear();
       notifier.flush();
     }, wakeAfterMs).unref();
+  }
+
+  /** Whether readers are to hear of the user's newest change only together with others. */
+  isHeld(userId: UserId): boolean {
+    return this.#toWake.has(userId);
   }
 
   #schedule(): void {

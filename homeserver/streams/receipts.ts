@@ -194,15 +194,18 @@ export class Receipts {
   }
 
   #append(room: LiveRoom, rows: readonly ReceiptRow[]): Promise<void> {
-    return this.#deps.log.append({
+    const { log, notifier } = this.#deps;
+    return log.append({
       parts: [rowsOf(receiptsSection, rows)],
       committed: () => {
+        let isShown = false;
         for (const row of rows) {
           if (row.streamPos === 0) continue;
           this.#recent.add(room.nid, row.streamPos, row);
-          if (row.type === 'm.read.private') this.#deps.notifier.mark([row.userId]);
-          else this.#deps.notifier.markMembers(room.joinedLocalUsers);
+          notifier.mark([row.userId]);
+          if (row.type !== 'm.read.private') isShown = true;
         }
+        if (isShown) notifier.markEphemeral(room.nid, room.joinedLocalUsers);
       },
     });
   }

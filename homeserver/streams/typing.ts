@@ -160,7 +160,7 @@ export class Typing {
   #changed(typing: RoomTyping): void {
     this.#serial = Math.max(this.#clock.nowMs(), this.#serial + 1);
     typing.serial = this.#serial;
-    this.#notifier.markMembers(typing.room.joinedLocalUsers);
+    this.#notifier.markEphemeral(typing.room.nid, typing.room.joinedLocalUsers);
     this.#notifier.flush();
   }
 

@@ -28,6 +28,7 @@ export class PresenceStream implements SyncStream {
       (room) => room.membership === 'join' && isNewlyJoined(context, room),
     );
     if (from?.presence === to.presence && !met && !context.fullState) return;
+    let isHeld = from !== undefined && !context.fullState;
     for (const user of this.#news(context)) {
       const { userId: sender } = user;
       if (context.ignoredUsers.has(sender)) continue;
@@ -37,6 +38,8 @@ export class PresenceStream implements SyncStream {
         'presence',
         `{"type":"${type}","sender":${JSON.stringify(sender)},"content":${content}}`,
       );
+      isHeld &&= this.#presence.isHeld(sender);
+      response.isPresenceHeld = isHeld;
     }
   }
 

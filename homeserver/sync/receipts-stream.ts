@@ -1,5 +1,6 @@
 /** Read receipts in sync. https://spec.matrix.org/v1.19/client-server-api/#receipts */
 import type { UserRoom } from '../rooms/user-rooms.ts';
+import type { Notifier } from '../streams/notifier.ts';
 import type { ReceiptRow, Receipts } from '../streams/receipts.ts';
 import type { SyncResponse } from './response.ts';
 import { isNewlyJoined, type SyncContext, type SyncStream } from './sync-stream.ts';
@@ -7,9 +8,11 @@ import { isNewlyJoined, type SyncContext, type SyncStream } from './sync-stream.
 export class ReceiptsStream implements SyncStream {
   readonly name = 'receipts';
   readonly #receipts: Receipts;
+  readonly #notifier: Notifier;
 
-  constructor(receipts: Receipts) {
+  constructor(receipts: Receipts, notifier: Notifier) {
     this.#receipts = receipts;
+    this.#notifier = notifier;
   }
 
   collect(context: SyncContext, response: SyncResponse): Promise<void> | undefined {
@@ -25,8 +28,9 @@ export class ReceiptsStream implements SyncStream {
       }
       const from = context.from?.position ?? 0;
       const rows = this.#receipts.changesSince(room.roomNid, from, context.to.position);
-      if (Array.isArray(rows)) add(context, room, rows, response);
-      else waits.push(rows.then((found) => add(context, room, found, response)));
+      const isHeld = this.#notifier.holds(room.roomNid);
+      if (Array.isArray(rows)) add(context, room, rows, response, isHeld);
+      else waits.push(rows.then((found) => add(context, room, found, response, isHeld)));
     }
     if (fresh.length > 0) waits.push(this.#addFresh(context, fresh, response));
     return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
@@ -38,7 +42,7 @@ export class ReceiptsStream implements SyncStream {
     response: SyncResponse,
   ): Promise<void> {
     const rows = await this.#receipts.of(rooms.map(({ roomNid }) => roomNid));
-    for (const room of rooms) add(context, room, rows.get(room.roomNid) ?? [], response);
+    for (const room of rooms) add(context, room, rows.get(room.roomNid) ?? [], response, false);
   }
 }
 
@@ -47,18 +51,21 @@ const add = (
   room: UserRoom,
   rows: readonly ReceiptRow[],
   response: SyncResponse,
+  isHeld: boolean,
 ): void => {
-  const content = receiptContent(
-    rows.filter(
-      ({ userId, type, streamPos }) =>
-        streamPos <= context.to.position &&
-        // A private receipt is between a user and their own devices.
-        (type !== 'm.read.private' || userId === context.userId) &&
-        !context.ignoredUsers.has(userId),
-    ),
+  const shown = rows.filter(
+    ({ userId, type, streamPos }) =>
+      streamPos <= context.to.position &&
+      // A private receipt is between a user and their own devices.
+      (type !== 'm.read.private' || userId === context.userId) &&
+      !context.ignoredUsers.has(userId),
   );
+  const content = receiptContent(shown);
   if (content === undefined) return;
-  response.joined(room.roomId).ephemeral.push(`{"type":"m.receipt","content":${content}}`);
+  const isOwn = shown.some(({ userId }) => userId === context.userId);
+  response
+    .joined(room.roomId)
+    .addEphemeral(`{"type":"m.receipt","content":${content}}`, isHeld && !isOwn);
 };
 
 type Receipt = { ts: number; thread_id?: string };

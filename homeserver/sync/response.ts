@@ -20,6 +20,30 @@ export class RoomPart {
   unreadThreadNotifications: string | undefined;
   readonly ephemeral: string[] = [];
   readonly accountData: string[] = [];
+  /** How many of `ephemeral` are no reason to answer yet. */
+  held = 0;
+  /** The counts have changed; otherwise they are there because something else is. */
+  hasNewCounts = false;
+
+  /** Whether nothing in this is a reason to answer yet. */
+  get canWait(): boolean {
+    return (
+      this.held === this.ephemeral.length &&
+      this.held > 0 &&
+      !this.hasNewCounts &&
+      this.timeline === undefined &&
+      this.state === undefined &&
+      this.stateAfter === undefined &&
+      this.summary === undefined &&
+      this.accountData.length === 0
+    );
+  }
+
+  /** @param isHeld see `held` */
+  addEphemeral(event: string, isHeld: boolean): void {
+    this.ephemeral.push(event);
+    if (isHeld) this.held += 1;
+  }
 
   toJson(): string {
     const parts: string[] = [];
@@ -64,6 +88,8 @@ export class SyncResponse {
   #hasNews = false;
   /** Set when not all messages for the device went in: the position of the last that did. */
   toDeviceUpTo: number | undefined;
+  /** Set when there is presence, and none of it is a reason to answer yet. */
+  isPresenceHeld = false;
 
   /** The part of a joined room, begun when first asked for. */
   joined(roomId: RoomId): RoomPart {
@@ -108,15 +134,19 @@ export class SyncResponse {
     this.#hasNews = true;
   }
 
-  get isEmpty(): boolean {
-    return (
-      !this.#hasNews &&
-      this.#join.size === 0 &&
-      this.#leave.size === 0 &&
-      this.#invite.size === 0 &&
-      this.#knock.size === 0 &&
-      this.#eventLists.size === 0
-    );
+  /** Whether a reader that waits is to go on waiting: for anything, or for more to go with this. */
+  get canWait(): boolean {
+    if (
+      this.#hasNews ||
+      this.#leave.size > 0 ||
+      this.#invite.size > 0 ||
+      this.#knock.size > 0 ||
+      this.#eventLists.size > (this.isPresenceHeld ? 1 : 0)
+    ) {
+      return false;
+    }
+    for (const part of this.#join.values()) if (!part.canWait) return false;
+    return true;
   }
 
   toJson(nextBatch: string): string {

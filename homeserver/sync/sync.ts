@@ -66,7 +66,7 @@ export class Sync {
         const { response, to } = await this.#read(request);
         const remainingMs = until - clock.nowMs();
         const answerNow =
-          !response.isEmpty ||
+          !response.canWait ||
           request.since === undefined ||
           request.fullState ||
           remainingMs <= 0 ||

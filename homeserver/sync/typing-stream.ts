@@ -1,4 +1,5 @@
 /** Who is typing, in sync. https://spec.matrix.org/v1.19/client-server-api/#mtyping */
+import type { Notifier } from '../streams/notifier.ts';
 import type { Typing } from '../streams/typing.ts';
 import type { SyncResponse } from './response.ts';
 import { isNewlyJoined, type SyncContext, type SyncStream } from './sync-stream.ts';
@@ -6,9 +7,11 @@ import { isNewlyJoined, type SyncContext, type SyncStream } from './sync-stream.
 export class TypingStream implements SyncStream {
   readonly name = 'typing';
   readonly #typing: Typing;
+  readonly #notifier: Notifier;
 
-  constructor(typing: Typing) {
+  constructor(typing: Typing, notifier: Notifier) {
     this.#typing = typing;
+    this.#notifier = notifier;
   }
 
   collect(context: SyncContext, response: SyncResponse): undefined {
@@ -25,7 +28,12 @@ export class TypingStream implements SyncStream {
       if (!news) continue;
       const shown = users.filter((user) => !context.ignoredUsers.has(user));
       const content = JSON.stringify({ user_ids: shown });
-      response.joined(room.roomId).ephemeral.push(`{"type":"m.typing","content":${content}}`);
+      response
+        .joined(room.roomId)
+        .addEphemeral(
+          `{"type":"m.typing","content":${content}}`,
+          this.#notifier.holds(room.roomNid),
+        );
     }
   }
 }

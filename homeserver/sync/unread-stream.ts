@@ -66,6 +66,7 @@ const add = (
     const isNews = from === undefined || fullState || counter.changedPos > from.position;
     if (!isNews && !response.hasJoined(roomId)) continue;
     const part = response.joined(roomId);
+    part.hasNewCounts = isNews;
     if (byThread) {
       part.unreadNotifications = countJson(counter.threads.get(mainTimeline));
       part.unreadThreadNotifications = threadsJson(counter);
