@@ -21,6 +21,9 @@ const visibilityKey = stateKeyOf('m.room.history_visibility', '');
 /** How far back a chain of replaced member events is followed: leave, ban, unban, … */
 const maxMemberEvents = 20;
 
+/** What a user was to a room, by state snapshot. */
+type Standings = ReadonlyMap<number, UserStanding>;
+
 export class Visibility {
   readonly #events: EventStore;
   readonly #snapshots: SnapshotStore;
@@ -39,13 +42,14 @@ export class Visibility {
     room: UserRoom | undefined,
     events: readonly StoredEvent[],
   ): Promise<EventView[]> {
+    const [first] = events;
+    if (first === undefined) return [];
     const lastJoined = await this.#lastJoined(room);
-    const visible: EventView[] = [];
-    for (const stored of events) {
-      const view = await this.#viewOf(userId, stored, lastJoined);
-      if (view !== undefined) visible.push(view);
-    }
-    return visible;
+    const standings = await this.#standings(userId, first.roomNid, events);
+    return events.flatMap((stored) => {
+      const view = viewOf(stored, standings, lastJoined);
+      return view === undefined ? [] : [view];
+    });
   }
 
   /** What the room's history visibility is in a state. */
@@ -55,30 +59,36 @@ export class Visibility {
     return historyVisibilityOf(stored?.event.content);
   }
 
-  async #viewOf(
+  /** What the user was to the room in the states before and after these events, by snapshot. */
+  async #standings(
     userId: UserId,
-    stored: StoredEvent,
-    lastJoined: number,
-  ): Promise<EventView | undefined> {
-    const { snapshotBefore, snapshotAfter, roomNid } = stored;
-    if (snapshotBefore === undefined || snapshotAfter === undefined) return undefined;
-    const before = await this.#standing(userId, roomNid, snapshotBefore);
-    const after =
-      snapshotAfter === snapshotBefore
-        ? before
-        : await this.#standing(userId, roomNid, snapshotAfter);
-    const joinedLater = (stored.streamPos ?? Number.POSITIVE_INFINITY) <= lastJoined;
-    if (!mayUserSee({ before, after, joinedLater })) return undefined;
-    return { stored, membership: after.membership ?? 'leave' };
-  }
-
-  async #standing(userId: UserId, roomNid: number, snapshotNid: number): Promise<UserStanding> {
-    const state = await this.#snapshots.load(roomNid, snapshotNid);
-    const member = state.get(stateKeyOf('m.room.member', userId));
-    return {
-      visibility: await this.settingIn(roomNid, state),
-      membership: member?.membership as Membership,
-    };
+    roomNid: number,
+    events: readonly StoredEvent[],
+  ): Promise<Standings> {
+    const wanted = new Set<number>();
+    for (const { snapshotBefore, snapshotAfter } of events) {
+      if (snapshotBefore !== undefined) wanted.add(snapshotBefore);
+      if (snapshotAfter !== undefined) wanted.add(snapshotAfter);
+    }
+    const states = await this.#snapshots.loadMany(roomNid, wanted);
+    const settings = new Set<number>();
+    for (const state of states.values()) {
+      const ref = state.get(visibilityKey);
+      if (ref !== undefined) settings.add(ref.nid);
+    }
+    const settingEvents = await this.#events.manyByNid(roomNid, settings);
+    const memberKey = stateKeyOf('m.room.member', userId);
+    const standings = new Map<number, UserStanding>();
+    for (const nid of wanted) {
+      const state = states.get(nid);
+      const setting = state?.get(visibilityKey);
+      const settingEvent = setting === undefined ? undefined : settingEvents.get(setting.nid);
+      standings.set(nid, {
+        visibility: historyVisibilityOf(settingEvent?.event.content),
+        membership: state?.get(memberKey)?.membership as Membership,
+      });
+    }
+    return standings;
   }
 
   /** The latest position at which the user was joined: -1 if never, no end while they are. */
@@ -97,3 +107,18 @@ export class Visibility {
     return -1;
   }
 }
+
+const viewOf = (
+  stored: StoredEvent,
+  standings: Standings,
+  lastJoined: number,
+): EventView | undefined => {
+  const { snapshotBefore, snapshotAfter } = stored;
+  if (snapshotBefore === undefined || snapshotAfter === undefined) return undefined;
+  const before = standings.get(snapshotBefore);
+  const after = standings.get(snapshotAfter);
+  if (before === undefined || after === undefined) return undefined;
+  const joinedLater = (stored.streamPos ?? Number.POSITIVE_INFINITY) <= lastJoined;
+  if (!mayUserSee({ before, after, joinedLater })) return undefined;
+  return { stored, membership: after.membership ?? 'leave' };
+};

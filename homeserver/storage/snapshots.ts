@@ -3,25 +3,25 @@ import type { EventId, RoomId, UserId } from '../../spec/identifiers.ts';
 import type { Db } from './database.ts';
 
 export interface SnapshotRecord {
+  room_nid: number;
   snapshot_nid: number;
   height: number;
   chain: number[];
   event_nids: number[];
 }
 
-/** All the links of a snapshot's chain, in no particular order. */
-export const snapshotChain = async (
+/** These snapshots themselves, in no particular order, with the ids of the links they build on. */
+export const snapshotsByNid = async (
   db: Db,
-  roomNid: number,
-  snapshotNid: number,
+  roomNids: readonly number[],
+  nids: readonly number[],
 ): Promise<SnapshotRecord[]> => {
   const { rows } = await db.query<SnapshotRecord>({
-    name: 'snapshot-chain',
-    text: `SELECT link.snapshot_nid, link.height, link.chain, link.event_nids
-      FROM state_snapshots wanted JOIN state_snapshots link
-        ON link.room_nid = wanted.room_nid AND link.snapshot_nid = ANY(wanted.chain)
-      WHERE wanted.room_nid = $1 AND wanted.snapshot_nid = $2`,
-    values: [roomNid, snapshotNid],
+    name: 'snapshots-by-nid',
+    text: `SELECT s.room_nid, s.snapshot_nid, s.height, s.chain, s.event_nids
+      FROM unnest($1::bigint[], $2::bigint[]) AS wanted (room_nid, snapshot_nid)
+      JOIN state_snapshots s USING (room_nid, snapshot_nid)`,
+    values: [roomNids, nids],
   });
   return rows;
 };
@@ -34,17 +34,18 @@ export interface StateEventRecord {
   membership: string | null;
 }
 
-/** What a snapshot needs to know of its events. */
+/** What a snapshot needs to know of its events. The two lists go together. */
 export const stateEventsByNid = async (
   db: Db,
-  roomNid: number,
+  roomNids: readonly number[],
   nids: readonly number[],
 ): Promise<StateEventRecord[]> => {
   const { rows } = await db.query<StateEventRecord>({
     name: 'state-events-by-nid',
-    text: `SELECT event_nid, event_id, type, state_key, membership FROM events
-      WHERE room_nid = $1 AND event_nid = ANY($2::bigint[])`,
-    values: [roomNid, nids],
+    text: `SELECT e.event_nid, e.event_id, e.type, e.state_key, e.membership
+      FROM unnest($1::bigint[], $2::bigint[]) AS wanted (room_nid, event_nid)
+      JOIN events e USING (room_nid, event_nid)`,
+    values: [roomNids, nids],
   });
   return rows;
 };
