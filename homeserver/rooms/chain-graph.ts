@@ -89,6 +89,12 @@ export class ChainGraph {
     return this.reachFrom(starts);
   }
 
+  /** Whether the event is in a reach; one without a place is in none. */
+  reaches(reach: Reach, nid: number): boolean {
+    const place = this.#places.get(nid);
+    return place !== undefined && place.seq <= (reach.get(place.chain) ?? 0);
+  }
+
   /** Events in some but not all of the reaches. */
   difference(reaches: readonly Reach[]): number[] {
     const chains = new Set(reaches.flatMap((reach) => [...reach.keys()]));
@@ -100,6 +106,69 @@ export class ChainGraph {
       for (const nid of chained.slice(Math.min(...seqs), Math.max(...seqs))) nids.push(nid);
     }
     return nids;
+  }
+
+  /**
+   * Those of the events that no start has in its auth chain. Looks upwards from the events, which
+   * are few, rather than downwards from the starts, which may be a whole room's state.
+   * @returns undefined when after `maxVisits` steps it is not known
+   */
+  inNoAuthChain(
+    nids: Iterable<number>,
+    isStart: (nid: number) => boolean,
+    maxVisits: number,
+  ): number[] | undefined {
+    const byChain = new Map<number, number[]>();
+    for (const nid of nids) {
+      const { chain, seq } = this.#places.get(nid) as ChainPlace;
+      const seqs = byChain.get(chain);
+      if (seqs === undefined) byChain.set(chain, [seq]);
+      else seqs.push(seq);
+    }
+    const found: number[] = [];
+    let left = maxVisits;
+    for (const [chain, seqs] of byChain) {
+      // What has a later place of a chain in its auth chain has the earlier ones as well.
+      for (const seq of seqs.sort((a, b) => b - a)) {
+        const visits = this.#visitsToStart({ chain, seq }, isStart, left);
+        if (visits === undefined) break;
+        left -= visits;
+        if (left <= 0) return undefined;
+        found.push(this.#chains.get(chain)?.[seq - 1] as number);
+      }
+    }
+    return found;
+  }
+
+  /** Undefined where a start has the place in its auth chain; otherwise the steps it took to see. */
+  #visitsToStart(
+    place: ChainPlace,
+    isStart: (nid: number) => boolean,
+    maxVisits: number,
+  ): number | undefined {
+    const lowest: Reach = new Map();
+    const queue = [place];
+    let visits = 0;
+    for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+      const { chain, seq } = next;
+      const known = lowest.get(chain) ?? Number.POSITIVE_INFINITY;
+      if (seq >= known) continue;
+      lowest.set(chain, seq);
+      const chained = this.#chains.get(chain) ?? [];
+      const end = Math.min(chained.length, known - 1);
+      for (let at = next === place ? seq : seq - 1; at < end; at += 1) {
+        if (isStart(chained[at] as number)) return undefined;
+      }
+      visits += 1 + Math.max(0, end - seq);
+      if (visits > maxVisits) return visits;
+      for (const { toSeq, fromChain, fromSeq } of this.#linksInto.get(chain) ?? []) {
+        visits += 1;
+        if (toSeq < seq || toSeq >= known) continue;
+        if (isStart(this.#chains.get(fromChain)?.[fromSeq - 1] as number)) return undefined;
+        queue.push({ chain: fromChain, seq: fromSeq });
+      }
+    }
+    return visits;
   }
 
   /** Events on a path from one of the given events to another, both included. */

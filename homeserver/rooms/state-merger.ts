@@ -4,10 +4,13 @@ import type { StateKey, StateMap } from '../../spec/event.ts';
 import type { EventId } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import type { ResolutionSource } from '../../spec/state-resolution/event-source.ts';
-import { resolveState } from '../../spec/state-resolution/resolve.ts';
+import { resolveDifferences } from '../../spec/state-resolution/resolve.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
+import { turns } from '../turns.ts';
 import type { AuthChains } from './auth-chains.ts';
+import type { ChainGraph } from './chain-graph.ts';
 import type { EventStore } from './event-store.ts';
+import { eventIdsIn, type ForkedStates, StateForks } from './forked-states.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
 import { type Removed, type StateRef, StateSnapshot } from './state-snapshot.ts';
 import { membershipOf, type StoredEvent } from './stored-event.ts';
@@ -18,17 +21,20 @@ export interface Merged {
   readonly isNew: boolean;
 }
 
-const eventIds = (state: ReadonlyMap<StateKey, StateRef>): StateMap =>
-  new Map([...state].map(([key, { eventId }]) => [key, eventId]));
+type Room = { readonly nid: number; readonly rules: RoomVersionRules };
+
+/** Steps upwards in the auth graph before it is looked at from all of the state instead. */
+const maxAuthVisits = 20_000;
 
 export class StateMerger {
   readonly #events: EventStore;
   readonly #snapshots: SnapshotStore;
   readonly #chains: AuthChains;
   readonly #ids: IdAllocator;
+  readonly #forks = new StateForks();
   /** Merges already made: while a room stays forked, most events meet the same states again. */
   readonly #made = new LRUCache<string, StateSnapshot>({ max: 1000 });
-  /** Snapshots made here that no committed write has stored yet. */
+  /** Of merges made: those whose first use has not been written yet. */
   readonly #unstored = new Set<number>();
 
   constructor(deps: {
@@ -44,15 +50,12 @@ export class StateMerger {
   }
 
   /**
-   * Resolves these states of a room. The result is stored as changes to `base`, which should be
-   * near it: the state before, or one of the states.
+   * Resolves these states of a room, all of them together: resolving some and the outcome with the
+   * rest is not the same. The result is stored as changes to `base`, which should be near it (the
+   * state before, or one of the states).
    * @throws MissingEventsError
    */
-  async merge(
-    room: { readonly nid: number; readonly rules: RoomVersionRules },
-    states: readonly StateSnapshot[],
-    base: StateSnapshot,
-  ): Promise<Merged> {
+  async merge(room: Room, states: readonly StateSnapshot[], base: StateSnapshot): Promise<Merged> {
     const distinct = [...new Map(states.map((state) => [state.nid, state])).values()];
     const [only] = distinct;
     if (only === undefined) return { state: StateSnapshot.empty, isNew: false };
@@ -76,35 +79,40 @@ export class StateMerger {
   clear(): void {
     this.#made.clear();
     this.#unstored.clear();
+    this.#forks.clear();
   }
 
   async #resolve(
-    room: { readonly nid: number; readonly rules: RoomVersionRules },
+    room: Room,
     distinct: readonly StateSnapshot[],
     base: StateSnapshot,
   ): Promise<Merged> {
-    const maps = distinct.map((state) => state.toMap());
-    const resolved = await resolveState(
+    const giveWay = turns();
+    const forks = await this.#forks.compare(distinct, giveWay);
+    const refs = refsById(forks.differing);
+    const resolved = await resolveDifferences(
       room.rules,
-      maps.map(eventIds),
-      this.#source(room.nid, refsById(maps)),
+      forks.agreed,
+      forks.differing.map(eventIdsIn),
+      this.#source(room.nid, forks, refs, giveWay),
     );
-    return this.#snapshotOf(room.nid, resolved, maps, [base, ...distinct]);
+    return this.#snapshotOf(room.nid, resolved, forks, refs, [base, ...distinct]);
   }
 
   async #snapshotOf(
     roomNid: number,
     resolved: StateMap,
-    maps: readonly ReadonlyMap<StateKey, StateRef>[],
+    forks: ForkedStates,
+    refs: Map<EventId, StateRef>,
     candidates: readonly StateSnapshot[],
   ): Promise<Merged> {
-    const refs = refsById(maps);
     const unknown = [...resolved.values()].filter((id) => !refs.has(id));
-    for (const [id, stored] of await this.#events.manyInRoom(roomNid, unknown))
+    for (const [id, stored] of await this.#events.manyInRoom(roomNid, unknown)) {
       refs.set(id, refOf(stored));
+    }
     let best: { base: StateSnapshot; changes: Map<StateKey, StateRef | Removed> } | undefined;
     for (const base of candidates) {
-      const changes = changesFrom(base, resolved, refs);
+      const changes = this.#changesFrom(base, resolved, forks, refs);
       if (changes.size === 0) return { state: base, isNew: this.#unstored.has(base.nid) };
       if (best === undefined || changes.size < best.changes.size) best = { base, changes };
     }
@@ -116,50 +124,91 @@ export class StateMerger {
     return { state, isNew: true };
   }
 
-  #source(roomNid: number, refs: ReadonlyMap<EventId, StateRef>): ResolutionSource {
+  /** The changes from any state of the room to the resolved one. */
+  #changesFrom(
+    base: StateSnapshot,
+    resolved: StateMap,
+    { pivot, keys }: ForkedStates,
+    refs: ReadonlyMap<EventId, StateRef>,
+  ): Map<StateKey, StateRef | Removed> {
+    const changes = new Map<StateKey, StateRef | Removed>();
+    const consider = (key: StateKey, wanted: StateRef | undefined): void => {
+      const held = base.get(key);
+      if (held?.nid === wanted?.nid) return;
+      if (wanted !== undefined) changes.set(key, wanted);
+      else if (held !== undefined) changes.set(key, { removedNid: held.nid });
+    };
+    for (const [key, id] of resolved) {
+      const ref = refs.get(id);
+      if (ref === undefined) throw new Error(`Resolved state names unknown event ${id}`);
+      consider(key, ref);
+    }
+    for (const key of keys) if (!resolved.has(key)) consider(key, undefined);
+    // What the states agree on, where the base is none of them.
+    for (const key of this.#forks.changes(pivot, base).keys()) {
+      if (!keys.has(key) && !resolved.has(key)) consider(key, pivot.get(key));
+    }
+    return changes;
+  }
+
+  #source(
+    roomNid: number,
+    forks: ForkedStates,
+    refs: ReadonlyMap<EventId, StateRef>,
+    giveWay: () => Promise<void> | undefined,
+  ): ResolutionSource {
     const seen = new Map<EventId, StoredEvent>();
     const nidOf = (id: EventId): number | undefined => refs.get(id)?.nid ?? seen.get(id)?.nid;
-    const idsOf = async (nids: readonly number[]): Promise<Set<EventId>> => {
+    const idsOf = async (nids: readonly number[] | undefined) => {
+      if (nids === undefined) return undefined;
       const stored = await this.#events.manyByNid(roomNid, nids);
       for (const event of stored.values()) seen.set(event.event.eventId, event);
       return new Set([...stored.values()].map(({ event }) => event.eventId));
     };
-    const graphSet = async (
-      nids: readonly (number | undefined)[],
-      compute: (known: readonly number[]) => Promise<number[] | undefined>,
-    ): Promise<Set<EventId> | undefined> => {
-      const known = nids.filter((nid) => nid !== undefined);
-      if (known.length < nids.length) return undefined;
-      const found = await compute(known);
-      return found === undefined ? undefined : idsOf(found);
-    };
     return {
+      giveWay,
       fetchEvents: async (ids) => {
         const found = await this.#events.manyInRoom(roomNid, ids);
         for (const [id, stored] of found) seen.set(id, stored);
         return new Map([...found].map(([id, { event }]) => [id, event]));
       },
       isRejected: (id) => seen.get(id)?.rejectedReason !== undefined,
-      authDifference: async (states) => {
+      authDifference: async () => {
         const graph = await this.#chains.graphOf(roomNid);
-        return graphSet(
-          states.flatMap((state) => [...state.values()].map(nidOf)),
-          async () => {
-            const reaches = states.map((state) =>
-              graph.authChainReach([...state.values()].map((id) => nidOf(id) as number)),
-            );
-            const complete = reaches.filter((reach) => reach !== undefined);
-            return complete.length < reaches.length ? undefined : graph.difference(complete);
-          },
-        );
+        return idsOf(await authDifference(graph, forks, giveWay));
       },
       conflictedSubgraph: async (conflicted) => {
-        const graph = await this.#chains.graphOf(roomNid);
-        return graphSet([...conflicted].map(nidOf), async (nids) => graph.between(nids));
+        const nids = [...conflicted].map(nidOf).filter((nid) => nid !== undefined);
+        if (nids.length < conflicted.size) return undefined;
+        return idsOf((await this.#chains.graphOf(roomNid)).between(nids));
       },
     };
   }
 }
+
+/** By nid; undefined where some of the events have no place in the graph. */
+const authDifference = async (
+  graph: ChainGraph,
+  forks: ForkedStates,
+  giveWay: () => Promise<void> | undefined,
+): Promise<number[] | undefined> => {
+  const reaches = [];
+  for (const state of forks.differing) {
+    const reach = graph.authChainReach([...state.values()].map(({ nid }) => nid));
+    if (reach === undefined) return undefined;
+    reaches.push(reach);
+    await giveWay();
+  }
+  const difference = graph.difference(reaches);
+  // What the auth chain of something they agree on has, the chains of all states have.
+  if (difference.length === 0) return difference;
+  for (const nid of forks.agreedNids()) if (graph.placeOf(nid) === undefined) return undefined;
+  await giveWay();
+  const own = graph.inNoAuthChain(difference, forks.isAgreed, maxAuthVisits);
+  if (own !== undefined) return own;
+  const common = graph.authChainReach(forks.agreedNids());
+  return difference.filter((nid) => common === undefined || !graph.reaches(common, nid));
+};
 
 const refOf = (stored: StoredEvent): StateRef => ({
   nid: stored.nid,
@@ -167,26 +216,8 @@ const refOf = (stored: StoredEvent): StateRef => ({
   membership: membershipOf(stored.event),
 });
 
-const refsById = (maps: readonly ReadonlyMap<StateKey, StateRef>[]): Map<EventId, StateRef> => {
+const refsById = (states: readonly ReadonlyMap<StateKey, StateRef>[]): Map<EventId, StateRef> => {
   const refs = new Map<EventId, StateRef>();
-  for (const map of maps) for (const ref of map.values()) refs.set(ref.eventId, ref);
+  for (const state of states) for (const ref of state.values()) refs.set(ref.eventId, ref);
   return refs;
-};
-
-const changesFrom = (
-  base: StateSnapshot,
-  resolved: StateMap,
-  refs: ReadonlyMap<EventId, StateRef>,
-): Map<StateKey, StateRef | Removed> => {
-  const changes = new Map<StateKey, StateRef | Removed>();
-  for (const [key, id] of resolved) {
-    if (base.get(key)?.eventId === id) continue;
-    const ref = refs.get(id);
-    if (ref === undefined) throw new Error(`Resolved state names unknown event ${id}`);
-    changes.set(key, ref);
-  }
-  for (const [key, { nid }] of base.entries()) {
-    if (!resolved.has(key)) changes.set(key, { removedNid: nid });
-  }
-  return changes;
 };

@@ -7,8 +7,7 @@
  */
 import type { StateMap } from '../event.ts';
 import type { EventId } from '../identifiers.ts';
-import type { EventCache } from './event-source.ts';
-import type { Partition } from './partition.ts';
+import type { AgreedState, EventCache } from './event-source.ts';
 
 /**
  * The events of the auth chains of `eventIds` (an event is not part of its own chain unless another
@@ -43,24 +42,16 @@ const walkAuthChains = async (
  * The events that are in the full auth chain of some but not all of the states, where the full auth
  * chain of a state is the union of the auth chains of its events.
  *
- * What both states hold contributes the same to each chain, so the chains of the conflicted events
- * are compared first, and the unconflicted events are fetched only if those differ.
+ * What the states agree on contributes the same to each chain, so the chains of what differs are
+ * compared first, and the events agreed on are fetched only if those differ.
  */
 export const authDifferenceByWalking = async (
-  states: readonly StateMap[],
-  { conflicted, unconflicted }: Partition,
+  differing: readonly StateMap[],
+  agreed: AgreedState,
   events: EventCache,
 ): Promise<Set<EventId>> => {
   const chains: Set<EventId>[] = [];
-  for (const state of states) {
-    const own = [...conflicted.keys()].map((key) => state.get(key));
-    chains.push(
-      await walkAuthChains(
-        own.filter((eventId) => eventId !== undefined),
-        events,
-      ),
-    );
-  }
+  for (const state of differing) chains.push(await walkAuthChains(state.values(), events));
 
   const difference = new Set<EventId>();
   const common = new Set<EventId>();
@@ -74,7 +65,7 @@ export const authDifferenceByWalking = async (
   if (difference.size === 0) return difference;
 
   // What a common event leads to is common as well, hence never worth walking into.
-  await walkAuthChains(unconflicted.values(), events, common, (level) => {
+  await walkAuthChains(agreed.values(), events, common, (level) => {
     for (const eventId of level) difference.delete(eventId);
     return difference.size > 0;
   });

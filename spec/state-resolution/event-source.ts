@@ -2,13 +2,19 @@
  * Where state resolution gets its events from: functions of the caller, asked in batches, and a
  * cache that lives for one resolution so that nothing is asked for twice.
  */
-import type { MatrixEvent, StateMap } from '../event.ts';
+import type { MatrixEvent, StateKey, StateMap } from '../event.ts';
 import type { EventId } from '../identifiers.ts';
 
 /** Answers with the events it knows; an event it does not know is absent, never an error. */
 export type FetchEvents = (
   eventIds: readonly EventId[],
 ) => Promise<ReadonlyMap<EventId, MatrixEvent>>;
+
+/** What all states have alike: a map will do, and so will a view of one that is not written out. */
+export interface AgreedState {
+  get(key: StateKey): EventId | undefined;
+  values(): Iterable<EventId>;
+}
 
 export interface ResolutionSource {
   readonly fetchEvents: FetchEvents;
@@ -22,12 +28,15 @@ export interface ResolutionSource {
    * chains (see `authDifferenceByWalking` for its exact meaning). `undefined`: the index cannot.
    */
   readonly authDifference?: (
-    states: readonly StateMap[],
+    differing: readonly StateMap[],
+    agreed: AgreedState,
   ) => Promise<ReadonlySet<EventId> | undefined>;
   /** The conflicted state subgraph of a conflicted state set, likewise; asked only by v2.1. */
   readonly conflictedSubgraph?: (
     conflicted: ReadonlySet<EventId>,
   ) => Promise<ReadonlySet<EventId> | undefined>;
+  /** Awaited between the steps of long work, so that others get their turn. */
+  readonly giveWay?: () => Promise<void> | undefined;
 }
 
 /**

@@ -6,11 +6,11 @@
  */
 import { selectAuthKeys } from '../auth/auth-events.ts';
 import { rejectionOf } from '../auth/authorise-event.ts';
-import { type MatrixEvent, type StateKey, type StateMap, stateKeyOf } from '../event.ts';
+import { type MatrixEvent, type StateKey, stateKeyOf } from '../event.ts';
 import { createEventIdOf, type EventId } from '../identifiers.ts';
 import { powerLevelsOf } from '../power-levels.ts';
 import type { RoomVersionRules } from '../room-versions.ts';
-import type { EventCache, ResolutionSource } from './event-source.ts';
+import type { AgreedState, EventCache, ResolutionSource } from './event-source.ts';
 
 const CREATE = stateKeyOf('m.room.create', '');
 const POWER_LEVELS = stateKeyOf('m.room.power_levels', '');
@@ -20,6 +20,7 @@ export interface AuthEnvironment {
   readonly rules: RoomVersionRules;
   readonly cache: EventCache;
   readonly isRejected: NonNullable<ResolutionSource['isRejected']>;
+  readonly giveWay: NonNullable<ResolutionSource['giveWay']>;
 }
 
 /** The key that an event has in a state map. Only state events take part in state resolution. */
@@ -65,17 +66,19 @@ export const senderPowerOf = (event: MatrixEvent, environment: AuthEnvironment):
  */
 export const applyIterativeAuthChecks = async (
   events: readonly MatrixEvent[],
-  base: StateMap,
+  base: Pick<AgreedState, 'get'>,
   changes: Map<StateKey, EventId>,
   environment: AuthEnvironment,
 ): Promise<void> => {
-  const { rules, cache, isRejected } = environment;
+  const { rules, cache, isRejected, giveWay } = environment;
   const baseEventIds = events
     .flatMap((event) => [CREATE, ...selectAuthKeys(event, rules)])
     .map((key) => base.get(key));
   await cache.load(baseEventIds.filter((eventId) => eventId !== undefined));
 
   for (const event of events) {
+    const turn = giveWay();
+    if (turn !== undefined) await turn;
     const authEvents = authEventsByKey(event, environment);
     const state = (type: string, stateKey: string): MatrixEvent | undefined => {
       const key = stateKeyOf(type, stateKey);

@@ -38,6 +38,20 @@ export const partitionStates = (states: readonly StateMap[]): Partition => {
   return { unconflicted, conflicted };
 };
 
+/** The states as far as they differ: each with the keys that are conflicted alone. */
+export const differingParts = (
+  states: readonly StateMap[],
+  { conflicted }: Partition,
+): StateMap[] =>
+  states.map((state) => {
+    const part = new Map<StateKey, EventId>();
+    for (const key of conflicted.keys()) {
+      const eventId = state.get(key);
+      if (eventId !== undefined) part.set(key, eventId);
+    }
+    return part;
+  });
+
 /** Whether two states are the same, whatever the order of their entries. */
 export const statesEqual = (a: StateMap, b: StateMap): boolean => {
   if (a === b) return true;

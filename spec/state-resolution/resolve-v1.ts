@@ -15,24 +15,25 @@ import {
 } from '../event.ts';
 import type { EventId } from '../identifiers.ts';
 import type { RoomVersionRules } from '../room-versions.ts';
-import { EventCache, type ResolutionSource } from './event-source.ts';
+import { type AgreedState, EventCache, type ResolutionSource } from './event-source.ts';
 
 /** The types whose events affect authorisation, in the order in which conflicts are resolved. */
 const AUTH_TYPES = ['m.room.power_levels', 'm.room.join_rules', 'm.room.member'];
 
-/** Resolves two or more states. */
+/** As `resolveDifferences`, for two or more states that differ. */
 export const resolveV1 = async (
   rules: RoomVersionRules,
-  states: readonly StateMap[],
+  agreed: AgreedState,
+  differing: readonly StateMap[],
   source: ResolutionSource,
 ): Promise<StateMap> => {
   // - Start by setting R to the union of the states to be resolved, excluding any conflicting
   //   events. (A key that some states lack is no conflict.)
-  const { resolved, conflicting } = splitConflicts(states);
+  const { resolved, conflicting } = splitConflicts(differing);
   if (conflicting.size === 0) return resolved;
   const cache = new EventCache(source.fetchEvents);
   await cache.load([...conflicting.values()].flatMap((eventIds) => [...eventIds]));
-  const isAllowed = await authorisationIn(resolved, conflicting, rules, cache);
+  const isAllowed = await authorisationIn(agreed, resolved, conflicting, rules, cache);
 
   const eventsOf = (key: StateKey): MatrixEvent[] =>
     [...(conflicting.get(key) ?? [])].map((eventId) => cache.get(eventId));
@@ -104,6 +105,7 @@ const sortForAuth = (events: readonly MatrixEvent[]): MatrixEvent[] =>
 
 /** Loads what the checks will ask of R and answers with the check. R may grow meanwhile. */
 const authorisationIn = async (
+  agreed: AgreedState,
   resolved: StateMap,
   conflicting: ReadonlyMap<StateKey, ReadonlySet<EventId>>,
   rules: RoomVersionRules,
@@ -115,13 +117,14 @@ const authorisationIn = async (
       for (const key of selectAuthKeys(cache.get(eventId), rules)) keys.add(key);
     }
   }
-  const known = [...keys].map((key) => resolved.get(key));
+  const inR = (key: StateKey): EventId | undefined => resolved.get(key) ?? agreed.get(key);
+  const known = [...keys].map(inR);
   await cache.load(known.filter((eventId) => eventId !== undefined));
 
   return (event, previous) => {
     const state = (type: string, stateKey: string): MatrixEvent | undefined => {
       if (previous?.type === type && previous.stateKey === stateKey) return previous;
-      const eventId = resolved.get(stateKeyOf(type, stateKey));
+      const eventId = inR(stateKeyOf(type, stateKey));
       return eventId === undefined ? undefined : cache.get(eventId);
     };
     const createEvent = state('m.room.create', '');

@@ -8,7 +8,7 @@ import { type MatrixEvent, type StateKey, type StateMap, stateKeyOf } from '../e
 import type { EventId } from '../identifiers.ts';
 import type { RoomVersionRules } from '../room-versions.ts';
 import { authDifferenceByWalking, conflictedSubgraphByWalking } from './auth-chains.ts';
-import { EventCache, type ResolutionSource } from './event-source.ts';
+import { type AgreedState, EventCache, type ResolutionSource } from './event-source.ts';
 import {
   type AuthEnvironment,
   applyIterativeAuthChecks,
@@ -16,31 +16,36 @@ import {
   senderPowerOf,
 } from './iterative-auth.ts';
 import { mainlineOrdering } from './mainline-ordering.ts';
-import { type Partition, partitionStates } from './partition.ts';
+import type { Partition } from './partition.ts';
 import { reverseTopologicalPowerOrdering } from './power-ordering.ts';
 
 const POWER_LEVELS = stateKeyOf('m.room.power_levels', '');
-const EMPTY_STATE: StateMap = new Map();
+const EMPTY_STATE: AgreedState = new Map();
 
-/** Resolves two or more states, no two of them equal. */
+/** As `resolveDifferences`, for two or more states that differ; `partition` is of `differing`. */
 export const resolveV2 = async (
   rules: RoomVersionRules,
-  states: readonly StateMap[],
+  agreed: AgreedState,
+  differing: readonly StateMap[],
+  partition: Partition,
   source: ResolutionSource,
 ): Promise<StateMap> => {
   const cache = new EventCache(source.fetchEvents);
-  const partition = partitionStates(states);
-  const { unconflicted } = partition;
+  const resolved = partition.unconflicted;
+  const unconflicted: Pick<AgreedState, 'get'> = {
+    get: (key) => resolved.get(key) ?? agreed.get(key),
+  };
   const isV21 = rules.stateResolution === 'v2.1';
 
   const fullConflictedSet = await loadStateEvents(
-    await fullConflictedSetOf(states, partition, isV21, source, cache),
+    await fullConflictedSetOf(agreed, differing, partition, isV21, source, cache),
     cache,
   );
   const environment: AuthEnvironment = {
     rules,
     cache,
     isRejected: source.isRejected ?? (() => false),
+    giveWay: source.giveWay ?? (() => undefined),
   };
   await loadAuthEvents([...fullConflictedSet.values()], environment);
 
@@ -73,16 +78,16 @@ export const resolveV2 = async (
 
   // 5. Update the result by replacing any event with the event with the same key from the
   //    unconflicted state map, if such an event exists, to get the final resolved state.
-  const resolved = unconflicted;
   for (const [key, eventId] of changes) {
-    if (!resolved.has(key)) resolved.set(key, eventId);
+    if (unconflicted.get(key) === undefined) resolved.set(key, eventId);
   }
   return resolved;
 };
 
 /** The conflicted state set and the auth difference; in v2.1, the conflicted state subgraph too. */
 const fullConflictedSetOf = async (
-  states: readonly StateMap[],
+  agreed: AgreedState,
+  differing: readonly StateMap[],
   partition: Partition,
   isV21: boolean,
   source: ResolutionSource,
@@ -95,8 +100,8 @@ const fullConflictedSetOf = async (
   const conflicted: ReadonlySet<EventId> = new Set(set);
 
   const difference =
-    (await source.authDifference?.(states)) ??
-    (await authDifferenceByWalking(states, partition, cache));
+    (await source.authDifference?.(differing, agreed)) ??
+    (await authDifferenceByWalking(differing, agreed, cache));
   for (const eventId of difference) set.add(eventId);
 
   if (isV21) {

@@ -3,8 +3,8 @@ import { type MatrixEvent, type StateKey, type StateMap, stateKeyOf } from '../e
 import type { EventId } from '../identifiers.ts';
 import { authDifferenceByWalking, conflictedSubgraphByWalking } from './auth-chains.ts';
 import { EventCache } from './event-source.ts';
-import { partitionStates } from './partition.ts';
-import { resolveState } from './resolve.ts';
+import { differingParts, partitionStates } from './partition.ts';
+import { resolveDifferences, resolveState } from './resolve.ts';
 import { type Fork, ForkedRoom, userIdOf } from './testing/forked-room.ts';
 
 const NAMES = ['alice', 'bob', 'carol', 'dave'];
@@ -116,6 +116,11 @@ const chainOf = (room: ForkedRoom, eventIds: Iterable<EventId>): Set<EventId> =>
   return chain;
 };
 
+const differenceByWalking = (states: readonly StateMap[], cache: EventCache) => {
+  const partition = partitionStates(states);
+  return authDifferenceByWalking(differingParts(states, partition), partition.unconflicted, cache);
+};
+
 const conflictedSetOf = (states: readonly StateMap[]): Set<EventId> =>
   new Set([...partitionStates(states).conflicted.values()].flatMap((ids) => [...ids]));
 
@@ -156,6 +161,20 @@ describe.each(['1', '2', '11', '12'])('whatever happens in a room of version %s'
       expect(room.fetched).toBe(0);
     }));
 
+  it('it does not matter how much of what the states agree on is known beforehand', () =>
+    holds(async (room, states, seed) => {
+      const agreed = new Map(
+        [...partitionStates(states).unconflicted].filter(
+          (_, index) => (seed >> (index % 16)) % 2 === 0,
+        ),
+      );
+      const differing = states.map(
+        (state) => new Map([...state].filter(([key]) => !agreed.has(key))),
+      );
+      const resolved = await resolveDifferences(room.rules, agreed, differing, room.source);
+      expect(new Map([...agreed, ...resolved])).toEqual(await room.resolve(...states));
+    }));
+
   it('what the states agree on stays, and the rest comes from them and their auth chains', () =>
     holds(async (room, states) => {
       const resolved = await room.resolve(...states);
@@ -188,7 +207,7 @@ describe('the sets', () => {
       const union = new Set(chains.flatMap((chain) => [...chain]));
       const expected = [...union].filter((id) => !chains.every((chain) => chain.has(id)));
       const cache = new EventCache(room.source.fetchEvents);
-      const walked = await authDifferenceByWalking(states, partitionStates(states), cache);
+      const walked = await differenceByWalking(states, cache);
       expect([...walked].sort()).toEqual(expected.sort());
     }));
 
@@ -210,9 +229,9 @@ describe('the sets', () => {
       const asked: string[] = [];
       const indexed = await resolveState(room.rules, states, {
         ...room.source,
-        authDifference: async (given) => {
+        authDifference: async (given, agreed) => {
           asked.push('difference');
-          return authDifferenceByWalking(given, partitionStates(given), cache);
+          return authDifferenceByWalking(given, agreed, cache);
         },
         conflictedSubgraph: async (conflicted) => {
           asked.push('subgraph');

@@ -4,10 +4,11 @@
  * Specification: the "State resolution" section of each room version,
  * https://spec.matrix.org/v1.19/rooms/
  */
-import type { StateMap } from '../event.ts';
+import type { StateKey, StateMap } from '../event.ts';
+import type { EventId } from '../identifiers.ts';
 import type { RoomVersionRules } from '../room-versions.ts';
-import type { ResolutionSource } from './event-source.ts';
-import { distinctStates } from './partition.ts';
+import type { AgreedState, ResolutionSource } from './event-source.ts';
+import { differingParts, distinctStates, partitionStates } from './partition.ts';
 import { resolveV1 } from './resolve-v1.ts';
 import { resolveV2 } from './resolve-v2.ts';
 
@@ -28,7 +29,30 @@ export const resolveState = async (
   const [only] = distinct;
   if (only === undefined) return new Map();
   if (distinct.length === 1) return only;
+  const partition = partitionStates(distinct);
+  const resolved = partition.unconflicted;
+  const differing = differingParts(distinct, partition);
+  for (const [key, eventId] of await resolveDifferences(rules, resolved, differing, source)) {
+    resolved.set(key, eventId);
+  }
+  return resolved;
+};
+
+/**
+ * `resolveState` for whoever knows already where the states may differ. Each of `differing` is one
+ * state, as far as `agreed` does not have it: no key is in both, and what the states do agree on may
+ * be in either.
+ * @returns the resolved state's entries that `agreed` does not have
+ */
+export const resolveDifferences = async (
+  rules: RoomVersionRules,
+  agreed: AgreedState,
+  differing: readonly StateMap[],
+  source: ResolutionSource,
+): Promise<ReadonlyMap<StateKey, EventId>> => {
+  const partition = partitionStates(differing);
+  if (partition.conflicted.size === 0) return partition.unconflicted;
   return rules.stateResolution === 'v1'
-    ? resolveV1(rules, distinct, source)
-    : resolveV2(rules, distinct, source);
+    ? resolveV1(rules, agreed, differing, source)
+    : resolveV2(rules, agreed, differing, partition, source);
 };
