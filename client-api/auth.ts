@@ -7,6 +7,7 @@ import type { Accounts } from '../homeserver/accounts/accounts.ts';
 import type { Appservice } from '../homeserver/accounts/appservices.ts';
 import { assertNotLocked } from '../homeserver/accounts/credentials.ts';
 import type { DeviceRequester, Requester } from '../homeserver/accounts/requester.ts';
+import { addressKey } from '../homeserver/http/rate-limits.ts';
 import type { HttpRequest } from '../homeserver/http/request.ts';
 import type { Auth } from '../homeserver/http/route.ts';
 import { matrixError } from '../spec/errors.ts';
@@ -17,6 +18,9 @@ export interface ClientAuth {
   readonly user: Auth<Requester>;
   /** Guests too. */
   readonly userOrGuest: Auth<Requester>;
+  /** A person who is not suspended: for whatever is said or done to others. */
+  readonly active: Auth<Requester>;
+  readonly activeOrGuest: Auth<Requester>;
   /** Whoever holds a token, locked accounts included: for logging out. */
   readonly anyToken: Auth<Requester>;
   readonly admin: Auth<Requester>;
@@ -94,13 +98,15 @@ export const clientAuth = (
         const requester = recognise(request);
         return requester instanceof Promise ? requester.then(checked) : checked(requester);
       },
-      limitKey: ({ userId, rateLimited }) => (rateLimited ? userId : undefined),
+      limitKey,
     };
   };
 
   return {
     user: accepting(assertNotLocked, assertNotGuest),
     userOrGuest: accepting(assertNotLocked),
+    active: accepting(assertNotLocked, assertNotGuest, assertNotSuspended),
+    activeOrGuest: accepting(assertNotLocked, assertNotSuspended),
     anyToken: accepting(),
     admin: accepting(assertNotLocked, assertAdmin),
   };
@@ -118,15 +124,24 @@ const assertAdmin = ({ isAdmin }: Requester): void => {
 };
 
 /** https://spec.matrix.org/v1.19/client-server-api/#account-suspension */
-export const assertNotSuspended = ({ suspended }: Requester): void => {
+const assertNotSuspended = ({ suspended }: Requester): void => {
   if (suspended) {
     throw matrixError('M_USER_SUSPENDED', 'You cannot perform this action while suspended');
   }
 };
 
-/** For paths that name a user who must be the one asking. Throws `M_FORBIDDEN`. */
-export const assertSelf = (requester: Requester, userId: UserId, what: string): void => {
-  if (requester.userId !== userId) {
-    throw matrixError('M_FORBIDDEN', `You may not ${what} of other users`);
-  }
+/** An account of a guest costs nothing: those of one address share one allowance. */
+const limitKey = ({ userId, isGuest, rateLimited }: Requester, ip: string): string | undefined => {
+  if (!rateLimited) return undefined;
+  return isGuest ? `guests ${addressKey(ip)}` : userId;
 };
+
+/** As `auth`, for paths where this parameter names a user who must be the one asking. */
+export const self = (auth: Auth<Requester>, parameter: string): Auth<Requester> => ({
+  ...auth,
+  authorize: (requester, params) => {
+    if (params[parameter] !== requester.userId) {
+      throw matrixError('M_FORBIDDEN', 'You may do this for yourself alone');
+    }
+  },
+});

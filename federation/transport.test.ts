@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../homeserver/clock.ts';
 import type { Config } from '../homeserver/config/schema.ts';
+import { exempt } from '../homeserver/http/rate-limits.ts';
 import { route } from '../homeserver/http/route.ts';
 import { serve, type TestServer } from '../homeserver/http/testing/serve.ts';
 import { silentLogger } from '../homeserver/ops/logger.ts';
@@ -75,6 +76,7 @@ describe('two servers', () => {
       metrics: outboundMetrics(registry),
     });
     const whoAmI = route({
+      rateLimit: exempt('a test'),
       operationId: 'whoAmI',
       method: 'PUT',
       path: '/_matrix/federation/v1/who',

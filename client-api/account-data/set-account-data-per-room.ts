@@ -6,7 +6,7 @@ import { assertWritableType } from '../../homeserver/accounts/account-data-types
 import { RoomIdSchema, UserIdSchema } from '../../homeserver/http/identifier-schemas.ts';
 import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
-import { assertSelf } from '../auth.ts';
+import { self } from '../auth.ts';
 import type { ClientApiDeps } from '../deps.ts';
 import { clientPaths } from '../paths.ts';
 import { AnyObject, Done } from '../schemas.ts';
@@ -19,8 +19,8 @@ export const setAccountDataPerRoom = ({
     operationId: 'setAccountDataPerRoom',
     method: 'PUT',
     path: clientPaths('v3', '/user/{userId}/rooms/{roomId}/account_data/{type}'),
-    auth: auth.user,
-    rateLimit: perUser('account_data'),
+    auth: self(auth.user, 'userId'),
+    rateLimit: perUser('general'),
     params: Type.Object({
       userId: UserIdSchema,
       roomId: RoomIdSchema,
@@ -28,8 +28,7 @@ export const setAccountDataPerRoom = ({
     }),
     body: AnyObject,
     response: Done,
-    handler: async ({ requester, params: { userId, roomId, type }, body }) => {
-      assertSelf(requester, userId, 'set account data');
+    handler: async ({ params: { userId, roomId, type }, body }) => {
       assertWritableType(type);
       await accountData.put(userId, roomId, type, body);
       return {};

@@ -4,7 +4,7 @@ import { assertWritableType } from '../../homeserver/accounts/account-data-types
 import { UserIdSchema } from '../../homeserver/http/identifier-schemas.ts';
 import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
-import { assertSelf } from '../auth.ts';
+import { self } from '../auth.ts';
 import type { ClientApiDeps } from '../deps.ts';
 import { clientPaths } from '../paths.ts';
 import { AnyObject, Done } from '../schemas.ts';
@@ -17,13 +17,12 @@ export const setAccountData = ({
     operationId: 'setAccountData',
     method: 'PUT',
     path: clientPaths('v3', '/user/{userId}/account_data/{type}'),
-    auth: auth.user,
-    rateLimit: perUser('account_data'),
+    auth: self(auth.user, 'userId'),
+    rateLimit: perUser('general'),
     params: Type.Object({ userId: UserIdSchema, type: Type.String({ minLength: 1 }) }),
     body: AnyObject,
     response: Done,
-    handler: async ({ requester, params: { userId, type }, body }) => {
-      assertSelf(requester, userId, 'set account data');
+    handler: async ({ params: { userId, type }, body }) => {
       assertWritableType(type);
       await accountData.put(userId, undefined, type, body);
       return {};

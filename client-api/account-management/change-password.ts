@@ -13,20 +13,21 @@ export const changePassword = ({ auth, accounts }: Pick<ClientApiDeps, 'auth' | 
     method: 'POST',
     path: clientPaths('v3', '/account/password'),
     auth: auth.user,
-    rateLimit: perUser('login'),
+    rateLimit: perUser('reauthenticate'),
     body: Type.Object({
       new_password: Type.String(),
       logout_devices: Type.Boolean({ default: true }),
       auth: Type.Optional(AuthData),
     }),
     response: Done,
-    handler: async ({ requester: { userId, deviceId }, body }) => {
+    handler: async ({ ip, requester: { userId, deviceId }, body }) => {
       accounts.passwords.checkNew(body.new_password);
       return interactively(
         accounts.interactiveAuth,
         {
           operation: 'changePassword',
           userId,
+          ip,
           flows: await accounts.credentials.reauthenticationFlows(userId),
           auth: body.auth,
         },
@@ -35,6 +36,7 @@ export const changePassword = ({ auth, accounts }: Pick<ClientApiDeps, 'auth' | 
             logoutDevices: body.logout_devices,
             keepDeviceId: deviceId,
             passed,
+            ip,
           });
           return {};
         },

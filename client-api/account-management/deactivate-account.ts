@@ -12,7 +12,7 @@ export const deactivateAccount = ({ auth, accounts }: Pick<ClientApiDeps, 'auth'
     method: 'POST',
     path: clientPaths('v3', '/account/deactivate'),
     auth: auth.user,
-    rateLimit: perUser('login'),
+    rateLimit: perUser('reauthenticate'),
     body: Type.Object({
       auth: Type.Optional(AuthData),
       id_server: Type.Optional(Type.String()),
@@ -21,7 +21,7 @@ export const deactivateAccount = ({ auth, accounts }: Pick<ClientApiDeps, 'auth'
     response: Type.Object({
       id_server_unbind_result: Type.Union([Type.Literal('success'), Type.Literal('no-support')]),
     }),
-    handler: async ({ requester: { userId, appserviceId }, body: { auth: given, erase } }) => {
+    handler: async ({ ip, requester: { userId, appserviceId }, body: { auth: given, erase } }) => {
       // This server binds nothing at identity servers, so there is nothing to unbind there.
       const result = { id_server_unbind_result: 'success' } as const;
       if (appserviceId !== undefined) {
@@ -33,6 +33,7 @@ export const deactivateAccount = ({ auth, accounts }: Pick<ClientApiDeps, 'auth'
         {
           operation: 'deactivateAccount',
           userId,
+          ip,
           flows: await accounts.credentials.reauthenticationFlows(userId),
           auth: given,
           boundTo: erase,

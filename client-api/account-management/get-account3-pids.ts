@@ -1,5 +1,6 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3account3pid */
 import { Type } from 'typebox';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import type { ClientApiDeps } from '../deps.ts';
 import { clientPaths } from '../paths.ts';
@@ -10,6 +11,7 @@ export const getAccount3PIDs = ({ auth, accounts }: Pick<ClientApiDeps, 'auth' |
     method: 'GET',
     path: clientPaths('v3', '/account/3pid'),
     auth: auth.user,
+    rateLimit: perUser('read'),
     response: Type.Object({
       threepids: Type.Array(
         Type.Object({

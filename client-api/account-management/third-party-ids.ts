@@ -43,7 +43,7 @@ export const add3PID = ({ auth }: Pick<ClientApiDeps, 'auth'>): Route =>
     method: 'POST',
     path: clientPaths('v3', '/account/3pid/add'),
     auth: auth.user,
-    rateLimit: perUser('threepids'),
+    rateLimit: perUser('general'),
     body: Type.Object({ client_secret: Type.String(), sid: Type.String() }),
     handler: () => {
       // No session can exist, so there is no point in asking for a password first.
@@ -58,7 +58,7 @@ export const bind3PID = ({ auth }: Pick<ClientApiDeps, 'auth'>): Route =>
     method: 'POST',
     path: clientPaths('v3', '/account/3pid/bind'),
     auth: auth.user,
-    rateLimit: perUser('threepids'),
+    rateLimit: perUser('general'),
     body: Type.Object({
       client_secret: Type.String(),
       id_server: Type.String(),
@@ -80,6 +80,7 @@ export const delete3pidFromAccount = ({
     method: 'POST',
     path: clientPaths('v3', '/account/3pid/delete'),
     auth: auth.user,
+    rateLimit: perUser('general'),
     body: ThreepidBody,
     response: UnbindResult,
     handler: async ({ requester, body: { medium, address } }) => {
@@ -94,6 +95,7 @@ export const unbind3pidFromAccount = ({ auth }: Pick<ClientApiDeps, 'auth'>): Ro
     method: 'POST',
     path: clientPaths('v3', '/account/3pid/unbind'),
     auth: auth.user,
+    rateLimit: perUser('general'),
     body: ThreepidBody,
     response: UnbindResult,
     handler: () => unbound,

@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3adminwhoisuserid */
 import { Type } from 'typebox';
 import { UserIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import type { Device } from '../../homeserver/storage/devices.ts';
 import { matrixError } from '../../spec/errors.ts';
@@ -33,6 +34,7 @@ export const getWhoIs = ({ auth, accounts }: Pick<ClientApiDeps, 'auth' | 'accou
     method: 'GET',
     path: clientPaths('v3', '/admin/whois/{userId}'),
     auth: auth.user,
+    rateLimit: perUser('read'),
     params: Type.Object({ userId: UserIdSchema }),
     response: Type.Object({
       user_id: UserIdSchema,

@@ -29,7 +29,7 @@ export const getCapabilities = ({
     method: 'GET',
     path: clientPaths('v3', '/capabilities'),
     auth: auth.userOrGuest,
-    rateLimit: perUser('capabilities'),
+    rateLimit: perUser('read'),
     response: Type.Object({ capabilities: AnyObject }),
     handler: () => ({ capabilities }),
   });

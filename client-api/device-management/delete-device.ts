@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#delete_matrixclientv3devicesdeviceid */
 import { Type } from 'typebox';
 import { DeviceIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import type { ClientApiDeps } from '../deps.ts';
 import { AuthData } from '../interactive.ts';
@@ -14,9 +15,10 @@ export const deleteDevice = ({ auth, accounts }: Pick<ClientApiDeps, 'auth' | 'a
     method: 'DELETE',
     path: clientPaths('v3', '/devices/{deviceId}'),
     auth: auth.user,
+    rateLimit: perUser('reauthenticate'),
     params: Type.Object({ deviceId: DeviceIdSchema }),
     body: Type.Object({ auth: Type.Optional(AuthData) }),
     response: Done,
-    handler: ({ requester, params, body }) =>
-      removeDevices(accounts, 'deleteDevice', requester, [params.deviceId], body.auth),
+    handler: (call) =>
+      removeDevices(accounts, 'deleteDevice', call, [call.params.deviceId], call.body.auth),
   });

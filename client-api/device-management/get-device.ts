@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3devicesdeviceid */
 import { Type } from 'typebox';
 import { DeviceIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { ClientApiDeps } from '../deps.ts';
@@ -13,6 +14,7 @@ export const getDevice = ({ auth, accounts }: Pick<ClientApiDeps, 'auth' | 'acco
     method: 'GET',
     path: clientPaths('v3', '/devices/{deviceId}'),
     auth: auth.userOrGuest,
+    rateLimit: perUser('read'),
     params: Type.Object({ deviceId: DeviceIdSchema }),
     response: DeviceReply,
     handler: async ({ requester, params }) => {

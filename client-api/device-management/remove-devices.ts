@@ -6,11 +6,16 @@ import type { JsonObject } from '../../spec/event.ts';
 import type { DeviceId } from '../../spec/identifiers.ts';
 import { interactively } from '../interactive.ts';
 
+interface Asking {
+  readonly requester: Requester;
+  readonly ip: string;
+}
+
 /** Application services need not confirm. */
 export const removeDevices = async (
   accounts: Accounts,
   operation: string,
-  { userId, appserviceId }: Requester,
+  { requester: { userId, appserviceId }, ip }: Asking,
   deviceIds: DeviceId[],
   auth: JsonObject | undefined,
 ): Promise<Record<string, never> | Reply> => {
@@ -21,7 +26,7 @@ export const removeDevices = async (
   const flows = await accounts.credentials.reauthenticationFlows(userId);
   return interactively(
     accounts.interactiveAuth,
-    { operation, userId, flows, auth, boundTo: deviceIds },
+    { operation, userId, ip, flows, auth, boundTo: deviceIds },
     async (passed) => {
       await accounts.devices.delete(userId, deviceIds, passed);
       return {};

@@ -14,7 +14,7 @@ export const updateDevice = ({ auth, accounts }: Pick<ClientApiDeps, 'auth' | 'a
     method: 'PUT',
     path: clientPaths('v3', '/devices/{deviceId}'),
     auth: auth.userOrGuest,
-    rateLimit: perUser('devices'),
+    rateLimit: perUser('general'),
     params: Type.Object({ deviceId: DeviceIdSchema }),
     body: Type.Object({ display_name: Type.Optional(Type.String()) }),
     response: Done,

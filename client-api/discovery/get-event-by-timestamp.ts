@@ -15,7 +15,7 @@ export const getEventByTimestamp = ({
     method: 'GET',
     path: clientPaths('v1', '/rooms/{roomId}/timestamp_to_event'),
     auth: auth.userOrGuest,
-    rateLimit: perUser('timestamp_to_event'),
+    rateLimit: perUser('history'),
     params: Type.Object({ roomId: RoomIdSchema }),
     query: Type.Object({
       ts: Type.Integer(),

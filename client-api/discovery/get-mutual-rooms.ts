@@ -26,7 +26,7 @@ export const getMutualRooms = ({
     method: 'GET',
     path: clientPaths('v1', '/mutual_rooms'),
     auth: auth.user,
-    rateLimit: perUser('mutual_rooms'),
+    rateLimit: perUser('search'),
     query: Type.Object({ user_id: UserIdSchema, from: Type.Optional(Type.String()) }),
     response: Type.Object({
       joined: Type.Array(Type.String()),

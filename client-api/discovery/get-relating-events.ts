@@ -5,6 +5,7 @@
 import { Type } from 'typebox';
 import { recursionDepth } from '../../homeserver/discovery/related-events.ts';
 import { EventIdSchema, RoomIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
 import { formatPlace, parsePlace } from '../../homeserver/sync/tokens.ts';
 import type { ClientApiDeps } from '../deps.ts';
@@ -40,6 +41,7 @@ export const getRelatingEvents = ({
       method: 'GET',
       path: clientPaths('v1', `/rooms/{roomId}/relations/{eventId}${path}`),
       auth: auth.userOrGuest,
+      rateLimit: perUser('history'),
       params: schema,
       query: Type.Object({
         from: Type.Optional(Type.String()),

@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import type { Requester } from '../../homeserver/accounts/requester.ts';
 import { RoomIdOrAliasSchema, ServerNameSchema } from '../../homeserver/http/identifier-schemas.ts';
-import { perUser } from '../../homeserver/http/rate-limits.ts';
+import { addressKey, perUser } from '../../homeserver/http/rate-limits.ts';
 import { type Auth, route } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
 import { isRoomId } from '../../spec/identifiers.ts';
@@ -15,7 +15,8 @@ const optional = (auth: Auth<Requester>): Auth<Requester | undefined> => ({
   name: auth.name,
   authenticate: (request) =>
     accessTokenOf(request) === undefined ? undefined : auth.authenticate(request),
-  limitKey: (requester) => requester && auth.limitKey?.(requester),
+  limitKey: (requester, ip) =>
+    requester === undefined ? addressKey(ip) : auth.limitKey?.(requester, ip),
 });
 
 /** Rooms this server is not in are unknown to it: `via` is not followed. */
@@ -33,7 +34,7 @@ export const getRoomSummary = ({
       '/_matrix/client/unstable/im.nheko.summary/rooms/{roomIdOrAlias}/summary',
     ],
     auth: optional(auth.userOrGuest),
-    rateLimit: perUser('room_summary'),
+    rateLimit: perUser('general'),
     params: Type.Object({ roomIdOrAlias: RoomIdOrAliasSchema }),
     query: Type.Object({ via: Type.Optional(Type.Array(ServerNameSchema)) }),
     handler: async ({ requester, params: { roomIdOrAlias } }) => {

@@ -22,7 +22,7 @@ export const getSpaceHierarchy = ({
     method: 'GET',
     path: clientPaths('v1', '/rooms/{roomId}/hierarchy'),
     auth: auth.userOrGuest,
-    rateLimit: perUser('hierarchy'),
+    rateLimit: perUser('history'),
     params: Type.Object({ roomId: RoomIdSchema }),
     query: Type.Object({
       suggested_only: Type.Optional(Type.Boolean()),

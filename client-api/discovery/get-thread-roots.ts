@@ -21,7 +21,7 @@ export const getThreadRoots = ({
     method: 'GET',
     path: clientPaths('v1', '/rooms/{roomId}/threads'),
     auth: auth.userOrGuest,
-    rateLimit: perUser('threads'),
+    rateLimit: perUser('history'),
     params: Type.Object({ roomId: RoomIdSchema }),
     query: Type.Object({
       include: Type.Optional(Type.Union([Type.Literal('all'), Type.Literal('participated')])),

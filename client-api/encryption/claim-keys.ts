@@ -1,5 +1,6 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3keysclaim */
 import { Type } from 'typebox';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
 import { isUserId } from '../../spec/identifiers.ts';
@@ -9,12 +10,19 @@ import { AnyObject } from '../schemas.ts';
 
 const MAX_CLAIMS = 10_000;
 
+const DEVICES_PER_COST = 250;
+
+const countOfDevices = (wanted: Record<string, Record<string, string>>): number =>
+  Object.values(wanted).reduce((count, devices) => count + Object.keys(devices).length, 0);
+
 export const claimKeys = ({ auth, encryption }: Pick<ClientApiDeps, 'auth' | 'encryption'>) =>
   route({
     operationId: 'claimKeys',
     method: 'POST',
     path: clientPaths('v3', '/keys/claim'),
     auth: auth.userOrGuest,
+    rateLimit: perUser('keys'),
+    rateCost: ({ one_time_keys: wanted }) => Math.floor(countOfDevices(wanted) / DEVICES_PER_COST),
     body: Type.Object({
       timeout: Type.Optional(Type.Integer({ minimum: 0 })),
       one_time_keys: Type.Record(Type.String(), Type.Record(Type.String(), Type.String())),

@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3keyschanges */
 import { Type } from 'typebox';
 import { UserIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { parseSyncToken } from '../../homeserver/sync/tokens.ts';
 import type { ClientApiDeps } from '../deps.ts';
@@ -16,6 +17,7 @@ export const getKeysChanges = ({
     method: 'GET',
     path: clientPaths('v3', '/keys/changes'),
     auth: auth.userOrGuest,
+    rateLimit: perUser('keys'),
     query: Type.Object({ from: Type.String(), to: Type.String() }),
     response: Type.Object({ changed: Type.Array(UserIdSchema), left: Type.Array(UserIdSchema) }),
     handler: async ({ requester, query }) => {

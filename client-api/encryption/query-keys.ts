@@ -1,5 +1,6 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3keysquery */
 import { Type } from 'typebox';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
 import { isUserId, type UserId } from '../../spec/identifiers.ts';
@@ -9,6 +10,8 @@ import { AnyObject } from '../schemas.ts';
 
 const ByUser = Type.Record(Type.String(), AnyObject);
 const MAX_USERS = 10_000;
+/** Clients ask for so many in one request. */
+const USERS_PER_COST = 250;
 
 export const queryKeys = ({ auth, encryption }: Pick<ClientApiDeps, 'auth' | 'encryption'>) =>
   route({
@@ -16,6 +19,8 @@ export const queryKeys = ({ auth, encryption }: Pick<ClientApiDeps, 'auth' | 'en
     method: 'POST',
     path: clientPaths('v3', '/keys/query'),
     auth: auth.userOrGuest,
+    rateLimit: perUser('keys'),
+    rateCost: ({ device_keys: wanted }) => Math.floor(Object.keys(wanted).length / USERS_PER_COST),
     body: Type.Object({
       timeout: Type.Optional(Type.Integer({ minimum: 0 })),
       device_keys: Type.Record(Type.String(), Type.Array(Type.String()), {

@@ -1,5 +1,6 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3keysdevice_signingupload */
 import { Type } from 'typebox';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import type { ClientApiDeps } from '../deps.ts';
 import { AuthData, interactively } from '../interactive.ts';
@@ -20,6 +21,7 @@ export const uploadCrossSigningKeys = ({
       '/_matrix/client/unstable/keys/device_signing/upload',
     ],
     auth: auth.user,
+    rateLimit: perUser('reauthenticate'),
     body: Type.Object({
       master_key: Type.Optional(AnyObject),
       self_signing_key: Type.Optional(AnyObject),
@@ -27,7 +29,7 @@ export const uploadCrossSigningKeys = ({
       auth: Type.Optional(AuthData),
     }),
     response: Done,
-    handler: async ({ requester: { userId, appserviceId }, body }) => {
+    handler: async ({ ip, requester: { userId, appserviceId }, body }) => {
       const { auth: proof, ...keys } = body;
       const checked = await crossSigning.check(userId, keys);
       if (!checked.needsProof || appserviceId !== undefined) {
@@ -38,8 +40,10 @@ export const uploadCrossSigningKeys = ({
       const call = {
         operation: 'uploadCrossSigningKeys',
         userId,
+        ip,
         flows,
         auth: proof,
+        rateLimit: perUser('reauthenticate'),
         boundTo: keys,
       };
       return interactively(accounts.interactiveAuth, call, async (passed) => {

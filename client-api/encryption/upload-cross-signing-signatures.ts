@@ -1,5 +1,6 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3keyssignaturesupload */
 import { Type } from 'typebox';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import type { ClientApiDeps } from '../deps.ts';
 import { clientPaths } from '../paths.ts';
@@ -17,6 +18,7 @@ export const uploadCrossSigningSignatures = ({
       '/_matrix/client/unstable/keys/signatures/upload',
     ],
     auth: auth.user,
+    rateLimit: perUser('keys'),
     body: AnyObject,
     response: Type.Object({
       failures: Type.Record(Type.String(), Type.Record(Type.String(), AnyObject)),

@@ -1,5 +1,6 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3keysupload */
 import { Type } from 'typebox';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { ClientApiDeps } from '../deps.ts';
@@ -12,6 +13,7 @@ export const uploadKeys = ({ auth, encryption }: Pick<ClientApiDeps, 'auth' | 'e
     method: 'POST',
     path: clientPaths('v3', '/keys/upload'),
     auth: auth.userOrGuest,
+    rateLimit: perUser('keys'),
     body: Type.Object({
       device_keys: Type.Optional(AnyObject),
       one_time_keys: Type.Optional(AnyObject),

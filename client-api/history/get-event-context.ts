@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidcontexteventid */
 import { Type } from 'typebox';
 import { EventIdSchema, RoomIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { formatPlace } from '../../homeserver/sync/tokens.ts';
 import type { ClientApiDeps } from '../deps.ts';
@@ -21,6 +22,7 @@ export const getEventContext = ({
     method: 'GET',
     path: clientPaths('v3', '/rooms/{roomId}/context/{eventId}'),
     auth: auth.userOrGuest,
+    rateLimit: perUser('history'),
     params: Type.Object({ roomId: RoomIdSchema, eventId: EventIdSchema }),
     query: Type.Object({
       limit: Type.Optional(Type.Integer({ minimum: 0 })),

@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmessages */
 import { Type } from 'typebox';
 import { RoomIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { formatPlace, parsePlace } from '../../homeserver/sync/tokens.ts';
 import type { ClientApiDeps } from '../deps.ts';
@@ -21,6 +22,7 @@ export const getRoomEvents = ({
     method: 'GET',
     path: clientPaths('v3', '/rooms/{roomId}/messages'),
     auth: auth.userOrGuest,
+    rateLimit: perUser('history'),
     params: Type.Object({ roomId: RoomIdSchema }),
     query: Type.Object({
       from: Type.Optional(Type.String()),

@@ -14,7 +14,7 @@ export const deleteRoomKeyBySessionId = ({
     method: 'DELETE',
     path: clientPaths('v3', '/room_keys/keys/{roomId}/{sessionId}'),
     auth: auth.user,
-    rateLimit: perUser('room_keys'),
+    rateLimit: perUser('key_backup'),
     params: SessionParams,
     query: VersionQuery,
     response: BackupState,

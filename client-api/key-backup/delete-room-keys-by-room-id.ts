@@ -14,7 +14,7 @@ export const deleteRoomKeysByRoomId = ({
     method: 'DELETE',
     path: clientPaths('v3', '/room_keys/keys/{roomId}'),
     auth: auth.user,
-    rateLimit: perUser('room_keys'),
+    rateLimit: perUser('key_backup'),
     params: RoomParams,
     query: VersionQuery,
     response: BackupState,

@@ -15,7 +15,7 @@ export const deleteRoomKeysVersion = ({
     method: 'DELETE',
     path: clientPaths('v3', '/room_keys/version/{version}'),
     auth: auth.user,
-    rateLimit: perUser('room_keys'),
+    rateLimit: perUser('key_backup'),
     params: VersionParams,
     response: Done,
     handler: async ({ requester, params }) => {

@@ -11,7 +11,7 @@ export const deleteRoomKeys = ({ auth, encryption }: Pick<ClientApiDeps, 'auth' 
     method: 'DELETE',
     path: clientPaths('v3', '/room_keys/keys'),
     auth: auth.user,
-    rateLimit: perUser('room_keys'),
+    rateLimit: perUser('key_backup'),
     query: VersionQuery,
     response: BackupState,
     handler: ({ requester, query }) =>

@@ -15,7 +15,7 @@ export const getRoomKeyBySessionId = ({
     method: 'GET',
     path: clientPaths('v3', '/room_keys/keys/{roomId}/{sessionId}'),
     auth: auth.user,
-    rateLimit: perUser('room_keys'),
+    rateLimit: perUser('key_backup'),
     params: SessionParams,
     query: VersionQuery,
     response: KeyData,

@@ -14,7 +14,7 @@ export const getRoomKeysVersionCurrent = ({
     method: 'GET',
     path: clientPaths('v3', '/room_keys/version'),
     auth: auth.user,
-    rateLimit: perUser('room_keys'),
+    rateLimit: perUser('key_backup'),
     response: BackupInfo,
     handler: ({ requester }) => encryption.keyBackups.info(requester.userId, undefined),
   });

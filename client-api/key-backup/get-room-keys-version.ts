@@ -14,7 +14,7 @@ export const getRoomKeysVersion = ({
     method: 'GET',
     path: clientPaths('v3', '/room_keys/version/{version}'),
     auth: auth.user,
-    rateLimit: perUser('room_keys'),
+    rateLimit: perUser('key_backup'),
     params: VersionParams,
     response: BackupInfo,
     handler: ({ requester, params }) =>

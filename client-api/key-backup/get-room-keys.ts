@@ -11,7 +11,7 @@ export const getRoomKeys = ({ auth, encryption }: Pick<ClientApiDeps, 'auth' | '
     method: 'GET',
     path: clientPaths('v3', '/room_keys/keys'),
     auth: auth.user,
-    rateLimit: perUser('room_keys'),
+    rateLimit: perUser('key_backup'),
     query: VersionQuery,
     response: AllKeys,
     handler: async ({ requester, query }) => {

@@ -15,7 +15,7 @@ export const postRoomKeysVersion = ({
     method: 'POST',
     path: clientPaths('v3', '/room_keys/version'),
     auth: auth.user,
-    rateLimit: perUser('room_keys'),
+    rateLimit: perUser('key_backup'),
     body: Backup,
     response: Type.Object({ version: Type.String() }),
     handler: async ({ requester, body }) => ({

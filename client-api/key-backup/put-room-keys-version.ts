@@ -17,7 +17,7 @@ export const putRoomKeysVersion = ({
     method: 'PUT',
     path: clientPaths('v3', '/room_keys/version/{version}'),
     auth: auth.user,
-    rateLimit: perUser('room_keys'),
+    rateLimit: perUser('key_backup'),
     params: VersionParams,
     body: Type.Object({
       ...Backup.properties,

@@ -11,7 +11,7 @@ export const putRoomKeys = ({ auth, encryption }: Pick<ClientApiDeps, 'auth' | '
     method: 'PUT',
     path: clientPaths('v3', '/room_keys/keys'),
     auth: auth.user,
-    rateLimit: perUser('room_keys'),
+    rateLimit: perUser('key_backup'),
     query: VersionQuery,
     body: AllKeys,
     response: BackupState,

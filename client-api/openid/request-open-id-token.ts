@@ -4,7 +4,7 @@ import { openIdLifetimeMs } from '../../homeserver/accounts/openid-tokens.ts';
 import { UserIdSchema } from '../../homeserver/http/identifier-schemas.ts';
 import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
-import { assertSelf } from '../auth.ts';
+import { self } from '../auth.ts';
 import type { ClientApiDeps } from '../deps.ts';
 import { clientPaths } from '../paths.ts';
 import { AnyObject } from '../schemas.ts';
@@ -18,8 +18,8 @@ export const requestOpenIdToken = ({
     operationId: 'requestOpenIdToken',
     method: 'POST',
     path: clientPaths('v3', '/user/{userId}/openid/request_token'),
-    auth: auth.user,
-    rateLimit: perUser('openid'),
+    auth: self(auth.user, 'userId'),
+    rateLimit: perUser('general'),
     params: Type.Object({ userId: UserIdSchema }),
     body: AnyObject,
     response: Type.Object({
@@ -28,8 +28,7 @@ export const requestOpenIdToken = ({
       matrix_server_name: Type.String(),
       expires_in: Type.Integer(),
     }),
-    handler: async ({ requester, params: { userId } }) => {
-      assertSelf(requester, userId, 'request tokens');
+    handler: async ({ params: { userId } }) => {
       return {
         access_token: await openIdTokens.issue(userId),
         token_type: 'Bearer' as const,

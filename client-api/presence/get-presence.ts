@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3presenceuseridstatus */
 import { Type } from 'typebox';
 import { UserIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { presenceContent } from '../../homeserver/sync/presence-stream.ts';
 import { matrixError } from '../../spec/errors.ts';
@@ -17,6 +18,7 @@ export const getPresence = ({
     method: 'GET',
     path: clientPaths('v3', '/presence/{userId}/status'),
     auth: auth.user,
+    rateLimit: perUser('read'),
     params: Type.Object({ userId: UserIdSchema }),
     response: Type.Object({
       presence: Type.String(),

@@ -4,7 +4,7 @@ import { UserIdSchema } from '../../homeserver/http/identifier-schemas.ts';
 import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { presenceStates } from '../../homeserver/streams/presence-activity.ts';
-import { assertSelf } from '../auth.ts';
+import { self } from '../auth.ts';
 import type { ClientApiDeps } from '../deps.ts';
 import { clientPaths } from '../paths.ts';
 import { Done } from '../schemas.ts';
@@ -14,8 +14,8 @@ export const setPresence = ({ auth, presence }: Pick<ClientApiDeps, 'auth' | 'pr
     operationId: 'setPresence',
     method: 'PUT',
     path: clientPaths('v3', '/presence/{userId}/status'),
-    auth: auth.user,
-    rateLimit: perUser('presence'),
+    auth: self(auth.user, 'userId'),
+    rateLimit: perUser('general'),
     params: Type.Object({ userId: UserIdSchema }),
     body: Type.Object({
       presence: Type.Union(presenceStates.map((state) => Type.Literal(state))),
@@ -23,7 +23,6 @@ export const setPresence = ({ auth, presence }: Pick<ClientApiDeps, 'auth' | 'pr
     }),
     response: Done,
     handler: async ({ requester, params: { userId }, body }) => {
-      assertSelf(requester, userId, 'set the presence');
       const statusMsg = body.status_msg ?? undefined;
       await presence.set(userId, requester.deviceId, body.presence, statusMsg);
       return {};

@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { profileField } from '../../homeserver/accounts/profiles.ts';
 import { UserIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { perIp } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { ClientApiDeps } from '../deps.ts';
@@ -13,6 +14,7 @@ export const getProfileField = ({ accounts }: Pick<ClientApiDeps, 'accounts'>) =
     operationId: 'getProfileField',
     method: 'GET',
     path: clientPaths('v3', '/profile/{userId}/{keyName}'),
+    rateLimit: perIp('read'),
     params: Type.Object({ userId: UserIdSchema, keyName: Type.String() }),
     response: AnyObject,
     handler: async ({ params: { userId, keyName } }) => {

@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3profileuserid */
 import { Type } from 'typebox';
 import { UserIdSchema } from '../../homeserver/http/identifier-schemas.ts';
+import { perIp } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { ClientApiDeps } from '../deps.ts';
@@ -12,6 +13,7 @@ export const getUserProfile = ({ accounts }: Pick<ClientApiDeps, 'accounts'>) =>
     operationId: 'getUserProfile',
     method: 'GET',
     path: clientPaths('v3', '/profile/{userId}'),
+    rateLimit: perIp('read'),
     params: Type.Object({ userId: UserIdSchema }),
     response: AnyObject,
     handler: async ({ params }) => {

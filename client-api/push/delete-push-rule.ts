@@ -1,4 +1,5 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#delete_matrixclientv3pushrulesglobalkindruleid */
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { deleteRule } from '../../spec/push-rules/user-rules.ts';
 import type { ClientApiDeps } from '../deps.ts';
@@ -12,6 +13,7 @@ export const deletePushRule = ({ auth, pushRules }: Pick<ClientApiDeps, 'auth' |
     method: 'DELETE',
     path: clientPaths('v3', '/pushrules/global/{kind}/{ruleId}'),
     auth: auth.user,
+    rateLimit: perUser('general'),
     params: RuleParams,
     response: Done,
     handler: async ({ requester, params }) => {

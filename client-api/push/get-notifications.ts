@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3notifications */
 import { Type } from 'typebox';
 import type { Requester } from '../../homeserver/accounts/requester.ts';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import type { Notification } from '../../homeserver/push/notifications.ts';
 import { matrixError } from '../../spec/errors.ts';
@@ -42,6 +43,7 @@ export const getNotifications = ({
     method: 'GET',
     path: clientPaths('v3', '/notifications'),
     auth: auth.user,
+    rateLimit: perUser('history'),
     query: Type.Object({
       from: Type.Optional(Type.String()),
       limit: Type.Optional(Type.Integer({ minimum: 1 })),

@@ -1,4 +1,5 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3pushrulesglobalkindruleidactions */
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { findRule } from '../../spec/push-rules/user-rules.ts';
 import type { ClientApiDeps } from '../deps.ts';
@@ -14,6 +15,7 @@ export const getPushRuleActions = ({
     method: 'GET',
     path: clientPaths('v3', '/pushrules/global/{kind}/{ruleId}/actions'),
     auth: auth.user,
+    rateLimit: perUser('read'),
     params: RuleParams,
     response: ActionsResponse,
     handler: async ({ requester, params }) => {

@@ -1,4 +1,5 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3pushrulesglobalkindruleid */
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { findRule } from '../../spec/push-rules/user-rules.ts';
 import type { ClientApiDeps } from '../deps.ts';
@@ -11,6 +12,7 @@ export const getPushRule = ({ auth, pushRules }: Pick<ClientApiDeps, 'auth' | 'p
     method: 'GET',
     path: clientPaths('v3', '/pushrules/global/{kind}/{ruleId}'),
     auth: auth.user,
+    rateLimit: perUser('read'),
     params: RuleParams,
     response: RuleResponse,
     handler: async ({ requester, params }) => {

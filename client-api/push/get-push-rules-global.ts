@@ -1,4 +1,5 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3pushrulesglobal */
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import type { ClientApiDeps } from '../deps.ts';
 import { clientPaths } from '../paths.ts';
@@ -13,6 +14,7 @@ export const getPushRulesGlobal = ({
     method: 'GET',
     path: clientPaths('v3', '/pushrules/global/'),
     auth: auth.user,
+    rateLimit: perUser('read'),
     response: RulesetResponse,
     handler: async ({ requester }) => (await pushRules.of(requester.userId)).ruleset,
   });

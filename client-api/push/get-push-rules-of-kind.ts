@@ -1,5 +1,6 @@
 /** All rules of a kind: not in the specification any more, but still asked for. */
 import { Type } from 'typebox';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import type { ClientApiDeps } from '../deps.ts';
 import { clientPaths } from '../paths.ts';
@@ -14,6 +15,7 @@ export const getPushRulesOfKind = ({
     method: 'GET',
     path: clientPaths('v3', '/pushrules/global/{kind}/'),
     auth: auth.user,
+    rateLimit: perUser('read'),
     params: Type.Object({ kind: KindSchema }),
     response: RulesResponse,
     handler: async ({ requester, params }) =>

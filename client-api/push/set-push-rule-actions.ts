@@ -1,4 +1,5 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3pushrulesglobalkindruleidactions */
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { changeRule } from '../../spec/push-rules/user-rules.ts';
 import { parseActions } from '../../spec/push-rules/validate-rule.ts';
@@ -16,6 +17,7 @@ export const setPushRuleActions = ({
     method: 'PUT',
     path: clientPaths('v3', '/pushrules/global/{kind}/{ruleId}/actions'),
     auth: auth.user,
+    rateLimit: perUser('general'),
     params: RuleParams,
     body: ActionsBody,
     response: Done,

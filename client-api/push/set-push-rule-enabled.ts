@@ -1,4 +1,5 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3pushrulesglobalkindruleidenabled */
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { changeRule } from '../../spec/push-rules/user-rules.ts';
 import type { ClientApiDeps } from '../deps.ts';
@@ -15,6 +16,7 @@ export const setPushRuleEnabled = ({
     method: 'PUT',
     path: clientPaths('v3', '/pushrules/global/{kind}/{ruleId}/enabled'),
     auth: auth.user,
+    rateLimit: perUser('general'),
     params: RuleParams,
     body: EnabledSchema,
     response: Done,

@@ -15,7 +15,7 @@ export const setPushRule = ({ auth, pushRules }: Pick<ClientApiDeps, 'auth' | 'p
     method: 'PUT',
     path: clientPaths('v3', '/pushrules/global/{kind}/{ruleId}'),
     auth: auth.user,
-    rateLimit: perUser('push_rules'),
+    rateLimit: perUser('general'),
     params: RuleParams,
     query: Type.Object({
       before: Type.Optional(Type.String()),

@@ -238,7 +238,7 @@ describe('POST /register elsewhere', () => {
 
   it('limits what one address may try', async () => {
     const limits = {
-      default: { perSecond: 1, burst: 100 },
+      general: { perSecond: 1, burst: 100 },
       register: { perSecond: 0.1, burst: 2 },
     };
     const server = await accountServer({ limits });

@@ -32,8 +32,8 @@ export const register = ({ accounts }: Pick<ClientApiDeps, 'accounts'>) =>
       refresh_token: Type.Optional(Type.Boolean()),
     }),
     response: SessionReply,
-    handler: async ({ query, body, headers }) => {
-      const { registration, login, passwords, interactiveAuth } = accounts;
+    handler: async ({ query, body, headers, ip }) => {
+      const { registration, login, passwords, interactiveAuth, credentials } = accounts;
       if (query.kind === 'guest') {
         const guest = await registration.registerGuest(body.initial_device_display_name);
         return sessionReply(guest.userId, guest.session);
@@ -64,15 +64,18 @@ export const register = ({ accounts }: Pick<ClientApiDeps, 'accounts'>) =>
       return interactively(
         interactiveAuth,
         // Clients begin with an empty request, so the session is not bound to the rest of it.
-        { operation: 'register', flows, auth: body.auth },
+        { operation: 'register', ip, flows, auth: body.auth },
         async (passed) => {
           if (password === undefined) throw missing('password');
-          const made = await registration.register({ username, password }, passed, session);
+          const made = await registration.register({ username, password, ip }, passed, session);
           return sessionReply(made.userId, made.session);
         },
         async (result) => {
           const userId = (result as JsonObject)['user_id'] as UserId;
           if (session === undefined) return sessionReply(userId, undefined);
+          // Who knows the session alone is not logged in by it: the password must still be right.
+          const identifier = { kind: 'user', name: userId } as const;
+          await credentials.checkPassword({ identifier, password: password ?? '', ip });
           return sessionReply(userId, (await login.open(userId, session)).session);
         },
       );

@@ -13,15 +13,16 @@ export const generateLoginToken = ({ auth, accounts }: Pick<ClientApiDeps, 'auth
     method: 'POST',
     path: clientPaths('v1', '/login/get_token'),
     auth: auth.user,
-    rateLimit: perUser('login'),
+    rateLimit: perUser('reauthenticate'),
     body: Type.Object({ auth: Type.Optional(AuthData) }),
     response: Type.Object({ login_token: Type.String(), expires_in_ms: Type.Integer() }),
-    handler: async ({ body, requester: { userId } }) =>
+    handler: async ({ ip, body, requester: { userId } }) =>
       interactively(
         accounts.interactiveAuth,
         {
           operation: 'generateLoginToken',
           userId,
+          ip,
           flows: await accounts.credentials.reauthenticationFlows(userId),
           auth: body.auth,
         },

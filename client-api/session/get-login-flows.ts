@@ -16,7 +16,7 @@ export const getLoginFlows = () =>
     operationId: 'getLoginFlows',
     method: 'GET',
     path: clientPaths('v3', '/login'),
-    rateLimit: perIp('login_flows'),
+    rateLimit: perIp('general'),
     response: Type.Object({ flows: Type.Array(AnyObject) }),
     handler: () => ({ flows: FLOWS }),
   });

@@ -12,7 +12,7 @@ export const getTokenOwner = ({ auth }: Pick<ClientApiDeps, 'auth'>) =>
     method: 'GET',
     path: clientPaths('v3', '/account/whoami'),
     auth: auth.userOrGuest,
-    rateLimit: perUser('whoami'),
+    rateLimit: perUser('read'),
     response: Type.Object({
       user_id: UserIdSchema,
       device_id: Type.Optional(DeviceIdSchema),

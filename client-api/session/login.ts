@@ -21,7 +21,7 @@ export const login = ({ accounts }: Pick<ClientApiDeps, 'accounts'>) =>
     operationId: 'login',
     method: 'POST',
     path: clientPaths('v3', '/login'),
-    rateLimit: perIp('login'),
+    rateLimit: perIp('general'),
     body: Type.Object({
       type: Type.String(),
       identifier: Type.Optional(AnyObject),
@@ -35,7 +35,7 @@ export const login = ({ accounts }: Pick<ClientApiDeps, 'accounts'>) =>
       refresh_token: Type.Optional(Type.Boolean()),
     }),
     response: SessionReply,
-    handler: async ({ body, headers }) => {
+    handler: async ({ body, headers, ip }) => {
       const session: LoginSession = {
         deviceId: body.device_id,
         displayName: body.initial_device_display_name,
@@ -45,7 +45,8 @@ export const login = ({ accounts }: Pick<ClientApiDeps, 'accounts'>) =>
         switch (body.type) {
           case 'm.login.password': {
             const password = required(body.password, 'password');
-            return accounts.login.withPassword(identifierOf(body), password, session);
+            const proof = { identifier: identifierOf(body), password, ip };
+            return accounts.login.withPassword(proof, session);
           }
           case 'm.login.token':
             return accounts.login.withToken(required(body.token, 'token'), session);

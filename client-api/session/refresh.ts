@@ -11,7 +11,7 @@ export const refresh = ({ accounts }: Pick<ClientApiDeps, 'accounts'>) =>
     operationId: 'refresh',
     method: 'POST',
     path: clientPaths('v3', '/refresh'),
-    rateLimit: perIp('refresh'),
+    rateLimit: perIp('general'),
     body: Type.Object({ refresh_token: Type.String() }),
     response: Type.Object({
       access_token: Type.String(),

@@ -113,29 +113,6 @@ describe('POST /login', () => {
     const { body } = await server.request('GET', `${V3}/login`);
     expect(body.flows).toContainEqual({ type: 'm.login.password' });
   });
-
-  it('stops guessing after some failures of one account, and nobody else’s', async () => {
-    const limits = {
-      default: { perSecond: 100, burst: 1_000 },
-      login: { perSecond: 0.1, burst: 20 },
-    };
-    const limited = await accountServer({ limits });
-    await limited.person('alice');
-    await limited.person('bob');
-    const { credentials } = limited.accounts;
-    const guess = (name: string, text: string) =>
-      credentials.checkPassword({ kind: 'user', name }, text);
-    for (let i = 0; i < 20; i++) {
-      await expect(guess('alice', 'wrong')).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' });
-    }
-    await expect(guess('alice', passwordOf('alice'))).rejects.toMatchObject({
-      errcode: 'M_LIMIT_EXCEEDED',
-    });
-    await expect(guess('bob', passwordOf('bob'))).resolves.toMatchObject({ isGuest: false });
-    limited.clock.advance(10_000);
-    await expect(guess('alice', passwordOf('alice'))).resolves.toBeDefined();
-    await limited.stop();
-  });
 });
 
 describe('POST /refresh', () => {

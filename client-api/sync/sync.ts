@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync */
 import { Type } from 'typebox';
 import type { Requester } from '../../homeserver/accounts/requester.ts';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { rawJson } from '../../homeserver/http/raw-json.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { parseSyncToken } from '../../homeserver/sync/tokens.ts';
@@ -55,6 +56,7 @@ export const sync = ({
     method: 'GET',
     path: clientPaths('v3', '/sync'),
     auth: auth.userOrGuest,
+    rateLimit: perUser('sync'),
     query: SyncQuery,
     handler: async ({ requester, query, signal }) => {
       const { userId, deviceId } = requester;

@@ -22,6 +22,7 @@ export interface AccountServerOptions {
   readonly appservices?: Appservices;
   readonly limits?: RateLimitTable;
   readonly wellKnown?: WellKnown;
+  readonly trustedProxies?: readonly string[];
 }
 
 /** A registered person with a session. */
@@ -75,7 +76,10 @@ export const accountServer = async (options: AccountServerOptions = {}): Promise
     wellKnown: options.wellKnown ?? { clientBaseUrl: undefined, support: undefined },
     defaultRoomVersion: '12',
   });
-  const server = await serve(routes, limits === undefined ? {} : { rateLimits: limits });
+  const server = await serve(routes, {
+    ...(limits !== undefined && { rateLimits: limits }),
+    ...(options.trustedProxies !== undefined && { trustedProxies: options.trustedProxies }),
+  });
   const identifier = (name: string) => ({ type: 'm.id.user', user: name });
   return {
     ...server,

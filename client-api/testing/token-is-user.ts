@@ -30,6 +30,8 @@ const auth: Auth<Requester> = {
 export const tokenIsUser: ClientAuth = {
   user: auth,
   userOrGuest: auth,
+  active: auth,
+  activeOrGuest: auth,
   anyToken: auth,
   admin: auth,
 };

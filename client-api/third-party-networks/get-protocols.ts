@@ -1,4 +1,5 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3thirdpartyprotocols */
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import type { ClientApiDeps } from '../deps.ts';
 import { clientPaths } from '../paths.ts';
@@ -10,5 +11,6 @@ export const getProtocols = ({ auth }: Pick<ClientApiDeps, 'auth'>) =>
     method: 'GET',
     path: clientPaths('v3', '/thirdparty/protocols'),
     auth: auth.user,
+    rateLimit: perUser('read'),
     handler: () => ({}),
   });

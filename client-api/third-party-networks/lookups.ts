@@ -3,6 +3,7 @@
  * bridge nothing is. https://spec.matrix.org/v1.19/client-server-api/#third-party-lookups
  */
 import { type TSchema, Type } from 'typebox';
+import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { ClientApiDeps } from '../deps.ts';
@@ -22,6 +23,7 @@ const lookup = (
     method: 'GET',
     path: clientPaths('v3', path),
     auth: auth.user,
+    rateLimit: perUser('read'),
     ...schemas,
     handler: () => {
       throw matrixError('M_NOT_FOUND', nothing);

@@ -1,5 +1,6 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientversions */
 import { Type } from 'typebox';
+import { perIp } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 
 /** Every version whose clients this server serves: later ones only add to earlier ones. */
@@ -14,6 +15,7 @@ export const getVersions = () =>
     operationId: 'getVersions',
     method: 'GET',
     path: '/_matrix/client/versions',
+    rateLimit: perIp('general'),
     response: Type.Object({
       versions: Type.Array(Type.String()),
       unstable_features: Type.Record(Type.String(), Type.Boolean()),

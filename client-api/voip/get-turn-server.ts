@@ -16,7 +16,7 @@ export const getTurnServer = ({
     method: 'GET',
     path: clientPaths('v3', '/voip/turnServer'),
     auth: auth.userOrGuest,
-    rateLimit: perUser('voip'),
+    rateLimit: perUser('general'),
     handler: ({ requester }) =>
       turn === undefined ? {} : turnCredentials(turn, requester.userId, clock),
   });

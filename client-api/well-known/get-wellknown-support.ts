@@ -1,4 +1,5 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#getwell-knownmatrixsupport */
+import { perIp } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { ClientApiDeps } from '../deps.ts';
@@ -9,6 +10,7 @@ export const getWellknownSupport = ({ wellKnown }: Pick<ClientApiDeps, 'wellKnow
     operationId: 'getWellknownSupport',
     method: 'GET',
     path: '/.well-known/matrix/support',
+    rateLimit: perIp('general'),
     response: AnyObject,
     handler: () => {
       const { support } = wellKnown;

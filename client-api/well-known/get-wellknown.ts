@@ -1,5 +1,6 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#getwell-knownmatrixclient */
 import { Type } from 'typebox';
+import { perIp } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { ClientApiDeps } from '../deps.ts';
@@ -9,6 +10,7 @@ export const getWellknown = ({ wellKnown }: Pick<ClientApiDeps, 'wellKnown'>) =>
     operationId: 'getWellknown',
     method: 'GET',
     path: '/.well-known/matrix/client',
+    rateLimit: perIp('general'),
     response: Type.Object({ 'm.homeserver': Type.Object({ base_url: Type.String() }) }),
     handler: () => {
       const { clientBaseUrl } = wellKnown;

@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import { exempt } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { serve, type TestServer } from '../../homeserver/http/testing/serve.ts';
 import { createTestAuthority } from '../../homeserver/outbound/testing/test-authority.ts';
@@ -31,6 +32,7 @@ describe('authentication of servers', () => {
     });
     const declare = (method: 'GET' | 'PUT') =>
       route({
+        rateLimit: exempt('a test'),
         operationId: `echo${method}`,
         method,
         path: '/_matrix/federation/v1/echo/{name}',

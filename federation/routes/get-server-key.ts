@@ -3,6 +3,7 @@
  * https://spec.matrix.org/v1.19/server-server-api/#get_matrixkeyv2server
  */
 import { Type } from 'typebox';
+import { perIp } from '../../homeserver/http/rate-limits.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
 import type { SigningKeys } from '../../homeserver/signing-keys/signing-keys.ts';
 import type { JsonObject } from '../../spec/event.ts';
@@ -24,6 +25,7 @@ export const getServerKey = (signingKeys: SigningKeys): Route =>
     operationId: 'getServerKey',
     method: 'GET',
     path: '/_matrix/key/v2/server',
+    rateLimit: perIp('federation'),
     response: KeyDocument,
     handler: () => signingKeys.document(),
   });
@@ -34,6 +36,7 @@ export const getServerKeyById = (signingKeys: SigningKeys): Route =>
     operationId: 'getServerKeyById',
     method: 'GET',
     path: '/_matrix/key/v2/server/{keyId}',
+    rateLimit: perIp('federation'),
     params: Type.Object({ keyId: Type.String() }),
     response: KeyDocument,
     handler: () => signingKeys.document(),

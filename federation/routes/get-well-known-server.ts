@@ -1,5 +1,6 @@
 /** https://spec.matrix.org/v1.19/server-server-api/#getwell-knownmatrixserver */
 import { Type } from 'typebox';
+import { perIp } from '../../homeserver/http/rate-limits.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
 
@@ -9,6 +10,7 @@ export const getWellKnownServer = (address: string | undefined): Route =>
     operationId: 'getWellKnown',
     method: 'GET',
     path: '/.well-known/matrix/server',
+    rateLimit: perIp('general'),
     response: Type.Object({ 'm.server': Type.String() }),
     handler: () => {
       if (address === undefined) {

@@ -9,6 +9,7 @@ import type { DeviceId, UserId } from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
 import { deleteLoginTokensOf } from '../storage/access-tokens.ts';
 import type { Database } from '../storage/database.ts';
+import { deleteLoginAddressesOf } from '../storage/login-addresses.ts';
 import { deleteProfile } from '../storage/profiles.ts';
 import { deleteThreepidsOf } from '../storage/threepids.ts';
 import {
@@ -57,11 +58,16 @@ export class AccountChanges {
   async setPassword(
     userId: UserId,
     password: string,
-    options: { logoutDevices: boolean; keepDeviceId?: DeviceId | undefined; passed?: PassedUia },
+    options: {
+      logoutDevices: boolean;
+      keepDeviceId?: DeviceId | undefined;
+      passed?: PassedUia;
+      ip?: string;
+    },
   ): Promise<void> {
     const { database, passwords, sessions } = this.#options;
     passwords.checkNew(password);
-    const passwordHash = await passwords.hash(password);
+    const passwordHash = await passwords.hash(password, options.ip);
     await database.transaction(async (tx) => {
       await options.passed?.finish(tx);
       if (!(await setPasswordHash(tx, userId, passwordHash))) {
@@ -82,6 +88,7 @@ export class AccountChanges {
       await passed?.finish(tx);
       await markDeactivated(tx, userId, erase, clock.nowMs());
       await deleteLoginTokensOf(tx, userId);
+      await deleteLoginAddressesOf(tx, userId);
       await deleteThreepidsOf(tx, userId);
       if (erase) await deleteProfile(tx, userId);
       await sessions.closeAll(tx, userId);

@@ -82,7 +82,7 @@ export const createAccounts = (options: AccountsOptions): Accounts => {
     deviceListeners,
   });
   const devices = new Devices({ database, clock, sessions, listeners: deviceListeners });
-  const credentials = new Credentials({ database, serverName, passwords, limits });
+  const credentials = new Credentials({ database, clock, serverName, passwords, limits });
   const login = new Login({ database, clock, random, credentials, sessions, appservices });
   const registrationTokens = new RegistrationTokens(database, clock, random);
   const interactiveAuth = new InteractiveAuth({

@@ -6,10 +6,13 @@
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import { type ServerName, type UserId, userIdFrom } from '../../spec/identifiers.ts';
-import type { RateLimits } from '../http/rate-limits.ts';
+import type { Clock } from '../clock.ts';
+import { addressKey, type RateLimits } from '../http/rate-limits.ts';
 import type { Database } from '../storage/database.ts';
+import { isLoginAddress, noteLoginAddress } from '../storage/login-addresses.ts';
 import { userByThreepid } from '../storage/threepids.ts';
 import { type User, userById } from '../storage/users.ts';
+import { PasswordLimits } from './password-limits.ts';
 import type { Passwords } from './passwords.ts';
 
 /** A name typed by a person, or an address of theirs. */
@@ -56,20 +59,33 @@ export const foldLocalpart = (name: string): string =>
 
 export interface CredentialsOptions {
   readonly database: Database;
+  readonly clock: Clock;
   readonly serverName: ServerName;
   readonly passwords: Passwords;
   readonly limits: RateLimits | undefined;
 }
 
-const LIMIT = 'login';
+export interface PasswordProof {
+  readonly identifier: LoginIdentifier;
+  readonly password: string;
+  /** From where it comes. */
+  readonly ip: string;
+}
 
 const wrong = () => matrixError('M_FORBIDDEN', 'Wrong user name or password');
 
 export class Credentials {
   readonly #options: CredentialsOptions;
+  readonly #limits: PasswordLimits;
 
   constructor(options: CredentialsOptions) {
+    const { database, clock, limits } = options;
     this.#options = options;
+    this.#limits = new PasswordLimits({
+      limits,
+      isKnownAddress: (account, address) =>
+        isLoginAddress(database, account, address, clock.nowMs()),
+    });
   }
 
   /** The user id a name stands for, whether or not there is such an account. */
@@ -102,22 +118,41 @@ export class Credentials {
   }
 
   /**
-   * The account, once the password has proved it. Throws `M_FORBIDDEN` for anything wrong, without
-   * saying what; `M_LIMIT_EXCEEDED` after too many failures; `M_USER_LOCKED`.
+   * The account, once the password has proved it: the one way in which passwords are looked at.
+   * Throws `M_FORBIDDEN` for anything wrong, without saying what; `M_LIMIT_EXCEEDED` after too many
+   * failures, whatever the password; `M_USER_LOCKED`.
    */
-  async checkPassword(identifier: LoginIdentifier, password: string): Promise<User> {
-    const { database, passwords, limits } = this.#options;
+  async checkPassword({ identifier, password, ip }: PasswordProof): Promise<User> {
+    const { database, clock, passwords } = this.#options;
     const userId = await this.#find(identifier);
-    if (userId !== undefined) limits?.require(LIMIT, userId);
+    const giveBack = await this.#limits.take(ip, userId ?? nameIn(identifier));
     const user = userId && (await userById(database, userId));
-    if (!(await passwords.matches(password, user?.passwordHash)) || user === undefined) {
-      if (userId !== undefined) limits?.take(LIMIT, userId);
-      throw wrong();
-    }
+    const isRight = await passwords.matches(password, user?.passwordHash, ip).catch((error) => {
+      // Nothing was learnt of the password.
+      giveBack();
+      throw error;
+    });
+    if (!isRight || user === undefined) throw wrong();
+    giveBack();
     assertNotLocked(user);
+    await database.transaction((tx) =>
+      noteLoginAddress(tx, user.userId, addressKey(ip), clock.nowMs()),
+    );
     return user;
   }
+
+  /**
+   * As {@link checkPassword}, of somebody already known: of anyone else nothing is looked at, so that
+   * nobody who is logged in tries the passwords of others.
+   */
+  async checkOwnPassword(userId: UserId | undefined, proof: PasswordProof): Promise<void> {
+    if (userId === undefined || (await this.#find(proof.identifier)) !== userId) throw wrong();
+    await this.checkPassword(proof);
+  }
 }
+
+const nameIn = (identifier: LoginIdentifier): string =>
+  identifier.kind === 'user' ? identifier.name : `${identifier.medium} ${identifier.address}`;
 
 /** https://spec.matrix.org/v1.19/client-server-api/#account-locking */
 export const assertNotLocked = ({ locked }: { readonly locked: boolean }): void => {

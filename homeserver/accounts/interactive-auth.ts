@@ -21,15 +21,17 @@ import {
   setUiaCompleted,
   setUiaResult,
   type UiaSession,
-  uiaSessionById,
+  uiaSession,
 } from '../storage/uia-sessions.ts';
-import { newOpaqueId } from './secrets.ts';
+import { newOpaqueId, secretHash } from './secrets.ts';
 
 export interface StageAttempt {
   /** What the client sent as `auth`. */
   readonly auth: JsonObject;
   /** Whose call it is; `undefined` for calls without access token. */
   readonly userId: UserId | undefined;
+  /** From where the call comes. */
+  readonly ip: string;
 }
 
 export interface UiaStage {
@@ -48,6 +50,8 @@ export interface UiaCall {
   /** The operationId: a session is good for the operation it was begun for. */
   readonly operation: string;
   readonly userId?: UserId | undefined;
+  /** From where the call comes. */
+  readonly ip: string;
   /** Each a list of stage types, to be passed in order. */
   readonly flows: readonly (readonly string[])[];
   readonly auth: JsonObject | undefined;
@@ -80,6 +84,14 @@ export interface InteractiveAuthOptions {
   readonly sessionLifetimeMs: number;
 }
 
+/** A session with the id its client knows it by; stored is only the hash. */
+interface NamedSession extends UiaSession {
+  readonly sessionId: string;
+}
+
+/** How long a client that lost the answer may repeat a call that has been made. */
+const REPEATABLE_MS = 600_000;
+
 const fingerprintOf = ({ operation, userId, boundTo = null }: UiaCall): string =>
   createHash('sha256')
     .update(lenientCanonicalJson([operation, userId ?? null, boundTo]))
@@ -110,17 +122,18 @@ export class InteractiveAuth {
     const { auth } = call;
     if (auth === undefined) return this.#challenge(call, await this.#begin(call));
     const sessionId = auth['session'];
-    let session: UiaSession | undefined;
+    let session: NamedSession;
     if (typeof sessionId === 'string') {
-      session = await uiaSessionById(database, sessionId, clock.nowMs());
-      if (session === undefined) {
+      const found = await uiaSession(database, secretHash(sessionId), clock.nowMs());
+      if (found === undefined) {
         const error = matrixError('M_UNKNOWN', 'This authentication session is over; begin again');
         return this.#challenge(call, await this.#begin(call), error);
       }
-      if (session.fingerprint !== fingerprintOf(call)) {
+      if (found.fingerprint !== fingerprintOf(call)) {
         throw matrixError('M_FORBIDDEN', 'This authentication session is for another request');
       }
-      if (session.result !== undefined) return { kind: 'repeated', result: session.result };
+      if (found.result !== undefined) return { kind: 'repeated', result: found.result };
+      session = { ...found, sessionId };
     } else {
       session = await this.#begin(call);
     }
@@ -132,11 +145,11 @@ export class InteractiveAuth {
     const sessionId = auth?.['session'];
     if (typeof sessionId !== 'string') return false;
     const { database, clock } = this.#options;
-    const session = await uiaSessionById(database, sessionId, clock.nowMs());
+    const session = await uiaSession(database, secretHash(sessionId), clock.nowMs());
     return session?.result !== undefined;
   }
 
-  async #attempt(call: UiaCall, auth: JsonObject, session: UiaSession): Promise<UiaOutcome> {
+  async #attempt(call: UiaCall, auth: JsonObject, session: NamedSession): Promise<UiaOutcome> {
     const type = auth['type'];
     let { completed } = session;
     // Without a type the client asks whether a stage was passed elsewhere.
@@ -147,7 +160,7 @@ export class InteractiveAuth {
         return this.#challenge(call, session, error);
       }
       try {
-        const remembered = await stage.attempt({ auth, userId: call.userId });
+        const remembered = await stage.attempt({ auth, userId: call.userId, ip: call.ip });
         completed = await this.#complete(session, type, remembered);
       } catch (error) {
         if (!(error instanceof MatrixError) || error.errcode === 'M_LIMIT_EXCEEDED') throw error;
@@ -157,49 +170,50 @@ export class InteractiveAuth {
     if (!call.flows.some((flow) => isPassed(flow, completed))) {
       return this.#challenge(call, { ...session, completed });
     }
-    return { kind: 'passed', passed: this.#passed(session.sessionId, completed) };
+    return { kind: 'passed', passed: this.#passed(session.sessionHash, completed) };
   }
 
-  #passed(sessionId: string, completed: JsonObject): PassedUia {
+  #passed(sessionHash: string, completed: JsonObject): PassedUia {
     const { clock } = this.#options;
     return {
       completed,
       finish: async (tx, result) => {
-        const session = await lockUiaSession(tx, sessionId, clock.nowMs());
+        const session = await lockUiaSession(tx, sessionHash, clock.nowMs());
         if (session === undefined || session.result !== undefined) {
           throw matrixError('M_FORBIDDEN', 'This authentication session has been used');
         }
-        if (result === undefined) await deleteUiaSession(tx, sessionId);
-        else await setUiaResult(tx, sessionId, result);
+        if (result === undefined) await deleteUiaSession(tx, sessionHash);
+        else await setUiaResult(tx, sessionHash, result, clock.nowMs() + REPEATABLE_MS);
       },
     };
   }
 
-  async #begin(call: UiaCall): Promise<UiaSession> {
+  async #begin(call: UiaCall): Promise<NamedSession> {
     const { database, clock, random, sessionLifetimeMs } = this.#options;
+    const sessionId = newOpaqueId(random);
     const session = {
-      sessionId: newOpaqueId(random),
+      sessionHash: secretHash(sessionId),
       operation: call.operation,
       fingerprint: fingerprintOf(call),
       completed: {},
     };
     const expiresAtMs = clock.nowMs() + sessionLifetimeMs;
     await database.transaction((tx) => insertUiaSession(tx, session, expiresAtMs));
-    return { ...session, result: undefined };
+    return { ...session, sessionId, result: undefined };
   }
 
   /** Two stages passed at the same moment both count. */
-  #complete(session: UiaSession, type: string, remembered: JsonValue): Promise<JsonObject> {
+  #complete(session: NamedSession, type: string, remembered: JsonValue): Promise<JsonObject> {
     const { database, clock } = this.#options;
     return database.transaction(async (tx) => {
-      const current = await lockUiaSession(tx, session.sessionId, clock.nowMs());
+      const current = await lockUiaSession(tx, session.sessionHash, clock.nowMs());
       const completed = { ...current?.completed, [type]: remembered };
-      await setUiaCompleted(tx, session.sessionId, completed);
+      await setUiaCompleted(tx, session.sessionHash, completed);
       return completed;
     });
   }
 
-  #challenge(call: UiaCall, session: UiaSession, error?: MatrixError): UiaOutcome {
+  #challenge(call: UiaCall, session: NamedSession, error?: MatrixError): UiaOutcome {
     const params: JsonObject = {};
     for (const type of new Set(call.flows.flat())) {
       const stageParams = this.#stages.get(type)?.params?.();

@@ -15,7 +15,12 @@ import {
 import type { Database } from '../storage/database.ts';
 import { userById } from '../storage/users.ts';
 import type { Appservices } from './appservices.ts';
-import { assertNotLocked, type Credentials, type LoginIdentifier } from './credentials.ts';
+import {
+  assertNotLocked,
+  type Credentials,
+  type LoginIdentifier,
+  type PasswordProof,
+} from './credentials.ts';
 import type { PassedUia } from './interactive-auth.ts';
 import { newSecret, secretHash } from './secrets.ts';
 import type { NewSession, Sessions, SessionTokens } from './sessions.ts';
@@ -56,12 +61,8 @@ export class Login {
   }
 
   /** Throws as {@link Credentials.checkPassword}. */
-  async withPassword(
-    identifier: LoginIdentifier,
-    password: string,
-    session: LoginSession,
-  ): Promise<LoggedIn> {
-    const { userId } = await this.#options.credentials.checkPassword(identifier, password);
+  async withPassword(proof: PasswordProof, session: LoginSession): Promise<LoggedIn> {
+    const { userId } = await this.#options.credentials.checkPassword(proof);
     return this.open(userId, session);
   }
 

@@ -6,8 +6,10 @@
 import { matrixError } from '../../spec/errors.ts';
 import { localpartOf, type ServerName, type UserId, userIdFrom } from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
+import { addressKey } from '../http/rate-limits.ts';
 import type { Random } from '../random.ts';
 import type { Database, Tx } from '../storage/database.ts';
+import { noteLoginAddress } from '../storage/login-addresses.ts';
 import { putProfileField } from '../storage/profiles.ts';
 import { useRegistrationToken } from '../storage/registration-tokens.ts';
 import { insertUser, stateFact, userById } from '../storage/users.ts';
@@ -121,7 +123,11 @@ export class Registration {
 
   /** A person who has passed User-Interactive Authentication. */
   async register(
-    person: { readonly username?: string | undefined; readonly password: string },
+    person: {
+      readonly username?: string | undefined;
+      readonly password: string;
+      readonly ip: string;
+    },
     passed: PassedUia,
     session: FirstSession | undefined,
   ): Promise<Registered> {
@@ -129,7 +135,7 @@ export class Registration {
     const userId =
       person.username === undefined ? this.#generate() : await this.claim(person.username);
     passwords.checkNew(person.password);
-    const passwordHash = await passwords.hash(person.password);
+    const passwordHash = await passwords.hash(person.password, person.ip);
     return database.transaction(async (tx) => {
       await passed.finish(tx, { user_id: userId });
       const token = passed.completed[REGISTRATION_TOKEN];
@@ -137,6 +143,7 @@ export class Registration {
         throw matrixError('M_FORBIDDEN', 'This registration token has been used up');
       }
       await this.create(tx, { userId, passwordHash });
+      await noteLoginAddress(tx, userId, addressKey(person.ip), clock.nowMs());
       return { userId, session: session && (await sessions.open(tx, { ...session, userId })) };
     });
   }

@@ -11,16 +11,15 @@ export const REGISTRATION_TOKEN = 'm.login.registration_token';
 /** https://spec.matrix.org/v1.19/client-server-api/#dummy-auth */
 export const dummyStage: UiaStage = { type: DUMMY, attempt: async () => true };
 
-/** https://spec.matrix.org/v1.19/client-server-api/#password-based */
+/** https://spec.matrix.org/v1.19/client-server-api/#password-based, of the requester alone. */
 export const passwordStage = (credentials: Credentials): UiaStage => ({
   type: PASSWORD,
-  attempt: async ({ auth, userId }) => {
+  attempt: async ({ auth, userId, ip }) => {
     const { password } = auth;
     if (typeof password !== 'string') {
       throw matrixError('M_MISSING_PARAM', "'auth.password' in the body is missing");
     }
-    const user = await credentials.checkPassword(identifierOf(auth), password);
-    if (user.userId !== userId) throw matrixError('M_FORBIDDEN', 'Wrong user name or password');
+    await credentials.checkOwnPassword(userId, { identifier: identifierOf(auth), password, ip });
     return true;
   },
 });

@@ -46,7 +46,7 @@ const passwordIs = async (name: string, password: string): Promise<boolean> => {
     text: 'SELECT password_hash AS hash FROM users WHERE user_id = $1',
     values: [`@${name}:localhost`],
   });
-  return accounts().passwords.matches(password, rows[0]?.hash);
+  return accounts().passwords.matches(password, rows[0]?.hash, '');
 };
 
 const isAdmin = async (name: string): Promise<boolean | undefined> => {

@@ -151,7 +151,7 @@ describe('the schema', () => {
 describe('rateLimitTable', () => {
   it('has every kind, or is absent when limits are off', () => {
     const { rate_limits } = loadConfig({ env: { PARLEY_RATE_LIMITS_LOGIN_BURST: '3' } });
-    expect(rateLimitTable(rate_limits)?.login).toEqual({ perSecond: 0.3, burst: 3 });
+    expect(rateLimitTable(rate_limits)?.login).toEqual({ perSecond: 0.1, burst: 3 });
     expect(rateLimitTable({ ...rate_limits, enabled: false })).toBeUndefined();
   });
 });

@@ -1,6 +1,7 @@
 import { get } from 'node:https';
 import { connect } from 'node:net';
 import { createTestAuthority } from '../outbound/testing/test-authority.ts';
+import { exempt } from './rate-limits.ts';
 import { type Route, route } from './route.ts';
 import type { HttpServerOptions } from './server.ts';
 import { serve, type TestServer } from './testing/serve.ts';
@@ -24,13 +25,20 @@ afterEach(async () => {
   running = [];
 });
 
-const quick = route({ operationId: 'quick', method: 'GET', path: '/quick', handler: () => ({}) });
+const quick = route({
+  rateLimit: exempt('a test'),
+  operationId: 'quick',
+  method: 'GET',
+  path: '/quick',
+  handler: () => ({}),
+});
 
 describe('going away', () => {
   it('aborts the signal when the client leaves', async () => {
     const left = deferred();
     const entered = deferred();
     const waiting = route({
+      rateLimit: exempt('a test'),
       operationId: 'waiting',
       method: 'GET',
       path: '/wait',
@@ -53,6 +61,7 @@ describe('going away', () => {
   it('finishes what is under way when the server stops, and takes nothing new', async () => {
     const entered = deferred();
     const poll = route({
+      rateLimit: exempt('a test'),
       operationId: 'poll',
       method: 'GET',
       path: '/poll',
@@ -93,6 +102,7 @@ describe('going away', () => {
     const tls = authority.issue(['localhost']);
     const entered = deferred();
     const poll = route({
+      rateLimit: exempt('a test'),
       operationId: 'poll',
       method: 'GET',
       path: '/poll',
@@ -119,6 +129,7 @@ describe('going away', () => {
   it('cuts what does not finish within the grace', async () => {
     const entered = deferred();
     const stuck = route({
+      rateLimit: exempt('a test'),
       operationId: 'stuck',
       method: 'GET',
       path: '/stuck',

@@ -1,29 +1,37 @@
 /**
  * Token buckets in memory, by limit name and key. A bucket refills steadily and holds at most its
- * burst; the number of buckets kept is bounded, and one that falls out starts full again.
+ * burst; the number of buckets kept is bounded, and one that falls out starts full again. Each
+ * process counts what it serves itself: with several, a limit is at most that many times as high.
  */
 import { isIPv6 } from 'node:net';
 import { LRUCache } from 'lru-cache';
 import { limitExceeded } from '../../spec/errors.ts';
 import type { Clock } from '../clock.ts';
+import type { RateLimitName } from './rate-limit-names.ts';
 
 export interface RateLimit {
   readonly perSecond: number;
   readonly burst: number;
 }
 
-/** `default` serves every name not listed. `ip` is the limit on all requests of one address. */
-export type RateLimitTable = Readonly<Record<string, RateLimit>> & { readonly default: RateLimit };
+/**
+ * `ip` is the limit on all requests of one address. A name left out has the numbers of `general`:
+ * for tests; a configuration has them all.
+ */
+export type RateLimitTable = Readonly<Partial<Record<RateLimitName, RateLimit>>> & {
+  readonly general: RateLimit;
+};
 
-/** What a route declares: which limit, and whose allowance is used. */
-export interface RateLimitUse {
-  readonly name: string;
-  readonly scope: 'user' | 'ip';
-}
+/** What a route declares: which limit and whose allowance is used, or why there is none. */
+export type RateLimitUse =
+  | { readonly name: RateLimitName; readonly scope: 'user' | 'ip' }
+  | { readonly exempt: string };
 
 /** One allowance for each account (for each address where nobody is authenticated). */
-export const perUser = (name: string): RateLimitUse => ({ name, scope: 'user' });
-export const perIp = (name: string): RateLimitUse => ({ name, scope: 'ip' });
+export const perUser = (name: RateLimitName): RateLimitUse => ({ name, scope: 'user' });
+export const perIp = (name: RateLimitName): RateLimitUse => ({ name, scope: 'ip' });
+/** No limit besides that on all requests of an address. */
+export const exempt = (reason: string): RateLimitUse => ({ exempt: reason });
 
 interface Bucket {
   tokens: number;
@@ -33,7 +41,7 @@ interface Bucket {
 const MAX_BUCKETS = 100_000;
 
 /** An IPv6 network of one subscriber counts as one address: its first 64 bits. */
-const addressKey = (ip: string): string => {
+export const addressKey = (ip: string): string => {
   if (!isIPv6(ip)) return ip;
   const [head = '', tail] = ip.split('::');
   const left = head === '' ? [] : head.split(':');
@@ -48,25 +56,59 @@ const addressKey = (ip: string): string => {
 export class RateLimits {
   readonly #table: RateLimitTable;
   readonly #clock: Clock;
-  readonly #buckets = new LRUCache<string, Bucket>({ max: MAX_BUCKETS });
+  readonly #buckets: LRUCache<string, Bucket>;
 
-  constructor(table: RateLimitTable, clock: Clock) {
+  constructor(table: RateLimitTable, clock: Clock, maxBuckets = MAX_BUCKETS) {
     this.#table = table;
     this.#clock = clock;
+    this.#buckets = new LRUCache<string, Bucket>({ max: maxBuckets });
   }
 
-  /** Takes one from the allowance; throws `M_LIMIT_EXCEEDED` when there is none. */
-  take(name: string, key: string): void {
-    this.#available(name, key).tokens -= 1;
+  /** How many buckets are in memory. */
+  get size(): number {
+    return this.#buckets.size;
   }
 
-  /** Throws `M_LIMIT_EXCEEDED` when nothing is left of the allowance, and takes nothing from it. */
-  require(name: string, key: string): void {
-    this.#available(name, key);
+  /**
+   * Takes `cost` from the allowance; throws `M_LIMIT_EXCEEDED` and takes nothing when less than one
+   * is left. What costs more than is left passes and is owed, so that whatever may be asked at all
+   * can be asked after a pause, however small the burst.
+   */
+  take(name: RateLimitName, key: string, cost = 1): void {
+    const limit = this.#limit(name);
+    const bucket = this.#bucket(name, key, limit);
+    if (bucket.tokens < 1) throw limitExceeded(waitMs(bucket, limit));
+    bucket.tokens -= cost;
   }
 
-  #available(name: string, key: string): Bucket {
-    const { perSecond, burst } = this.#table[name] ?? this.#table.default;
+  /** Takes besides what {@link take} has taken: what a request turned out to cost. Never throws. */
+  takeMore(name: RateLimitName, key: string, cost: number): void {
+    this.#bucket(name, key, this.#limit(name)).tokens -= cost;
+  }
+
+  /** Puts back one that was taken for something that is not to count. */
+  giveBack(name: RateLimitName, key: string): void {
+    const limit = this.#limit(name);
+    const bucket = this.#bucket(name, key, limit);
+    bucket.tokens = Math.min(limit.burst, bucket.tokens + 1);
+  }
+
+  /** How long until there is one to take; 0 when there is now. */
+  waitMs(name: RateLimitName, key: string): number {
+    const limit = this.#limit(name);
+    const bucket = this.#bucket(name, key, limit);
+    return bucket.tokens < 1 ? waitMs(bucket, limit) : 0;
+  }
+
+  takeForIp(name: RateLimitName, ip: string): void {
+    this.take(name, addressKey(ip));
+  }
+
+  #limit(name: RateLimitName): RateLimit {
+    return this.#table[name] ?? this.#table.general;
+  }
+
+  #bucket(name: RateLimitName, key: string, { perSecond, burst }: RateLimit): Bucket {
     const bucketKey = `${name}\u0000${key}`;
     const nowMs = this.#clock.nowMs();
     let bucket = this.#buckets.get(bucketKey);
@@ -78,11 +120,9 @@ export class RateLimits {
       bucket.tokens = Math.min(burst, bucket.tokens + gained);
       bucket.atMs = nowMs;
     }
-    if (bucket.tokens < 1) throw limitExceeded(((1 - bucket.tokens) / perSecond) * 1_000);
     return bucket;
   }
-
-  takeForIp(name: string, ip: string): void {
-    this.take(name, addressKey(ip));
-  }
 }
+
+const waitMs = ({ tokens }: Bucket, { perSecond }: RateLimit): number =>
+  ((1 - tokens) / perSecond) * 1_000;

@@ -28,6 +28,8 @@ export class HttpRequest {
   readonly method: string;
   /** Path and query exactly as received: what a signature covers. */
   readonly url: string;
+  /** Of the body, once {@link json} has read it. */
+  bodyBytes = 0;
   /** Still percent-encoded. */
   readonly path: string;
   /** Aborted when the server begins to stop: a long poll then returns what it has. */
@@ -79,9 +81,10 @@ export class HttpRequest {
   json(): Promise<JsonValue | undefined> {
     const rules = this.#bodyRules;
     if (rules === undefined) throw new Error('the body was asked for before a route was found');
-    this.#json ??= readBody(this.incoming, rules.maxBytes).then((bytes) =>
-      parseJsonBody(bytes, rules.trust),
-    );
+    this.#json ??= readBody(this.incoming, rules.maxBytes).then((bytes) => {
+      this.bodyBytes = bytes.length;
+      return parseJsonBody(bytes, rules.trust);
+    });
     return this.#json;
   }
 

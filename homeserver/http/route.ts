@@ -1,7 +1,7 @@
 /**
- * Declaring a route. The order of what happens to a request is fixed here: authentication, path,
- * query, body, the keyed limit, the handler, and in tests and development a check of the response.
- * (The limit on an address comes before all of it, in the server.)
+ * Declaring a route. The order of what happens to a request is fixed here: authentication, the keyed
+ * limit, path, query, body, the handler, and in tests and development a check of the response. (The
+ * limit on an address comes before all of it, in the server.)
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
@@ -9,7 +9,8 @@ import type { Static, TObject, TSchema } from 'typebox';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonTrust } from './body.ts';
 import { type QueryPlan, queryPlan, readQuery } from './query.ts';
-import type { RateLimits, RateLimitUse } from './rate-limits.ts';
+import type { RateLimitName } from './rate-limit-names.ts';
+import { addressKey, type RateLimits, type RateLimitUse } from './rate-limits.ts';
 import { stringifyWithRaw } from './raw-json.ts';
 import { Reply } from './reply.ts';
 import type { HttpRequest } from './request.ts';
@@ -23,8 +24,10 @@ export interface Auth<T> {
   /** As in the specification's data: `accessTokenBearer`, `signedRequest`. */
   readonly name: string;
   authenticate(request: HttpRequest): T | Promise<T>;
+  /** What else must hold of a requester on this path. Throws a Matrix error where it does not. */
+  authorize?(requester: T, params: Readonly<Record<string, string>>): void;
   /** Whose allowance a per-user limit uses; `undefined` exempts. */
-  limitKey?(requester: T): string | undefined;
+  limitKey?(requester: T, ip: string): string | undefined;
 }
 
 /** What a handler gets. */
@@ -68,7 +71,9 @@ export interface RouteDeclaration<
   /** As the specification writes it; several when older prefixes are served too. */
   readonly path: string | readonly string[];
   readonly auth?: Auth<T>;
-  readonly rateLimit?: RateLimitUse;
+  readonly rateLimit: RateLimitUse;
+  /** For requests that can ask for much at once: what this one takes of the limit besides one. */
+  rateCost?(body: Value<B>, bytes: number): number;
   readonly params?: P;
   /** Text becomes integers, booleans and lists as the schema says. */
   readonly query?: Q;
@@ -95,7 +100,9 @@ export interface Route {
   readonly method: Method;
   readonly paths: readonly string[];
   readonly authName: string | undefined;
-  readonly rateLimit: RateLimitUse | undefined;
+  readonly rateLimit: RateLimitUse;
+  /** Whether a path is for some requesters only; see {@link Auth.authorize}. */
+  readonly authorizes: boolean;
   /** Compiles the validators ahead of the first request. */
   prepare(): void;
   run(
@@ -200,6 +207,9 @@ export const route = <
     response?: TSchema;
   };
   const handler = declaration.handler as (call: Call) => unknown;
+  const rateCost = declaration.rateCost as ((body: unknown, bytes: number) => number) | undefined;
+  const limitName = 'exempt' in rateLimit ? undefined : rateLimit.name;
+  const limitPerIp = 'exempt' in rateLimit || rateLimit.scope === 'ip';
   checkPathParameters(operationId, paths, schemas.params);
   const plan: QueryPlan | undefined = schemas.query && queryPlan(schemas.query);
 
@@ -216,15 +226,11 @@ export const route = <
     return body;
   };
 
-  const limit = (request: HttpRequest, requester: T, limits: RateLimits): void => {
-    if (rateLimit === undefined) return;
-    if (rateLimit.scope === 'ip' || auth === undefined) {
-      limits.takeForIp(rateLimit.name, request.ip);
-      return;
-    }
-    const key = auth.limitKey?.(requester);
-    if (key !== undefined) limits.take(rateLimit.name, key);
-  };
+  /** Whose allowance of the route's limit this request uses; `undefined`: nobody's. */
+  const limitKeyOf = (request: HttpRequest, requester: T): string | undefined =>
+    auth === undefined || limitPerIp
+      ? addressKey(request.ip)
+      : auth.limitKey?.(requester, request.ip);
 
   return {
     operationId,
@@ -232,6 +238,7 @@ export const route = <
     paths,
     authName: auth?.name,
     rateLimit,
+    authorizes: auth?.authorize !== undefined,
     prepare: () => {
       for (const schema of [schemas.params, schemas.query, schemas.body]) {
         if (schema !== undefined) validatorOf(schema);
@@ -243,7 +250,14 @@ export const route = <
         trust: jsonTrust,
       };
       const requester = auth === undefined ? undefined : await auth.authenticate(request);
+      const { limits } = environment;
+      const limitKey =
+        limits === undefined || limitName === undefined
+          ? undefined
+          : limitKeyOf(request, requester as T);
+      if (limitKey !== undefined) limits?.take(limitName as RateLimitName, limitKey);
       if (schemas.params !== undefined) validate(validatorOf(schemas.params), params, 'path');
+      auth?.authorize?.(requester as T, params);
       let query: Record<string, unknown> | undefined;
       if (plan !== undefined) {
         query = readQuery(request.query, plan);
@@ -253,8 +267,8 @@ export const route = <
         schemas.body === undefined || declaration.streamBody === true
           ? undefined
           : await readBody(request, schemas.body);
-      if (environment.limits !== undefined) {
-        limit(request, requester as T, environment.limits);
+      if (limitKey !== undefined && rateCost !== undefined) {
+        limits?.takeMore(limitName as RateLimitName, limitKey, rateCost(body, request.bodyBytes));
       }
       const answer = await handler(new Call(request, requester, params, query, body));
       if (environment.checkResponses && schemas.response !== undefined) {

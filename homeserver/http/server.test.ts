@@ -7,7 +7,7 @@ import { createLogger } from '../ops/logger.ts';
 import { createMetricsRegistry } from '../ops/metrics.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
 import { UserIdSchema } from './identifier-schemas.ts';
-import { perIp, perUser, RateLimits } from './rate-limits.ts';
+import { exempt, perIp, perUser, RateLimits } from './rate-limits.ts';
 import { rawJson } from './raw-json.ts';
 import { rawReply, redirect, reply } from './reply.ts';
 import { type Auth, type Route, route } from './route.ts';
@@ -25,6 +25,7 @@ const user: Auth<string> = {
 };
 
 const echo = route({
+  rateLimit: exempt('a test'),
   operationId: 'echo',
   method: 'POST',
   path: ['/v3/echo/{userId}', '/r0/echo/{userId}'],
@@ -44,6 +45,7 @@ const echo = route({
 });
 
 const optionalBody = route({
+  rateLimit: exempt('a test'),
   operationId: 'optionalBody',
   method: 'POST',
   path: '/optional',
@@ -216,6 +218,7 @@ describe('OPTIONS and HEAD', () => {
 
   it('answers HEAD as GET without the body', async () => {
     const get = route({
+      rateLimit: exempt('a test'),
       operationId: 'get',
       method: 'GET',
       path: '/get',
@@ -260,7 +263,7 @@ describe('the order of things', () => {
   it('counts per user, with exemptions, and says when to come back', async () => {
     const clock = new FakeClock();
     const rateLimits = new RateLimits(
-      { default: { perSecond: 1, burst: 1 }, ip: { perSecond: 100, burst: 100 } },
+      { general: { perSecond: 1, burst: 1 }, ip: { perSecond: 100, burst: 100 } },
       clock,
     );
     const { request } = await start([steps(user)], { rateLimits });
@@ -277,10 +280,39 @@ describe('the order of things', () => {
     expect((await send('exempt')).status).toBe(200);
   });
 
+  it('counts what a request asks for, and lets the last one owe', async () => {
+    const clock = new FakeClock();
+    const rateLimits = new RateLimits({ general: { perSecond: 1, burst: 3 } }, clock);
+    const many = route({
+      operationId: 'many',
+      method: 'POST',
+      path: '/many',
+      rateLimit: perIp('general'),
+      rateCost: ({ n }, bytes) => n + (bytes > 100 ? 1 : 0),
+      body: Type.Object({ n: Type.Integer() }),
+      handler: () => ({}),
+    });
+    const { request } = await start([many], { rateLimits });
+    const ask = (n: number, more = '') => request('POST', '/many', { body: { n, more } });
+    expect((await ask(9)).status).toBe(200);
+    expect((await ask(0)).body.retry_after_ms).toBe(8_000);
+    clock.advance(8_000);
+    expect((await ask(0, 'x'.repeat(100))).status).toBe(200);
+    expect((await ask(0)).body.retry_after_ms).toBe(2_000);
+  });
+
+  it('counts somebody before reading what they send', async () => {
+    const rateLimits = new RateLimits({ general: { perSecond: 1, burst: 1 } }, new FakeClock());
+    const { request } = await start([steps(user)], { rateLimits });
+    await request('PUT', '/steps/@a:b?n=1', { token: 'alice', body: '{' });
+    const answer = await request('PUT', '/steps/@a:b?n=1', { token: 'alice', body: '{' });
+    expect(answer.body.errcode).toBe('M_LIMIT_EXCEEDED');
+  });
+
   it('counts an address before everything, unknown endpoints too', async () => {
-    const limits = { default: { perSecond: 1, burst: 9 }, ip: { perSecond: 1, burst: 2 } };
+    const limits = { general: { perSecond: 1, burst: 9 }, ip: { perSecond: 1, burst: 2 } };
     const rateLimits = new RateLimits(limits, new FakeClock());
-    const { request } = await start([steps(user, perIp('x'))], { rateLimits });
+    const { request } = await start([steps(user, perIp('general'))], { rateLimits });
     await request('GET', '/nothing');
     await request('GET', '/nothing');
     const answer = await request('PUT', '/steps/x');
@@ -294,6 +326,7 @@ describe('the order of things', () => {
       authenticate: async (request) => ({ seen: await request.json(), url: request.url }),
     };
     const both = route({
+      rateLimit: exempt('a test'),
       operationId: 'both',
       method: 'PUT',
       path: '/both',
@@ -313,7 +346,13 @@ describe('the order of things', () => {
 
 describe('answers', () => {
   const answering = (handler: () => unknown) =>
-    route({ operationId: 'answering', method: 'GET', path: '/answer', handler });
+    route({
+      rateLimit: exempt('a test'),
+      operationId: 'answering',
+      method: 'GET',
+      path: '/answer',
+      handler,
+    });
 
   it.each([
     ['a status and headers', () => reply({ status: 201, headers: { 'X-A': 'b' } }), 201, '{}'],
@@ -351,6 +390,7 @@ describe('answers', () => {
 
   it('that break their own schema fail where responses are checked', async () => {
     const wrong = route({
+      rateLimit: exempt('a test'),
       operationId: 'wrong',
       method: 'GET',
       path: '/wrong',
@@ -387,7 +427,14 @@ describe('answers', () => {
 describe('route', () => {
   it('refuses a path and a schema that name different parameters', () => {
     const declare = (path: string, params: ReturnType<typeof Type.Object>) => () =>
-      route({ operationId: 'x', method: 'GET', path, params, handler: () => ({}) });
+      route({
+        rateLimit: exempt('a test'),
+        operationId: 'x',
+        method: 'GET',
+        path,
+        params,
+        handler: () => ({}),
+      });
     expect(declare('/{a}', Type.Object({ b: Type.String() }))).toThrow('x: /{a}');
     expect(declare('/{a}', Type.Object({}))).toThrow('x: /{a}');
     expect(declare('/a', Type.Object({ key: Type.String({ default: '' }) }))).not.toThrow();

@@ -14,7 +14,7 @@ import type { RemoteRooms } from './remote-rooms.ts';
 /** The part of the rate limiter that counts what one request may do many times. */
 export interface InviteLimits {
   /** @throws MatrixError M_LIMIT_EXCEEDED */
-  take(name: 'invite', userId: UserId): void;
+  take(name: 'invite', userId: UserId, cost: number): void;
 }
 
 export interface InvitesDeps {
@@ -35,11 +35,12 @@ export class Invites {
   }
 
   /**
-   * Whether these people may be asked, before anything is done. Each counts against the limit.
+   * Whether these people may be asked, before anything is done. Each counts against the limit; the
+   * last request may take more than is left, so that a room with many people can be made at all.
    * @throws MatrixError M_LIMIT_EXCEEDED, M_INVITE_BLOCKED
    */
   async check(sender: UserId, invitees: readonly UserId[]): Promise<void> {
-    for (const _ of invitees) this.#deps.limits?.take('invite', sender);
+    if (invitees.length > 0) this.#deps.limits?.take('invite', sender, invitees.length);
     await Promise.all(invitees.map((invitee) => this.checkBlocked(invitee)));
   }
 

@@ -1,9 +1,12 @@
-/** The table `uia_sessions`: calls waiting for their user to prove who they are. */
+/**
+ * The table `uia_sessions`: calls waiting for their user to prove who they are. Sessions are known by
+ * the hash of their id.
+ */
 import type { JsonObject, JsonValue } from '../../spec/event.ts';
 import type { Db, Tx } from './database.ts';
 
 export interface UiaSession {
-  readonly sessionId: string;
+  readonly sessionHash: string;
   readonly operation: string;
   readonly fingerprint: string;
   /** Each completed stage with what it has to be remembered for. */
@@ -13,7 +16,7 @@ export interface UiaSession {
 }
 
 interface SessionRow {
-  session_id: string;
+  session_hash: string;
   operation: string;
   fingerprint: string;
   completed: string;
@@ -21,20 +24,20 @@ interface SessionRow {
 }
 
 /** `undefined` when there is none or it has expired. */
-export const uiaSessionById = async (
+export const uiaSession = async (
   db: Db,
-  sessionId: string,
+  sessionHash: string,
   nowMs: number,
 ): Promise<UiaSession | undefined> => {
   const { rows } = await db.query<SessionRow>({
-    text: `SELECT session_id, operation, fingerprint, completed, result FROM uia_sessions
-      WHERE session_id = $1 AND expires_at_ms > $2`,
-    values: [sessionId, nowMs],
+    text: `SELECT session_hash, operation, fingerprint, completed, result FROM uia_sessions
+      WHERE session_hash = $1 AND expires_at_ms > $2`,
+    values: [sessionHash, nowMs],
   });
   const row = rows[0];
   return (
     row && {
-      sessionId: row.session_id,
+      sessionHash: row.session_hash,
       operation: row.operation,
       fingerprint: row.fingerprint,
       completed: JSON.parse(row.completed) as JsonObject,
@@ -43,17 +46,17 @@ export const uiaSessionById = async (
   );
 };
 
-/** As {@link uiaSessionById}, and nobody else changes it until the transaction ends. */
+/** As {@link uiaSession}, and nobody else changes it until the transaction ends. */
 export const lockUiaSession = async (
   tx: Tx,
-  sessionId: string,
+  sessionHash: string,
   nowMs: number,
 ): Promise<UiaSession | undefined> => {
   await tx.query({
-    text: 'SELECT 1 FROM uia_sessions WHERE session_id = $1 FOR UPDATE',
-    values: [sessionId],
+    text: 'SELECT 1 FROM uia_sessions WHERE session_hash = $1 FOR UPDATE',
+    values: [sessionHash],
   });
-  return uiaSessionById(tx, sessionId, nowMs);
+  return uiaSession(tx, sessionHash, nowMs);
 };
 
 export const insertUiaSession = async (
@@ -62,10 +65,10 @@ export const insertUiaSession = async (
   expiresAtMs: number,
 ): Promise<void> => {
   await tx.query({
-    text: `INSERT INTO uia_sessions (session_id, operation, fingerprint, completed, expires_at_ms)
+    text: `INSERT INTO uia_sessions (session_hash, operation, fingerprint, completed, expires_at_ms)
       VALUES ($1, $2, $3, $4, $5)`,
     values: [
-      session.sessionId,
+      session.sessionHash,
       session.operation,
       session.fingerprint,
       JSON.stringify(session.completed),
@@ -76,27 +79,34 @@ export const insertUiaSession = async (
 
 export const setUiaCompleted = async (
   tx: Tx,
-  sessionId: string,
+  sessionHash: string,
   completed: JsonObject,
 ): Promise<void> => {
   await tx.query({
-    text: 'UPDATE uia_sessions SET completed = $2 WHERE session_id = $1',
-    values: [sessionId, JSON.stringify(completed)],
+    text: 'UPDATE uia_sessions SET completed = $2 WHERE session_hash = $1',
+    values: [sessionHash, JSON.stringify(completed)],
   });
 };
 
-export const setUiaResult = async (tx: Tx, sessionId: string, result: JsonValue): Promise<void> => {
+/** The session then ends at `expiresAtMs`, if not before. */
+export const setUiaResult = async (
+  tx: Tx,
+  sessionHash: string,
+  result: JsonValue,
+  expiresAtMs: number,
+): Promise<void> => {
   await tx.query({
-    text: 'UPDATE uia_sessions SET result = $2 WHERE session_id = $1',
-    values: [sessionId, JSON.stringify(result)],
+    text: `UPDATE uia_sessions SET result = $2, expires_at_ms = least(expires_at_ms, $3)
+      WHERE session_hash = $1`,
+    values: [sessionHash, JSON.stringify(result), expiresAtMs],
   });
 };
 
 /** `false` when it is gone already: whoever deleted it has used it. */
-export const deleteUiaSession = async (tx: Tx, sessionId: string): Promise<boolean> => {
+export const deleteUiaSession = async (tx: Tx, sessionHash: string): Promise<boolean> => {
   const { rowCount } = await tx.query({
-    text: 'DELETE FROM uia_sessions WHERE session_id = $1',
-    values: [sessionId],
+    text: 'DELETE FROM uia_sessions WHERE session_hash = $1',
+    values: [sessionHash],
   });
   return rowCount === 1;
 };

@@ -3,7 +3,6 @@ import { Type } from 'typebox';
 import { RoomIdSchema, UserIdSchema } from '../../../homeserver/http/identifier-schemas.ts';
 import { perUser } from '../../../homeserver/http/rate-limits.ts';
 import { route } from '../../../homeserver/http/route.ts';
-import { assertNotSuspended } from '../../auth.ts';
 import type { ClientApiDeps } from '../../deps.ts';
 import { clientPaths } from '../../paths.ts';
 import { AnyObject } from '../../schemas.ts';
@@ -47,12 +46,11 @@ export const createRoom = ({ auth, roomCreator }: Pick<ClientApiDeps, 'auth' | '
     operationId: 'createRoom',
     method: 'POST',
     path: clientPaths('v3', '/createRoom'),
-    auth: auth.user,
+    auth: auth.active,
     rateLimit: perUser('create_room'),
     body: Body,
     response: Type.Object({ room_id: RoomIdSchema }),
     handler: async ({ requester, body }) => {
-      assertNotSuspended(requester);
       if ((body.invite_3pid ?? []).length > 0) throw noIdentityServer();
       const roomId = await roomCreator.create(requester.userId, {
         visibility: body.visibility,

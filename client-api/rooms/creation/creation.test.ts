@@ -1,3 +1,6 @@
+import { RateLimits } from '../../../homeserver/http/rate-limits.ts';
+import { createRoomServices } from '../../../homeserver/rooms/room-services.ts';
+import { localUser } from '../../../homeserver/testing/test-core.ts';
 import type { RoomId } from '../../../spec/identifiers.ts';
 import { idsIn, type Person, type RoomServer, roomServer } from '../../testing/room-server.ts';
 
@@ -14,6 +17,29 @@ const stateOf = async (roomId: RoomId, type: string) =>
   (await alice.get(`/rooms/${idsIn(roomId)}/state/${type}`)).body;
 
 describe('createRoom', () => {
+  it('invites as many as it may name, whatever is left of the limit, and owes them', async () => {
+    const limits = new RateLimits(
+      { general: { perSecond: 1, burst: 1 }, invite: { perSecond: 2, burst: 50 } },
+      test.clock,
+    );
+    const { core } = test;
+    const { roomCreator } = createRoomServices(core, {
+      defaultRoomVersion: '12',
+      inviteLimits: limits,
+    });
+    const invite = Array.from({ length: 120 }, (_, n) => localUser(`guest${n}`));
+    const roomId = await roomCreator.create(alice.userId, { invite });
+    const { body } = await alice.get(`/rooms/${idsIn(roomId)}/members?membership=invite`);
+    expect(body.chunk).toHaveLength(120);
+    const again = () => roomCreator.create(alice.userId, { invite: [bob.userId] });
+    await expect(again()).rejects.toMatchObject({
+      errcode: 'M_LIMIT_EXCEEDED',
+      fields: { retry_after_ms: 35_500 },
+    });
+    test.clock.advance(35_500);
+    await expect(again()).resolves.toBeDefined();
+  });
+
   it('makes a room of what it is told', async () => {
     const roomId = await alice.createRoom({
       name: 'Name',

@@ -3,7 +3,6 @@ import { Type } from 'typebox';
 import { RoomIdSchema, UserIdSchema } from '../../../homeserver/http/identifier-schemas.ts';
 import { perUser } from '../../../homeserver/http/rate-limits.ts';
 import { route } from '../../../homeserver/http/route.ts';
-import { assertNotSuspended } from '../../auth.ts';
 import type { ClientApiDeps } from '../../deps.ts';
 import { clientPaths } from '../../paths.ts';
 
@@ -14,7 +13,7 @@ export const upgradeRoom = ({ auth, roomUpgrader }: Pick<ClientApiDeps, 'auth' |
     operationId: 'upgradeRoom',
     method: 'POST',
     path: clientPaths('v3', '/rooms/{roomId}/upgrade'),
-    auth: auth.user,
+    auth: auth.active,
     rateLimit: perUser('create_room'),
     params: Type.Object({ roomId: RoomIdSchema }),
     body: Type.Object({
@@ -23,7 +22,6 @@ export const upgradeRoom = ({ auth, roomUpgrader }: Pick<ClientApiDeps, 'auth' |
     }),
     response: Type.Object({ replacement_room: RoomIdSchema }),
     handler: async ({ requester, params, body }) => {
-      assertNotSuspended(requester);
       const replacement = await roomUpgrader.upgrade(
         requester.userId,
         params.roomId,

@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#delete_matrixclientv3directoryroomroomalias */
 import { Type } from 'typebox';
 import { RoomAliasSchema } from '../../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../../homeserver/http/rate-limits.ts';
 import { route } from '../../../homeserver/http/route.ts';
 import type { ClientApiDeps } from '../../deps.ts';
 import { clientPaths } from '../../paths.ts';
@@ -15,6 +16,7 @@ export const deleteRoomAlias = ({
     method: 'DELETE',
     path: clientPaths('v3', '/directory/room/{roomAlias}'),
     auth: auth.user,
+    rateLimit: perUser('general'),
     params: Type.Object({ roomAlias: RoomAliasSchema }),
     response: Done,
     handler: async ({ requester, params }) => {

@@ -15,7 +15,7 @@ export const getLocalAliases = ({
     method: 'GET',
     path: clientPaths('v3', '/rooms/{roomId}/aliases'),
     auth: auth.user,
-    rateLimit: perUser('directory'),
+    rateLimit: perUser('read'),
     params: Type.Object({ roomId: RoomIdSchema }),
     response: Type.Object({ aliases: Type.Array(RoomAliasSchema) }),
     handler: async ({ requester, params }) => ({

@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3publicrooms */
 import { Type } from 'typebox';
 import { ServerNameSchema } from '../../../homeserver/http/identifier-schemas.ts';
+import { perIp } from '../../../homeserver/http/rate-limits.ts';
 import { route } from '../../../homeserver/http/route.ts';
 import type { ClientApiDeps } from '../../deps.ts';
 import { clientPaths } from '../../paths.ts';
@@ -11,6 +12,7 @@ export const getPublicRooms = ({ publicRooms }: Pick<ClientApiDeps, 'publicRooms
     operationId: 'getPublicRooms',
     method: 'GET',
     path: clientPaths('v3', '/publicRooms'),
+    rateLimit: perIp('general'),
     query: Type.Object({
       limit: Type.Optional(Type.Integer({ minimum: 0 })),
       since: Type.Optional(Type.String()),

@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3directoryroomroomalias */
 import { Type } from 'typebox';
 import { RoomAliasSchema, RoomIdSchema } from '../../../homeserver/http/identifier-schemas.ts';
+import { perIp } from '../../../homeserver/http/rate-limits.ts';
 import { route } from '../../../homeserver/http/route.ts';
 import type { ClientApiDeps } from '../../deps.ts';
 import { clientPaths } from '../../paths.ts';
@@ -10,6 +11,7 @@ export const getRoomIdByAlias = ({ roomAliases }: Pick<ClientApiDeps, 'roomAlias
     operationId: 'getRoomIdByAlias',
     method: 'GET',
     path: clientPaths('v3', '/directory/room/{roomAlias}'),
+    rateLimit: perIp('general'),
     params: Type.Object({ roomAlias: RoomAliasSchema }),
     response: Type.Object({ room_id: RoomIdSchema, servers: Type.Array(Type.String()) }),
     handler: async ({ params }) => {

@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3publicrooms */
 import { Type } from 'typebox';
 import { ServerNameSchema } from '../../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../../homeserver/http/rate-limits.ts';
 import { route } from '../../../homeserver/http/route.ts';
 import type { ClientApiDeps } from '../../deps.ts';
 import { clientPaths } from '../../paths.ts';
@@ -15,6 +16,7 @@ export const queryPublicRooms = ({
     method: 'POST',
     path: clientPaths('v3', '/publicRooms'),
     auth: auth.user,
+    rateLimit: perUser('general'),
     query: Type.Object({ server: Type.Optional(ServerNameSchema) }),
     body: Type.Object({
       limit: Type.Optional(Type.Integer({ minimum: 0 })),

@@ -3,7 +3,6 @@ import { Type } from 'typebox';
 import { RoomAliasSchema, RoomIdSchema } from '../../../homeserver/http/identifier-schemas.ts';
 import { perUser } from '../../../homeserver/http/rate-limits.ts';
 import { route } from '../../../homeserver/http/route.ts';
-import { assertNotSuspended } from '../../auth.ts';
 import type { ClientApiDeps } from '../../deps.ts';
 import { clientPaths } from '../../paths.ts';
 import { Done } from '../../schemas.ts';
@@ -13,13 +12,12 @@ export const setRoomAlias = ({ auth, roomAliases }: Pick<ClientApiDeps, 'auth' |
     operationId: 'setRoomAlias',
     method: 'PUT',
     path: clientPaths('v3', '/directory/room/{roomAlias}'),
-    auth: auth.user,
-    rateLimit: perUser('directory'),
+    auth: auth.active,
+    rateLimit: perUser('general'),
     params: Type.Object({ roomAlias: RoomAliasSchema }),
     body: Type.Object({ room_id: RoomIdSchema }),
     response: Done,
     handler: async ({ requester, params, body }) => {
-      assertNotSuspended(requester);
       await roomAliases.add(requester.userId, params.roomAlias, body.room_id);
       return {};
     },

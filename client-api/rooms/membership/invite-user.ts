@@ -6,7 +6,6 @@ import { Type } from 'typebox';
 import { RoomIdSchema, UserIdSchema } from '../../../homeserver/http/identifier-schemas.ts';
 import { perUser } from '../../../homeserver/http/rate-limits.ts';
 import { route } from '../../../homeserver/http/route.ts';
-import { assertNotSuspended } from '../../auth.ts';
 import type { ClientApiDeps } from '../../deps.ts';
 import { clientPaths } from '../../paths.ts';
 import { Done } from '../../schemas.ts';
@@ -25,13 +24,12 @@ export const inviteUser = ({ auth, membership }: Pick<ClientApiDeps, 'auth' | 'm
     operationId: 'inviteUser',
     method: 'POST',
     path: clientPaths('v3', '/rooms/{roomId}/invite'),
-    auth: auth.user,
+    auth: auth.active,
     rateLimit: perUser('invite'),
     params: Type.Object({ roomId: RoomIdSchema }),
     body: Type.Union([ById, ByThirdPartyId]),
     response: Done,
     handler: async ({ requester, params, body }) => {
-      assertNotSuspended(requester);
       if (body.user_id === undefined) throw noIdentityServer();
       await membership.invite(requester.userId, params.roomId, body.user_id, body.reason);
       return {};

@@ -3,7 +3,6 @@ import { Type } from 'typebox';
 import { RoomIdSchema } from '../../../homeserver/http/identifier-schemas.ts';
 import { perUser } from '../../../homeserver/http/rate-limits.ts';
 import { route } from '../../../homeserver/http/route.ts';
-import { assertNotSuspended } from '../../auth.ts';
 import type { ClientApiDeps } from '../../deps.ts';
 import { clientPaths } from '../../paths.ts';
 import { EnteredRoom, JoinBody } from './entry.ts';
@@ -13,13 +12,12 @@ export const joinRoomById = ({ auth, membership }: Pick<ClientApiDeps, 'auth' | 
     operationId: 'joinRoomById',
     method: 'POST',
     path: clientPaths('v3', '/rooms/{roomId}/join'),
-    auth: auth.userOrGuest,
+    auth: auth.activeOrGuest,
     rateLimit: perUser('join'),
     params: Type.Object({ roomId: RoomIdSchema }),
     body: JoinBody,
     response: EnteredRoom,
     handler: async ({ requester, params, body }) => {
-      assertNotSuspended(requester);
       const roomId = await membership.join(requester.userId, params.roomId, {
         reason: body.reason,
         isGuest: requester.isGuest,

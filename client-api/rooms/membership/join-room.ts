@@ -3,7 +3,6 @@ import { Type } from 'typebox';
 import { RoomIdOrAliasSchema } from '../../../homeserver/http/identifier-schemas.ts';
 import { perUser } from '../../../homeserver/http/rate-limits.ts';
 import { route } from '../../../homeserver/http/route.ts';
-import { assertNotSuspended } from '../../auth.ts';
 import type { ClientApiDeps } from '../../deps.ts';
 import { clientPaths } from '../../paths.ts';
 import { EnteredRoom, JoinBody, ViaQuery, viaOf } from './entry.ts';
@@ -13,14 +12,13 @@ export const joinRoom = ({ auth, membership }: Pick<ClientApiDeps, 'auth' | 'mem
     operationId: 'joinRoom',
     method: 'POST',
     path: clientPaths('v3', '/join/{roomIdOrAlias}'),
-    auth: auth.userOrGuest,
+    auth: auth.activeOrGuest,
     rateLimit: perUser('join'),
     params: Type.Object({ roomIdOrAlias: RoomIdOrAliasSchema }),
     query: ViaQuery,
     body: JoinBody,
     response: EnteredRoom,
     handler: async ({ requester, params, query, body }) => {
-      assertNotSuspended(requester);
       const roomId = await membership.join(requester.userId, params.roomIdOrAlias, {
         via: viaOf(query),
         reason: body.reason,

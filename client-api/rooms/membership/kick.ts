@@ -3,7 +3,6 @@ import { Type } from 'typebox';
 import { RoomIdSchema, UserIdSchema } from '../../../homeserver/http/identifier-schemas.ts';
 import { perUser } from '../../../homeserver/http/rate-limits.ts';
 import { route } from '../../../homeserver/http/route.ts';
-import { assertNotSuspended } from '../../auth.ts';
 import type { ClientApiDeps } from '../../deps.ts';
 import { clientPaths } from '../../paths.ts';
 import { Done } from '../../schemas.ts';
@@ -13,13 +12,12 @@ export const kick = ({ auth, membership }: Pick<ClientApiDeps, 'auth' | 'members
     operationId: 'kick',
     method: 'POST',
     path: clientPaths('v3', '/rooms/{roomId}/kick'),
-    auth: auth.user,
-    rateLimit: perUser('membership'),
+    auth: auth.active,
+    rateLimit: perUser('general'),
     params: Type.Object({ roomId: RoomIdSchema }),
     body: Type.Object({ user_id: UserIdSchema, reason: Type.Optional(Type.String()) }),
     response: Done,
     handler: async ({ requester, params, body }) => {
-      assertNotSuspended(requester);
       await membership.kick(requester.userId, params.roomId, body.user_id, body.reason);
       return {};
     },

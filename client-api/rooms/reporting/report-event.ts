@@ -13,7 +13,7 @@ export const reportEvent = ({ auth, reports }: Pick<ClientApiDeps, 'auth' | 'rep
     method: 'POST',
     path: clientPaths('v3', '/rooms/{roomId}/report/{eventId}'),
     auth: auth.user,
-    rateLimit: perUser('report'),
+    rateLimit: perUser('general'),
     params: Type.Object({ roomId: RoomIdSchema, eventId: EventIdSchema }),
     body: Type.Object({ reason: Type.Optional(Type.String()) }),
     response: Done,

@@ -13,7 +13,7 @@ export const reportRoom = ({ auth, reports }: Pick<ClientApiDeps, 'auth' | 'repo
     method: 'POST',
     path: clientPaths('v3', '/rooms/{roomId}/report'),
     auth: auth.user,
-    rateLimit: perUser('report'),
+    rateLimit: perUser('general'),
     params: Type.Object({ roomId: RoomIdSchema }),
     body: Type.Object({ reason: Type.String() }),
     response: Done,

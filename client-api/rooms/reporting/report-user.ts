@@ -13,7 +13,7 @@ export const reportUser = ({ auth, reports }: Pick<ClientApiDeps, 'auth' | 'repo
     method: 'POST',
     path: clientPaths('v3', '/users/{userId}/report'),
     auth: auth.user,
-    rateLimit: perUser('report'),
+    rateLimit: perUser('general'),
     params: Type.Object({ userId: UserIdSchema }),
     body: Type.Object({ reason: Type.String() }),
     response: Done,

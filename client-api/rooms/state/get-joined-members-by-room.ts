@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidjoined_members */
 import { Type } from 'typebox';
 import { RoomIdSchema } from '../../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../../homeserver/http/rate-limits.ts';
 import { route } from '../../../homeserver/http/route.ts';
 import type { ClientApiDeps } from '../../deps.ts';
 import { clientPaths } from '../../paths.ts';
@@ -19,6 +20,7 @@ export const getJoinedMembersByRoom = ({
     method: 'GET',
     path: clientPaths('v3', '/rooms/{roomId}/joined_members'),
     auth: auth.user,
+    rateLimit: perUser('read'),
     params: Type.Object({ roomId: RoomIdSchema }),
     response: Type.Object({ joined: Type.Record(Type.String(), Member) }),
     handler: async ({ requester, params }) => {

@@ -1,6 +1,7 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidmembers */
 import { Type } from 'typebox';
 import { RoomIdSchema } from '../../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../../homeserver/http/rate-limits.ts';
 import { route } from '../../../homeserver/http/route.ts';
 import { parsePlace } from '../../../homeserver/sync/tokens.ts';
 import type { ClientApiDeps } from '../../deps.ts';
@@ -25,6 +26,7 @@ export const getMembersByRoom = ({
     method: 'GET',
     path: clientPaths('v3', '/rooms/{roomId}/members'),
     auth: auth.userOrGuest,
+    rateLimit: perUser('read'),
     params: Type.Object({ roomId: RoomIdSchema }),
     query: Type.Object({
       at: Type.Optional(Type.String()),

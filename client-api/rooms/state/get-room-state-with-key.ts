@@ -1,5 +1,6 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3roomsroomidstateeventtypestatekey */
 import { Type } from 'typebox';
+import { perUser } from '../../../homeserver/http/rate-limits.ts';
 import { route } from '../../../homeserver/http/route.ts';
 import type { ClientApiDeps } from '../../deps.ts';
 import { EventTexts } from '../../history/event-texts.ts';
@@ -15,6 +16,7 @@ export const getRoomStateWithKey = ({
     method: 'GET',
     path: statePaths,
     auth: auth.userOrGuest,
+    rateLimit: perUser('read'),
     params: StateParams,
     query: Type.Object({
       format: Type.Optional(Type.Union([Type.Literal('content'), Type.Literal('event')])),

@@ -1,8 +1,9 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3useruseridroomsroomidtags */
 import { Type } from 'typebox';
 import { RoomIdSchema, UserIdSchema } from '../../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../../homeserver/http/rate-limits.ts';
 import { route } from '../../../homeserver/http/route.ts';
-import { assertSelf } from '../../auth.ts';
+import { self } from '../../auth.ts';
 import type { ClientApiDeps } from '../../deps.ts';
 import { clientPaths } from '../../paths.ts';
 import { AnyObject } from '../../schemas.ts';
@@ -13,11 +14,11 @@ export const getRoomTags = ({ auth, accountData }: Pick<ClientApiDeps, 'auth' | 
     operationId: 'getRoomTags',
     method: 'GET',
     path: clientPaths('v3', '/user/{userId}/rooms/{roomId}/tags'),
-    auth: auth.user,
+    auth: self(auth.user, 'userId'),
+    rateLimit: perUser('read'),
     params: Type.Object({ userId: UserIdSchema, roomId: RoomIdSchema }),
     response: Type.Object({ tags: AnyObject }),
-    handler: async ({ requester, params: { userId, roomId } }) => {
-      assertSelf(requester, userId, 'see the tags');
+    handler: async ({ params: { userId, roomId } }) => {
       return { tags: tagsIn(await accountData.get(userId, roomId, tagsType)) };
     },
   });

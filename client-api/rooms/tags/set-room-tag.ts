@@ -1,10 +1,11 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3useruseridroomsroomidtagstag */
 import { Type } from 'typebox';
 import { RoomIdSchema, UserIdSchema } from '../../../homeserver/http/identifier-schemas.ts';
+import { perUser } from '../../../homeserver/http/rate-limits.ts';
 import { route } from '../../../homeserver/http/route.ts';
 import { matrixError } from '../../../spec/errors.ts';
 import { fitsInBytes } from '../../../spec/identifiers.ts';
-import { assertSelf } from '../../auth.ts';
+import { self } from '../../auth.ts';
 import type { ClientApiDeps } from '../../deps.ts';
 import { clientPaths } from '../../paths.ts';
 import { Done } from '../../schemas.ts';
@@ -18,7 +19,8 @@ export const setRoomTag = ({ auth, accountData }: Pick<ClientApiDeps, 'auth' | '
     operationId: 'setRoomTag',
     method: 'PUT',
     path: clientPaths('v3', '/user/{userId}/rooms/{roomId}/tags/{tag}'),
-    auth: auth.user,
+    auth: self(auth.user, 'userId'),
+    rateLimit: perUser('general'),
     params: Type.Object({
       userId: UserIdSchema,
       roomId: RoomIdSchema,
@@ -26,8 +28,7 @@ export const setRoomTag = ({ auth, accountData }: Pick<ClientApiDeps, 'auth' | '
     }),
     body: Tag,
     response: Done,
-    handler: async ({ requester, params: { userId, roomId, tag }, body }) => {
-      assertSelf(requester, userId, 'set the tags');
+    handler: async ({ params: { userId, roomId, tag }, body }) => {
       if (!fitsInBytes(tag, maxTagBytes)) {
         throw matrixError('M_INVALID_PARAM', `A tag may have ${maxTagBytes} bytes`);
       }

@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import { RoomIdSchema, UserIdSchema } from '../../../homeserver/http/identifier-schemas.ts';
 import { perUser } from '../../../homeserver/http/rate-limits.ts';
 import { route } from '../../../homeserver/http/route.ts';
-import { assertSelf } from '../../auth.ts';
+import { self } from '../../auth.ts';
 import type { ClientApiDeps } from '../../deps.ts';
 import { clientPaths } from '../../paths.ts';
 import { Done } from '../../schemas.ts';
@@ -13,7 +13,7 @@ export const setTyping = ({ auth, typing }: Pick<ClientApiDeps, 'auth' | 'typing
     operationId: 'setTyping',
     method: 'PUT',
     path: clientPaths('v3', '/rooms/{roomId}/typing/{userId}'),
-    auth: auth.user,
+    auth: self(auth.user, 'userId'),
     rateLimit: perUser('typing'),
     params: Type.Object({ roomId: RoomIdSchema, userId: UserIdSchema }),
     body: Type.Object({
@@ -21,8 +21,7 @@ export const setTyping = ({ auth, typing }: Pick<ClientApiDeps, 'auth' | 'typing
       timeout: Type.Optional(Type.Integer({ minimum: 0 })),
     }),
     response: Done,
-    handler: async ({ requester, params: { roomId, userId }, body }) => {
-      assertSelf(requester, userId, 'set the typing state');
+    handler: async ({ params: { roomId, userId }, body }) => {
       await typing.setLocal(userId, roomId, body.typing, body.timeout);
       return {};
     },

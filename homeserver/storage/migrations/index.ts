@@ -9,6 +9,7 @@ import { reportsMigration } from './0006-reports.ts';
 import { discoveryMigration } from './0007-discovery.ts';
 import { encryptionMigration } from './0008-encryption.ts';
 import { outsideRoomsMigration } from './0017-outside-rooms.ts';
+import { clientLimitsMigration } from './0018-client-limits.ts';
 
 export const migrations: readonly Migration[] = [
   { name: '0001-core', up: core.up },
@@ -20,4 +21,5 @@ export const migrations: readonly Migration[] = [
   discoveryMigration,
   encryptionMigration,
   outsideRoomsMigration,
+  clientLimitsMigration,
 ];
