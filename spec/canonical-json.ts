@@ -5,6 +5,7 @@
  * rather than taken from a package: docs/decisions/0010-own-canonical-json.md.
  */
 import type { JsonValue } from './event.ts';
+import { RawNumber } from './exact-numbers.ts';
 import { isWellFormedText } from './identifiers.ts';
 
 /** The value has no canonical form: a number or text that canonical JSON cannot carry. */
@@ -45,7 +46,8 @@ export const canonicalJson = (value: JsonValue): string =>
 
 /**
  * The canonical form as far as it goes, for events of room versions 1 to 5 and JSON that others
- * made: any finite number is written as JavaScript writes it, and negative zero as `0`.
+ * made: a {@link RawNumber} is written as it was, any other finite number as JavaScript writes it,
+ * and negative zero as `0`.
  *
  * @throws CanonicalJsonError for numbers that are not finite and nesting beyond 1,000 levels.
  */
@@ -76,6 +78,10 @@ const writeValue = (value: JsonValue, mode: Mode, depth: number): string => {
     default:
   }
   if (value === null) return 'null';
+  if (value instanceof RawNumber) {
+    if (mode.strict) throw new CanonicalJsonError(`number ${value.text} is not canonical`);
+    return value.text;
+  }
   if (depth >= MAX_NESTING) throw new CanonicalJsonError('JSON is nested too deeply');
   if (!Array.isArray(value)) return writeObject(value, mode, depth + 1);
   let out = '[';

@@ -13,7 +13,8 @@ import { signedJson } from './hashes.ts';
 import { isUserId, type ServerName, serverNameOf } from './identifiers.ts';
 import type { RoomVersionRules } from './room-versions.ts';
 
-const ALGORITHM_PREFIX = 'ed25519:';
+/** With which every id of an Ed25519 key begins. */
+export const ALGORITHM_PREFIX = 'ed25519:';
 /**
  * The id of every policy server's key, which a room's state has: with it nobody signs as the server
  * that sends. https://spec.matrix.org/v1.19/server-server-api/#validating-policy-server-signatures
@@ -74,10 +75,14 @@ export const signText = (text: string, key: SigningKey): string =>
   signBytes(Buffer.from(text, 'utf8'), key);
 
 /** Whether `signature` is that of `text`; false too for a malformed key or signature. */
-export const verifyText = (text: string, signature: string, publicKey: string): boolean => {
+export const verifyText = (text: string, signature: string, publicKey: string): boolean =>
+  verifyBytes(Buffer.from(text, 'utf8'), signature, publicKey);
+
+/** As {@link verifyText}, of bytes. */
+export const verifyBytes = (bytes: Buffer, signature: string, publicKey: string): boolean => {
   const signatureBytes = decodeBase64(signature);
   if (signatureBytes?.length !== SIGNATURE_BYTES) return false;
-  return verifierOf(publicKey)?.(Buffer.from(text, 'utf8'), signatureBytes) ?? false;
+  return verifierOf(publicKey)?.(bytes, signatureBytes) ?? false;
 };
 
 /** What a signature on a JSON object covers. */

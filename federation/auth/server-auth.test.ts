@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { Type } from 'typebox';
 import { exempt } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
@@ -118,7 +120,80 @@ describe('authentication of servers', () => {
     }
   });
 
-  it('refuses a body that is not JSON before looking for keys', async () => {
+  it('refuses a body that is not JSON', async () => {
     expect((await put(header(), { body: 'oops' })).body.errcode).toBe('M_NOT_JSON');
+  });
+
+  // As Python's json and Go's encoding/json write numbers.
+  const NUMBERS =
+    '[1.0,1e-07,-0,-0.0,1e+16,1e+22,200.0,9007199254740993,9223372036854775808,12345678901234567890]';
+  it.each([
+    ['as they came', `{"b":1,"n":${NUMBERS}}`, `{"b":1,"n":${NUMBERS}}`],
+    ['in the canonical form', '{"n":-0, "b":1}', '{"b":1,"n":0}'],
+    ['as the specification writes them', '{"n":1e10, "b":1}', '{"b":1,"n":10000000000}'],
+    [
+      'as they came, in another order',
+      '{ "n" : [1.0,1e-07,12345678901234567890], "b":1 }',
+      '{"b":1,"n":[1.0,1e-07,12345678901234567890]}',
+    ],
+  ])('checks the signature over numbers %s', async (_how, body, canonicalBody) => {
+    const authorization = peer.authorization(HERE, 'PUT', PATH, canonicalBody);
+    expect((await put(authorization, { body })).status).toBe(200);
+    const other = peer.authorization(HERE, 'PUT', PATH, canonicalBody.replace('1', '2'));
+    expect((await put(other, { body })).status).toBe(401);
+  });
+
+  it('is not deceived by bytes that go on behind the body', async () => {
+    const body = '{"b":1},"x":{}';
+    const authorization = peer.authorization(HERE, 'PUT', PATH, body);
+    const answer = await put(authorization, { body });
+    expect([answer.status, answer.body.errcode]).toEqual([400, 'M_NOT_JSON']);
+  });
+
+  it('refuses who has no key before taking the body from the connection', async () => {
+    const silent = await TestPeer.start(authority, () => our.clock.nowMs());
+    silent.keyDocument = () => ({ status: 404, body: '' });
+    const socket = connect(server.port, '127.0.0.1');
+    const authorization = silent.authorization(HERE, 'PUT', PATH, '{}');
+    // 10 MiB are announced, and one byte of them is sent.
+    socket.write(
+      `PUT ${PATH} HTTP/1.1\r\nHost: here\r\nContent-Length: 10485760\r\n` +
+        `Authorization: ${authorization}\r\n\r\n{`,
+    );
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    expect(answer.toString()).toMatch(/^HTTP\/1.1 401 .*M_UNAUTHORIZED/s);
+    socket.destroy();
+    await silent.stop();
+  });
+
+  it('takes nothing of the bodies while it looks for a key', async () => {
+    const silent = await TestPeer.start(authority, () => our.clock.nowMs());
+    const asked = new Promise<void>((resolve) => {
+      silent.keyDocument = () => {
+        resolve();
+        return 'hang';
+      };
+    });
+    const body = Buffer.from(`{"x":[${'{},'.repeat(4_000_000)}1]}`);
+    const sockets = Array.from({ length: 30 }, () => {
+      const socket = connect(server.port, '127.0.0.1');
+      socket.on('error', () => undefined);
+      socket.write(
+        `PUT ${PATH} HTTP/1.1\r\nHost: here\r\nContent-Length: ${body.length}\r\n` +
+          `Authorization: ${silent.authorization(HERE, 'PUT', PATH, '{}')}\r\n\r\n`,
+      );
+      socket.write(body);
+      return socket;
+    });
+    await asked;
+    // What a connection does not take stays with the sender.
+    await Promise.all(
+      sockets.map(async (socket) => {
+        await new Promise((resolve) => setImmediate(resolve));
+        expect(socket.writableLength).toBeGreaterThan(0);
+      }),
+    );
+    for (const socket of sockets) socket.destroy();
+    await silent.stop();
   });
 });

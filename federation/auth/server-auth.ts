@@ -6,8 +6,13 @@
 import type { Clock } from '../../homeserver/clock.ts';
 import type { HttpRequest } from '../../homeserver/http/request.ts';
 import type { Auth } from '../../homeserver/http/route.ts';
+import { turns } from '../../homeserver/turns.ts';
+import { lenientCanonicalJson } from '../../spec/canonical-json.ts';
 import { matrixError } from '../../spec/errors.ts';
+import type { JsonValue } from '../../spec/event.ts';
+import { parseExactJson } from '../../spec/exact-numbers.ts';
 import { parseServerName, type ServerName } from '../../spec/identifiers.ts';
+import { ALGORITHM_PREFIX, verifyBytes } from '../../spec/signing.ts';
 import { SignatureFailure, type Signers } from '../keys/signature-failure.ts';
 import { signedRequest } from './signed-request.ts';
 import { parseXMatrix, type XMatrix } from './x-matrix-header.ts';
@@ -59,21 +64,73 @@ export const serverAuth = (options: ServerAuthOptions): Auth<ServerName> => ({
     if (!options.isAllowed(origin)) {
       throw matrixError('M_FORBIDDEN', 'This server does not federate with yours');
     }
-    const object = signedRequest({
-      origin,
-      destination: options.serverName,
-      method: request.method,
-      uri: request.url,
-      content: await request.json(),
-      signatures: Object.fromEntries(headers.map(({ key, sig }) => [key, sig])),
-    });
-    try {
-      await options.keys.verifyJson(origin, object, options.clock.nowMs());
-    } catch (error) {
-      if (!(error instanceof SignatureFailure)) throw error;
-      throw unauthorized(error.message);
+    // The body stays in its connection until a key is known that could have signed it.
+    const keys = await usableKeys(options, headers);
+    const target = { origin, destination: options.serverName, method: request.method };
+    if (!(await isSigned(request, { ...target, uri: request.url }, keys))) {
+      throw unauthorized(`The signature of ${origin} is wrong`);
     }
     options.heardFrom(origin);
     return origin;
   },
 });
+
+interface Claim {
+  readonly publicKey: string;
+  readonly signature: string;
+}
+
+/** One for each header whose key is known and valid now. @throws MatrixError M_UNAUTHORIZED */
+const usableKeys = async (
+  { keys, clock }: ServerAuthOptions,
+  headers: readonly XMatrix[],
+): Promise<Claim[]> => {
+  const origin = headers[0]?.origin as ServerName;
+  const signatures = new Map(headers.map(({ key, sig }) => [key, sig]));
+  const keyIds = [...signatures.keys()].filter((keyId) => keyId.startsWith(ALGORITHM_PREFIX));
+  try {
+    if (keyIds.length === 0) throw new SignatureFailure(origin, 'unsigned');
+    const usable = await keys.usableKeys(origin, keyIds, clock.nowMs());
+    return usable.map(({ keyId, publicKey }) => ({
+      publicKey,
+      signature: signatures.get(keyId) as string,
+    }));
+  } catch (error) {
+    if (!(error instanceof SignatureFailure)) throw error;
+    throw unauthorized(error.message);
+  }
+};
+
+/**
+ * The signature is on canonical JSON, and most servers send just that: their bytes are checked as
+ * they came. A canonical form is made only for those that send another; where it has numbers that
+ * JavaScript writes otherwise, that is both the one of the specification (`1e3` is 1000) and the one
+ * with numbers as they were sent, which is what servers written in Python sign.
+ */
+const isSigned = async (
+  request: HttpRequest,
+  target: Parameters<typeof signedRequest>[0],
+  claims: readonly Claim[],
+): Promise<boolean> => {
+  const { bytes, hasUnsafeNumber } = await request.body();
+  const giveWay = turns();
+  const isSignedAs = async (canonicalBody: Buffer): Promise<boolean> => {
+    await giveWay();
+    const text = signedRequest(target, canonicalBody);
+    return claims.some(({ signature, publicKey }) => verifyBytes(text, signature, publicKey));
+  };
+  if (await isSignedAs(bytes)) return true;
+  if (bytes.length === 0) return false;
+  await giveWay();
+  const json = await request.json();
+  await giveWay();
+  if (await isSignedAs(canonical(json))) return true;
+  if (!hasUnsafeNumber) return false;
+  await giveWay();
+  const exact = parseExactJson(bytes.toString('utf8'));
+  await giveWay();
+  return isSignedAs(canonical(exact));
+};
+
+const canonical = (json: JsonValue | undefined): Buffer =>
+  Buffer.from(lenientCanonicalJson(json as JsonValue));

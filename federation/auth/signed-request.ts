@@ -3,7 +3,6 @@
  *
  * Specification: https://spec.matrix.org/v1.19/server-server-api/#request-authentication, step 1
  */
-import type { JsonObject, JsonValue } from '../../spec/event.ts';
 import { type SigningKey, signText } from '../../spec/signing.ts';
 import { formatXMatrix } from './x-matrix-header.ts';
 
@@ -22,29 +21,35 @@ export interface RequestToSign {
  * already in canonical order, so that a large body is not serialised once more.
  */
 export const authorizationHeader = (request: RequestToSign, key: SigningKey): string => {
-  const { origin, destination, method, uri, canonicalBody } = request;
-  const content = canonicalBody === undefined ? '' : `"content":${canonicalBody},`;
-  const text =
-    `{${content}"destination":${JSON.stringify(destination)},"method":${JSON.stringify(method)},` +
-    `"origin":${JSON.stringify(origin)},"uri":${JSON.stringify(uri)}}`;
+  const { origin, destination, canonicalBody } = request;
+  const [before, after] = aroundContent(request);
+  const text = canonicalBody === undefined ? `{${after}` : `${before}${canonicalBody},${after}`;
   return formatXMatrix({ origin, destination, key: key.keyId, sig: signText(text, key) });
 };
 
-/** The object a received request claims to be signed as; `content` only if there was a body. */
+/**
+ * What a received request claims to be signed as; `canonicalBody` is empty if there was no body.
+ * Bytes that are not canonical JSON, or not JSON at all, make a text that nobody has signed, or
+ * that only the sender itself can have.
+ */
 export const signedRequest = (
-  request: Omit<RequestToSign, 'canonicalBody'> & {
-    readonly content: JsonValue | undefined;
-    /** Key id to signature, as the headers say. */
-    readonly signatures: Readonly<Record<string, string>>;
-  },
-): JsonObject => {
-  const { origin, destination, method, uri, content, signatures } = request;
-  return {
-    ...(content === undefined ? {} : { content }),
-    destination,
-    method,
-    origin,
-    uri,
-    signatures: { [origin]: { ...signatures } },
-  };
+  request: Omit<RequestToSign, 'canonicalBody'>,
+  canonicalBody: Buffer,
+): Buffer => {
+  const [before, after] = aroundContent(request);
+  return canonicalBody.length === 0
+    ? Buffer.from(`{${after}`)
+    : Buffer.concat([Buffer.from(before), canonicalBody, Buffer.from(`,${after}`)]);
 };
+
+/** The members before and after the content, in canonical order. */
+const aroundContent = ({
+  origin,
+  destination,
+  method,
+  uri,
+}: Omit<RequestToSign, 'canonicalBody'>): [before: string, after: string] => [
+  '{"content":',
+  `"destination":${JSON.stringify(destination)},"method":${JSON.stringify(method)},` +
+    `"origin":${JSON.stringify(origin)},"uri":${JSON.stringify(uri)}}`,
+];

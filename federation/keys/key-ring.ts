@@ -60,13 +60,23 @@ export class KeyRing implements Signers {
   async verifyJson(serverName: ServerName, object: JsonObject, validAtMs: number): Promise<void> {
     const keyIds = signingKeyIdsOf(object, serverName).slice(0, MAX_SIGNATURES);
     if (keyIds.length === 0) throw new SignatureFailure(serverName, 'unsigned');
-    const keys = await this.keysFor([{ serverName, keyIds, validAtMs }]);
-    const usable = this.usable({ serverName, keyIds, validAtMs }, keys);
-    if (usable.length === 0) throw new SignatureFailure(serverName, 'no_key');
+    const usable = await this.usableKeys(serverName, keyIds, validAtMs);
     const isSigned = usable.some(({ keyId, publicKey }) =>
       verifySignedJson(object, serverName, keyId, publicKey),
     );
     if (!isSigned) throw new SignatureFailure(serverName, 'wrong');
+  }
+
+  /** @throws {SignatureFailure} */
+  async usableKeys(
+    serverName: ServerName,
+    keyIds: readonly string[],
+    validAtMs: number,
+  ): Promise<RemoteKey[]> {
+    const wish = { serverName, keyIds, validAtMs };
+    const usable = this.usable(wish, await this.keysFor([wish]));
+    if (usable.length === 0) throw new SignatureFailure(serverName, 'no_key');
+    return usable;
   }
 
   /**

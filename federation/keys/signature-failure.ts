@@ -1,4 +1,5 @@
 /** How a signature of another server can fail to convince, and what it takes to check one. */
+import type { RemoteKey } from '../../homeserver/storage/remote-keys.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
 
@@ -35,4 +36,13 @@ export interface Signers {
    * @throws {SignatureFailure}
    */
   verifyJson(serverName: ServerName, object: JsonObject, validAtMs: number): Promise<void>;
+  /**
+   * The keys of a server that are wanted, as far as they were valid at a time.
+   * @throws {SignatureFailure} when there is none
+   */
+  usableKeys(
+    serverName: ServerName,
+    keyIds: readonly string[],
+    validAtMs: number,
+  ): Promise<RemoteKey[]>;
 }

@@ -7,6 +7,8 @@ import type { IncomingMessage } from 'node:http';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonValue } from '../../spec/event.ts';
 import { isWellFormedText } from '../../spec/identifiers.ts';
+import { JsonScan } from '../../spec/json-scan.ts';
+import type { BodyCharge } from './body-budget.ts';
 
 /** The other end went away before its request was complete: there is nobody to answer. */
 export class ClientGone extends Error {
@@ -16,37 +18,84 @@ export class ClientGone extends Error {
   }
 }
 
-const tooLarge = (maxBytes: number) =>
-  matrixError('M_TOO_LARGE', `The request body is larger than ${maxBytes} bytes`);
+/**
+ * JSON values in a body whose route declares no number of its own. A megabyte of any honest request
+ * holds about half as many, and to parse so many takes milliseconds.
+ */
+export const DEFAULT_MAX_BODY_VALUES = 100_000;
 
-/** The whole body. Throws `M_TOO_LARGE` as soon as more than `maxBytes` are announced or seen. */
-export const readBody = (incoming: IncomingMessage, maxBytes: number): Promise<Buffer> =>
+/** What a body may be; declared by the route or the server. */
+export interface BodyRules {
+  readonly maxBytes: number;
+  /** JSON values in it, counted as they arrive: what they become in memory is far larger. */
+  readonly maxValues: number;
+  readonly trust: JsonTrust;
+}
+
+/** The bytes of a body, as far as it is known what they hold without parsing them. */
+export interface Body {
+  readonly bytes: Buffer;
+  /** See {@link JsonScan}. */
+  readonly hasUnsafeNumber: boolean;
+}
+
+/**
+ * The whole body. Refused as soon as it is seen to be over a limit: `M_TOO_LARGE` for bytes and JSON
+ * values, `M_BAD_JSON` for nesting, `M_LIMIT_EXCEEDED` where the budget has no room for it.
+ */
+export const readBody = (
+  incoming: IncomingMessage,
+  { maxBytes, maxValues, trust }: BodyRules,
+  charge: BodyCharge,
+): Promise<Body> =>
   new Promise((resolve, reject) => {
+    const tooLarge = () =>
+      matrixError('M_TOO_LARGE', `The request body is larger than ${maxBytes} bytes`);
     // The rest of a body too large is received and dropped: closing on a client that is still
     // sending would make it see a broken connection instead of the answer.
     if (Number(incoming.headers['content-length'] ?? 0) > maxBytes) {
       incoming.resume();
-      reject(tooLarge(maxBytes));
+      reject(tooLarge());
       return;
     }
     if (incoming.destroyed && !incoming.complete) {
       reject(new ClientGone());
       return;
     }
+    const scan = new JsonScan({ maxValues, maxDepth: MAX_DEPTH[trust] });
     let chunks: Buffer[] = [];
     let bytes = 0;
+    let refused = false;
+    const check = (chunk: Buffer): void => {
+      bytes += chunk.length;
+      if (bytes > maxBytes) throw tooLarge();
+      const broken = scan.push(chunk);
+      if (broken === 'values') {
+        throw matrixError('M_TOO_LARGE', `The body holds more than ${maxValues} JSON values`);
+      }
+      if (broken === 'depth') {
+        throw matrixError('M_BAD_JSON', `JSON is nested deeper than ${MAX_DEPTH[trust]} levels`);
+      }
+      charge.grow(bytes, scan.values);
+    };
     // What settles the promise first counts: `close` comes after `end` too, and changes nothing then.
     incoming.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes <= maxBytes) {
+      if (refused) return;
+      try {
+        check(chunk);
         chunks.push(chunk);
-      } else {
+      } catch (error) {
+        refused = true;
         chunks = [];
-        reject(tooLarge(maxBytes));
+        charge.release();
+        reject(error);
       }
     });
     incoming.on('end', () => {
-      resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
+      resolve({
+        bytes: chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks),
+        hasUnsafeNumber: scan.hasUnsafeNumber,
+      });
     });
     incoming.on('close', () => {
       if (!incoming.readableEnded) reject(new ClientGone());
@@ -71,35 +120,31 @@ const SUSPICIOUS_ESCAPE = /\\u(?:0000|d[89a-f])/i;
 
 const notStorable = (text: string) => text.includes('\u0000') || !isWellFormedText(text);
 
-const checkTree = (value: unknown, depth: number, trust: JsonTrust, scanText: boolean): void => {
+/** What clients may not send anywhere in a value. Nesting was bounded before it was parsed. */
+const checkTree = (value: unknown, scanText: boolean): void => {
   if (typeof value === 'string') {
     if (scanText && notStorable(value)) {
       throw matrixError('M_BAD_JSON', 'Text may not contain NUL characters or lone surrogates');
     }
     return;
   }
-  if (typeof value === 'number' && trust === 'client' && !Number.isFinite(value)) {
+  if (typeof value === 'number' && !Number.isFinite(value)) {
     throw matrixError('M_BAD_JSON', 'A number is too large');
   }
   if (typeof value !== 'object' || value === null) return;
-  if (depth >= MAX_DEPTH[trust]) {
-    throw matrixError('M_BAD_JSON', `JSON is nested deeper than ${MAX_DEPTH[trust]} levels`);
-  }
   if (Array.isArray(value)) {
-    for (const item of value) checkTree(item, depth + 1, trust, scanText);
+    for (const item of value) checkTree(item, scanText);
     return;
   }
   for (const key in value) {
-    if (trust === 'client') {
-      if (key === '__proto__') throw matrixError('M_BAD_JSON', 'A key may not be "__proto__"');
-      if (scanText) checkTree(key, depth, trust, scanText);
-    }
-    checkTree((value as Record<string, unknown>)[key], depth + 1, trust, scanText);
+    if (key === '__proto__') throw matrixError('M_BAD_JSON', 'A key may not be "__proto__"');
+    if (scanText) checkTree(key, scanText);
+    checkTree((value as Record<string, unknown>)[key], scanText);
   }
 };
 
-/** Parses a body; `undefined` for an empty one. Throws `M_NOT_JSON` or `M_BAD_JSON`. */
-export const parseJsonBody = (bytes: Buffer, trust: JsonTrust): JsonValue | undefined => {
+/** Parses a body within its rules; `undefined` for an empty one. Throws `M_NOT_JSON` or `M_BAD_JSON`. */
+export const parseJsonBody = ({ bytes }: Body, trust: JsonTrust): JsonValue | undefined => {
   if (bytes.length === 0) return undefined;
   if (!isUtf8(bytes)) throw matrixError('M_NOT_JSON', 'The request body is not UTF-8');
   const text = bytes.toString('utf8');
@@ -110,6 +155,6 @@ export const parseJsonBody = (bytes: Buffer, trust: JsonTrust): JsonValue | unde
     throw matrixError('M_NOT_JSON', 'The request body is not valid JSON');
   }
   // Text that cannot be stored can only have come from an escape: raw, it is neither JSON nor UTF-8.
-  checkTree(value, 0, trust, trust === 'client' && SUSPICIOUS_ESCAPE.test(text));
+  if (trust === 'client') checkTree(value, SUSPICIOUS_ESCAPE.test(text));
   return value;
 };

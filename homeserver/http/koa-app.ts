@@ -8,6 +8,7 @@ import Koa from 'koa';
 import type { Logger } from 'pino';
 import { MatrixError, matrixError } from '../../spec/errors.ts';
 import { ClientGone } from './body.ts';
+import type { BodyBudget } from './body-budget.ts';
 import type { ClientAddress } from './client-address.ts';
 import type { HttpMetrics } from './http-metrics.ts';
 import { stringifyWithRaw } from './raw-json.ts';
@@ -35,6 +36,7 @@ export interface AppOptions {
   readonly metrics: HttpMetrics | undefined;
   readonly clientAddress: ClientAddress;
   readonly draining: AbortSignal;
+  readonly bodies: BodyBudget;
 }
 
 interface Served {
@@ -149,7 +151,7 @@ const answerFailure = (
 };
 
 export const koaApp = (options: AppOptions): Koa => {
-  const { environment, metrics, draining, logger } = options;
+  const { environment, metrics, draining, logger, bodies } = options;
   const tree = new RoutingTree<Served>();
   for (const { routes, cors } of options.routeSets) {
     for (const route of routes) {
@@ -220,7 +222,7 @@ export const koaApp = (options: AppOptions): Koa => {
     const startedMs = performance.now();
     const requestId = requestIdOf(ctx.req.headers['x-request-id']);
     const ip = options.clientAddress(ctx.req);
-    const request = new HttpRequest({ incoming: ctx.req, ip, requestId, logger, draining });
+    const request = new HttpRequest({ incoming: ctx.req, ip, requestId, logger, draining, bodies });
     const headers = ['X-Request-Id', requestId];
     const state: State = { request, operation: 'unknown', errcode: undefined, headers };
     ctx.state = state;
@@ -230,6 +232,8 @@ export const koaApp = (options: AppOptions): Koa => {
       await serve(ctx, state);
     } catch (error) {
       answerFailure(ctx, state, error, options.translateError);
+    } finally {
+      request.finished();
     }
   });
   return app;

@@ -4,13 +4,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import type { JsonValue } from '../../spec/event.ts';
-import { type JsonTrust, parseJsonBody, readBody } from './body.ts';
+import { type Body, type BodyRules, parseJsonBody, readBody } from './body.ts';
+import type { BodyBudget, BodyCharge } from './body-budget.ts';
 import { type ParsedQuery, parseQuery } from './query.ts';
-
-export interface BodyRules {
-  readonly maxBytes: number;
-  readonly trust: JsonTrust;
-}
 
 export interface RequestParts {
   readonly incoming: IncomingMessage;
@@ -19,6 +15,8 @@ export interface RequestParts {
   readonly logger: Logger;
   /** Aborted when the server begins to stop. */
   readonly draining: AbortSignal;
+  /** Where the memory of its body is counted. */
+  readonly bodies: BodyBudget;
 }
 
 export class HttpRequest {
@@ -36,14 +34,18 @@ export class HttpRequest {
   readonly draining: AbortSignal;
   readonly #queryText: string;
   readonly #logger: Logger;
+  readonly #bodies: BodyBudget;
   #bodyRules: BodyRules | undefined;
+  #charge: BodyCharge | undefined;
+  #body: Promise<Body> | undefined;
   #query: ParsedQuery | undefined;
   #json: Promise<JsonValue | undefined> | undefined;
   #aborter: AbortController | undefined;
   #gone = false;
   #log: Logger | undefined;
 
-  constructor({ incoming, ip, requestId, logger, draining }: RequestParts) {
+  constructor({ incoming, ip, requestId, logger, draining, bodies }: RequestParts) {
+    this.#bodies = bodies;
     this.incoming = incoming;
     this.ip = ip;
     this.requestId = requestId;
@@ -74,16 +76,28 @@ export class HttpRequest {
   }
 
   /**
-   * The JSON body, read and parsed once however often it is asked for; `undefined` when empty.
-   * Authentication that covers the body reads it here, ahead of validation. Throws `M_TOO_LARGE`,
-   * `M_NOT_JSON` or `M_BAD_JSON`.
+   * The body's bytes, read once however often they are asked for. Nothing of a body is taken from
+   * its connection before: authentication that can refuse without it does so first. Throws
+   * `M_TOO_LARGE`, `M_BAD_JSON` or `M_LIMIT_EXCEEDED`; see {@link readBody}.
    */
-  json(): Promise<JsonValue | undefined> {
+  body(): Promise<Body> {
     const rules = this.#bodyRules;
     if (rules === undefined) throw new Error('the body was asked for before a route was found');
-    this.#json ??= readBody(this.incoming, rules.maxBytes).then((bytes) => {
-      this.bodyBytes = bytes.length;
-      return parseJsonBody(bytes, rules.trust);
+    if (this.#body === undefined) {
+      this.#charge = this.#bodies.open(this.ip);
+      this.#body = readBody(this.incoming, rules, this.#charge);
+    }
+    return this.#body;
+  }
+
+  /**
+   * The JSON body, parsed once; `undefined` when empty. Throws as {@link body}, and `M_NOT_JSON` or
+   * `M_BAD_JSON`.
+   */
+  json(): Promise<JsonValue | undefined> {
+    this.#json ??= this.body().then((body) => {
+      this.bodyBytes = body.bytes.length;
+      return parseJsonBody(body, (this.#bodyRules as BodyRules).trust);
     });
     return this.#json;
   }
@@ -95,6 +109,11 @@ export class HttpRequest {
       if (this.#gone) this.#aborter.abort();
     }
     return this.#aborter.signal;
+  }
+
+  /** For the server: the handler is done, and the body is nobody's any more. */
+  finished(): void {
+    this.#charge?.release();
   }
 
   /** For the server: the connection closed with the answer unsent. */

@@ -7,7 +7,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import type { Static, TObject, TSchema } from 'typebox';
 import { matrixError } from '../../spec/errors.ts';
-import type { JsonTrust } from './body.ts';
+import { DEFAULT_MAX_BODY_VALUES, type JsonTrust } from './body.ts';
 import { type QueryPlan, queryPlan, readQuery } from './query.ts';
 import type { RateLimitName } from './rate-limit-names.ts';
 import { addressKey, type RateLimits, type RateLimitUse } from './rate-limits.ts';
@@ -81,6 +81,8 @@ export interface RouteDeclaration<
   readonly response?: R;
   /** Instead of the server's limit. */
   readonly maxBodyBytes?: number;
+  /** JSON values in the body, instead of {@link DEFAULT_MAX_BODY_VALUES}. */
+  readonly maxBodyValues?: number;
   /** `server` for bodies made of other servers' signed data; see {@link JsonTrust}. */
   readonly jsonTrust?: JsonTrust;
   /** The escape for uploads: the handler reads `stream` itself, under its own limits. */
@@ -247,6 +249,7 @@ export const route = <
     run: async (request, params, environment) => {
       request.bodyRules = {
         maxBytes: declaration.maxBodyBytes ?? environment.maxBodyBytes,
+        maxValues: declaration.maxBodyValues ?? DEFAULT_MAX_BODY_VALUES,
         trust: jsonTrust,
       };
       const requester = auth === undefined ? undefined : await auth.authenticate(request);

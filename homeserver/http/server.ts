@@ -6,6 +6,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import { BodyBudget, type BodyBudgetLimits } from './body-budget.ts';
 import { clientAddress } from './client-address.ts';
 import { httpMetrics } from './http-metrics.ts';
 import { type ErrorTranslation, koaApp, type RouteSet } from './koa-app.ts';
@@ -34,6 +35,7 @@ export interface HttpServerOptions {
   /** Addresses or CIDR ranges whose `X-Forwarded-For` is believed. */
   readonly trustedProxies?: readonly string[];
   readonly maxBodyBytes?: number;
+  readonly bodyBudget?: BodyBudgetLimits;
   readonly translateError?: ErrorTranslation;
   /** Fails a request whose answer does not match its schema: for tests and development. */
   readonly checkResponses?: boolean;
@@ -115,6 +117,7 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
   const drain = new AbortController();
   const metrics = options.metrics && httpMetrics(options.metrics);
   const address = clientAddress(options.trustedProxies ?? []);
+  const bodies = new BodyBudget(options.bodyBudget);
   const checkResponses = options.checkResponses ?? false;
 
   const servers = options.listeners.map((listener) => {
@@ -134,6 +137,7 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
       metrics,
       clientAddress: address,
       draining: drain.signal,
+      bodies,
       translateError: options.translateError,
     });
     const server: Server =

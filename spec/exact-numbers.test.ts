@@ -1,0 +1,84 @@
+import fc from 'fast-check';
+import { lenientCanonicalJson } from './canonical-json.ts';
+import { parseExactJson, plainNumbers, RawNumber, stringifyNoting } from './exact-numbers.ts';
+
+describe('JSON with its numbers as they were written', () => {
+  // The right side is what Python's canonicaljson 2.0 makes of the left.
+  it.each([
+    ['{"n":1.0}', '{"n":1.0}'],
+    ['{"n": 1e-07}', '{"n":1e-07}'],
+    ['{"n":-0}', '{"n":0}'],
+    ['{"n":-0.0}', '{"n":-0.0}'],
+    ['{"n":1e+16}', '{"n":1e+16}'],
+    ['{"n":1.5,"m":200.0}', '{"m":200.0,"n":1.5}'],
+    ['{"n":9007199254740993}', '{"n":9007199254740993}'],
+    ['{"n":9223372036854775808}', '{"n":9223372036854775808}'],
+    ['[123456789012345678901234567890]', '[123456789012345678901234567890]'],
+    ['{"a":"\\u007f\\u0080\\u2028\\ud83d\\ude00/"}', '{"a":"\u007f\u0080\u2028\u{1f600}/"}'],
+    ['{"\\u00e9":1.5}', '{"é":1.5}'],
+  ])('%s has the canonical form %s', (json, canonical) => {
+    expect(lenientCanonicalJson(parseExactJson(json))).toBe(canonical);
+  });
+
+  it('has plain numbers wherever JavaScript writes the same', () => {
+    const json = '[0,-1,1.5,1e+21,9007199254740991,1234567890123456]';
+    expect(parseExactJson(json)).toStrictEqual(JSON.parse(json));
+  });
+
+  it('says whether there was a number that plain JSON does not keep', () => {
+    const exact = parseExactJson('{"a":[1.0],"b":2}');
+    expect(stringifyNoting(exact)).toEqual({ json: '{"a":[1],"b":2}', hasRawNumber: true });
+    expect(stringifyNoting({ a: 1 }).hasRawNumber).toBe(false);
+  });
+
+  it('gives a value with plain numbers, the same one where there is nothing to change', () => {
+    const exact = parseExactJson('{"__proto__":{"x":1.0},"a":[{"b":2e0},{"c":3}],"d":{}}') as {
+      a: object[];
+      d: object;
+    };
+    const plain = plainNumbers(exact);
+    expect(JSON.stringify(plain)).toBe('{"__proto__":{"x":1},"a":[{"b":2},{"c":3}],"d":{}}');
+    expect(plain.a[0]).toStrictEqual({ b: 2 });
+    expect(plain.d).toBe(exact.d);
+    expect(exact.a[0]).toEqual({ b: expect.any(RawNumber) });
+    expect(plainNumbers(plain)).toBe(plain);
+  });
+
+  it('is read as JSON.parse reads it', () => {
+    fc.assert(
+      fc.property(fc.json(), fc.boolean(), (json, indented) => {
+        const text = indented ? JSON.stringify(JSON.parse(json), null, 2) : json;
+        expect(plainNumbers(parseExactJson(text))).toStrictEqual(JSON.parse(text));
+      }),
+    );
+  });
+
+  it.each([
+    '',
+    ' ',
+    '{',
+    '[1',
+    '[1,]',
+    '{"a"}',
+    '{"a":1,}',
+    '{a:1}',
+    '01',
+    '1.',
+    '.5',
+    '+1',
+    '1e',
+    '-',
+    'NaN',
+    'tru',
+    '"\n"',
+    '"\\x"',
+    '"a',
+    '"\\',
+    '1 2',
+    '[1]]',
+    '\u00a01',
+  ])('is not %j', (text) => {
+    expect(() => JSON.parse(text)).toThrow(SyntaxError);
+    expect(() => parseExactJson(text)).toThrow(SyntaxError);
+  });
+});
