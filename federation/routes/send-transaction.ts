@@ -17,6 +17,8 @@ const MAX_PDUS = 50;
 const MAX_EDUS = 100;
 /** Events and EDUs may each have 64 KiB. */
 const MAX_BODY_BYTES = 12 * 1024 * 1024;
+/** A hundred times what an event and an EDU usually hold, for each of them. */
+const MAX_BODY_VALUES = 100_000;
 
 export const sendTransaction = ({ auth, transactions }: SendTransactionDeps): Route =>
   route({
@@ -27,6 +29,7 @@ export const sendTransaction = ({ auth, transactions }: SendTransactionDeps): Ro
     rateLimit: perUser('federation'),
     jsonTrust: 'server',
     maxBodyBytes: MAX_BODY_BYTES,
+    maxBodyValues: MAX_BODY_VALUES,
     params: Type.Object({ txnId: Type.String({ minLength: 1 }) }),
     body: Type.Object({
       origin: Type.Optional(Type.String()),
