@@ -6,9 +6,10 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, cpus, release, tmpdir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Ceiling, startCeiling } from './ceiling-process.ts';
+import { type ComparedFigure, compare, comparisonTable, isWorse } from './comparison.ts';
 import { type Options, parseOptions, USAGE, UsageError } from './options.ts';
 import { allWell, failed, judge, line, type Result, table, toJson } from './report.ts';
-import { type Scenario, World } from './scenario.ts';
+import { NotApplicable, type Scenario, World } from './scenario.ts';
 import { scenarios } from './scenarios/index.ts';
 import { type RunningServer, startServer } from './server-process.ts';
 
@@ -57,6 +58,30 @@ const runScenarios = async (
   return results;
 };
 
+const runComparisons = async (
+  chosen: readonly Scenario[],
+  [here, there]: readonly [World, World],
+  { rounds, json, strict }: Options,
+  say: (text: string) => void,
+): Promise<number> => {
+  const figures: ComparedFigure[] = [];
+  let broken = 0;
+  for (const scenario of chosen) {
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    try {
+      const found = await compare(scenario, here, there, rounds);
+      figures.push(...found);
+      if (found.length > 0) say(comparisonTable(found));
+    } catch (error) {
+      if (!(error instanceof NotApplicable)) broken += 1;
+      say(line(failed(scenario, error)));
+    }
+  }
+  say(`\n${comparisonTable(figures)}`);
+  if (json) process.stdout.write(`${JSON.stringify(figures, null, 2)}\n`);
+  return strict && (broken > 0 || figures.some(isWorse)) ? 1 : 0;
+};
+
 /** Resolves with the exit code. */
 const bench = async (options: Options): Promise<number> => {
   const say = (text: string): void => {
@@ -73,14 +98,15 @@ const bench = async (options: Options): Promise<number> => {
     : undefined;
 
   let ceiling: Ceiling | undefined;
-  let server: RunningServer | undefined;
-  let world: World | undefined;
+  const servers: RunningServer[] = [];
+  const worlds: World[] = [];
   const close = async (): Promise<void> => {
-    await world?.close();
-    const profiles = await server?.stop();
+    for (const world of worlds) await world.close();
+    const profiles: string[] = [];
+    for (const server of servers) profiles.push(...(await server.stop()));
     await ceiling?.stop();
-    for (const profile of profiles ?? []) say(`processor profile: ${profile}`);
-    if (options.keep) say(`kept: ${[folder, ...(server ? [server.folder] : [])].join(' ')}`);
+    for (const profile of profiles) say(`processor profile: ${profile}`);
+    if (options.keep) say(`kept: ${[folder, ...servers.map((each) => each.folder)].join(' ')}`);
     else await rm(folder, { recursive: true, force: true });
   };
   const interrupted = (): void => {
@@ -90,21 +116,38 @@ const bench = async (options: Options): Promise<number> => {
   process.once('SIGTERM', interrupted);
 
   try {
-    ceiling = await startCeiling(join(folder, 'ceiling'));
-    if (options.target === undefined)
-      server = await startServer({ profileDir, keep: options.keep });
-    const url = server?.url ?? options.target!;
+    const running = await startCeiling(join(folder, 'ceiling'));
+    ceiling = running;
+    const openWorld = (server: RunningServer | undefined): World => {
+      const world = new World({
+        registrar: {
+          url: server?.url ?? options.target!,
+          sharedSecret: options.registrationSecret,
+        },
+        pid: options.pid,
+        server,
+        ceiling: running,
+        seconds: options.seconds,
+      });
+      worlds.push(world);
+      return world;
+    };
+    const start = async (root?: string): Promise<RunningServer> => {
+      const server = await startServer({ profileDir, keep: options.keep, root });
+      servers.push(server);
+      return server;
+    };
+    const server = options.target === undefined ? await start() : undefined;
+    const world = openWorld(server);
+    const url = world.url;
     const conditions = describeConditions(ceiling, url, options.seconds);
     say(Object.values(conditions).join(' · '));
     if (server !== undefined)
       say(`the server answered ${Math.round(server.startedInMs)} ms after its start`);
-    world = new World({
-      registrar: { url, sharedSecret: options.registrationSecret },
-      pid: server?.pid ?? options.pid,
-      federation: server,
-      ceiling,
-      seconds: options.seconds,
-    });
+    if (options.against !== undefined) {
+      const other = openWorld(await start(resolve(options.against)));
+      return await runComparisons(chosen, [world, other], options, say);
+    }
     const results = await runScenarios(chosen, world, say);
     say(`\n${table(results)}`);
     if (options.json) process.stdout.write(`${toJson(conditions, results)}\n`);

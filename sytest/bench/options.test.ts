@@ -14,6 +14,7 @@ describe('parseOptions', () => {
     ['an unknown option', ['--sekonds', '1']],
     ['a time that is no number', ['--seconds', 'x']],
     ['no time at all', ['--seconds', '0']],
+    ['a target beside another checkout', ['--against', '..', '--target', 'http://localhost:8008']],
     ['a target that is no web address', ['--target', 'localhost:8008']],
   ])('refuses %s', (_, argv) => {
     expect(() => parseOptions(argv)).toThrow(UsageError);

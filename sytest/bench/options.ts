@@ -19,6 +19,10 @@ export interface Options {
   /** Where the temporary data folder is made: the disk that is measured. */
   readonly workDir: string | undefined;
   readonly keep: boolean;
+  /** Another built checkout, whose server does the same in turns with this one's. */
+  readonly against: string | undefined;
+  /** How often each of the two does a scenario. */
+  readonly rounds: number;
 }
 
 export const USAGE = `npm run bench -- [scenario...] [options]
@@ -30,6 +34,8 @@ export const USAGE = `npm run bench -- [scenario...] [options]
   --target URL               measure a Matrix server that is already running
   --registration-secret S    register people through its shared secret
   --pid N                    the target's process id, for memory and processor time
+  --against DIR              the server of another built checkout does every scenario too, in turns
+  --rounds N                 how often each of the two does it (default 3)
   --profile                  start our server with --cpu-prof and say where the profile lies
   --work-dir DIR             where temporary data goes: the disk that is measured
   --keep                     leave the temporary data and the server's log
@@ -41,6 +47,9 @@ export class UsageError extends Error {}
 /** @throws UsageError */
 export const parseOptions = (argv: readonly string[]): Options => {
   const { values, positionals } = parse(argv);
+  if (values.against !== undefined && values.target !== undefined) {
+    throw new UsageError('--against compares two checkouts, and --target is neither');
+  }
   const only = [...positionals, ...(values.only ?? [])]
     .flatMap((names) => names.split(','))
     .filter((name) => name !== '');
@@ -57,6 +66,8 @@ export const parseOptions = (argv: readonly string[]): Options => {
     profile: values.profile ?? false,
     workDir: values['work-dir'],
     keep: values.keep ?? false,
+    against: values.against,
+    rounds: positiveNumber('rounds', values.rounds ?? '3'),
   };
 };
 
@@ -78,6 +89,8 @@ const parse = (argv: readonly string[]) => {
         profile: { type: 'boolean' },
         'work-dir': { type: 'string' },
         keep: { type: 'boolean' },
+        against: { type: 'string' },
+        rounds: { type: 'string' },
       },
     });
   } catch (error) {

@@ -1,34 +1,35 @@
 import { allWell, failed, judge, line, table } from './report.ts';
-import { NotApplicable, type Scenario } from './scenario.ts';
+import { type Bar, NotApplicable, type Scenario } from './scenario.ts';
 
-const scenario = (name: string, bar?: Scenario['bar']): Scenario => ({
+const scenario = (name: string, ...bars: Bar[]): Scenario => ({
   name,
   measures: 'nothing',
-  ...(bar === undefined ? {} : { bar }),
+  ...(bars.length === 0 ? {} : { bars }),
   run: () => Promise.reject(new Error('not run here')),
 });
-const ratio = scenario('sends', { of: 'ratio', atLeast: 0.6, unit: '' });
-const delay = scenario('delivery', { of: 'p95', atMost: 10, unit: 'ms' });
+const ratio = scenario('sends', { of: 'ratio', detail: 'ratio', atLeast: 0.6, unit: '' });
+const delay = scenario('delivery', { of: 'p95', detail: 'p95Ms', atMost: 10, unit: 'ms' });
 const free = scenario('joins');
 
 describe('judge', () => {
   it('lets a value that is exactly at its bar pass', () => {
-    expect(judge(ratio, { figure: 'x', judged: 0.6, details: {} }).verdict).toBe('pass');
-    expect(judge(ratio, { figure: 'x', judged: 0.59, details: {} }).verdict).toBe('fail');
-    expect(judge(delay, { figure: 'x', judged: 10, details: {} }).verdict).toBe('pass');
-    expect(judge(delay, { figure: 'x', judged: 10.1, details: {} }).verdict).toBe('fail');
+    expect(judge(ratio, { figure: 'x', details: { ratio: 0.6 } }).verdict).toBe('pass');
+    expect(judge(ratio, { figure: 'x', details: { ratio: 0.59 } }).verdict).toBe('fail');
+    expect(judge(delay, { figure: 'x', details: { p95Ms: 10 } }).verdict).toBe('pass');
+    expect(judge(delay, { figure: 'x', details: { p95Ms: 10.1 } }).verdict).toBe('fail');
     expect(judge(free, { figure: 'x', details: {} }).verdict).toBe('measured');
   });
 
   it('never lets a figure that is no number pass', () => {
-    expect(judge(delay, { figure: 'x', judged: Number.NaN, details: {} }).verdict).toBe('fail');
+    const noNumber = { figure: 'x', details: { p95Ms: Number.NaN } };
+    expect(judge(delay, noNumber).verdict).toBe('fail');
     expect(() => judge(delay, { figure: 'x', details: {} })).toThrow('no value');
   });
 });
 
 describe('the report', () => {
   const results = [
-    judge(ratio, { figure: '3,420/s, p50 13.1 ms', judged: 0.62, details: {} }),
+    judge(ratio, { figure: '3,420/s, p50 13.1 ms', details: { ratio: 0.62 } }),
     judge(free, { figure: '1,200/s, p50 8.00 ms', details: {} }),
     failed(delay, new Error('2 arrivals are missing')),
   ];

@@ -19,11 +19,18 @@ const MARKS: Readonly<Record<Verdict, string>> = {
   measured: '·',
 };
 
+/** @throws for an outcome without the detail that a bar judges */
+const judgedBy = ({ detail }: Bar, { name }: Scenario, { details }: Outcome): number => {
+  const value = details[detail];
+  if (value === undefined) throw new Error(`${name} gives its bar no value ${detail}`);
+  return value;
+};
+
 export const judge = (scenario: Scenario, outcome: Outcome): Result => {
-  const { bar } = scenario;
-  if (bar === undefined) return { scenario, outcome, verdict: 'measured' };
-  if (outcome.judged === undefined) throw new Error(`${scenario.name} gives its bar no value`);
-  return { scenario, outcome, verdict: meetsBar(bar, outcome.judged) ? 'pass' : 'fail' };
+  const { bars = [] } = scenario;
+  if (bars.length === 0) return { scenario, outcome, verdict: 'measured' };
+  const isMet = bars.every((bar) => meetsBar(bar, judgedBy(bar, scenario, outcome)));
+  return { scenario, outcome, verdict: isMet ? 'pass' : 'fail' };
 };
 
 export const failed = (scenario: Scenario, error: unknown): Result => ({
@@ -39,23 +46,34 @@ export const barText = ({ of, atLeast, atMost, unit }: Bar): string =>
 
 /** One line, printed when its scenario has ended. */
 export const line = ({ scenario, verdict, outcome, error }: Result): string => {
-  const bar = scenario.bar === undefined ? '' : ` (bar: ${barText(scenario.bar)})`;
-  const text = outcome === undefined ? `${verdict}: ${error}` : `${outcome.figure}${bar}`;
+  const bars = (scenario.bars ?? []).map(barText).join(', ');
+  const note = bars === '' ? '' : ` (bar: ${bars})`;
+  const text = outcome === undefined ? `${verdict}: ${error}` : `${outcome.figure}${note}`;
   return `${MARKS[verdict]} ${scenario.name.padEnd(16)} ${text}`;
 };
 
-/** Scenario, judged value, bar and mark, in columns. */
-export const table = (results: readonly Result[]): string => {
-  const rows = results.map(({ scenario, verdict, outcome }) => {
-    const { bar } = scenario;
-    const value =
-      bar === undefined || outcome?.judged === undefined
-        ? (outcome?.figure.split(/[,;] /)[0] ?? verdict)
-        : withUnit(outcome.judged, bar.unit);
-    return [scenario.name, value, bar === undefined ? '' : barText(bar), MARKS[verdict]];
+/** Scenario, judged value, bar and mark; a row for each bar. */
+const rowsOf = ({ scenario, verdict, outcome }: Result): string[][] => {
+  const { name, bars = [] } = scenario;
+  if (outcome === undefined) {
+    return [[name, verdict, bars.map(barText).join(', '), MARKS[verdict]]];
+  }
+  if (bars.length === 0) return [[name, outcome.figure.split(/[,;] /)[0]!, '', MARKS[verdict]]];
+  return bars.map((bar, index) => {
+    const value = judgedBy(bar, scenario, outcome);
+    const mark = MARKS[meetsBar(bar, value) ? 'pass' : 'fail'];
+    return [index === 0 ? name : '', withUnit(value, bar.unit), barText(bar), mark];
   });
-  const all = [['scenario', 'figure', 'bar', ''], ...rows];
-  const widths = [0, 1, 2].map((column) => Math.max(...all.map((row) => row[column]!.length)));
+};
+
+export const table = (results: readonly Result[]): string =>
+  columns([['scenario', 'figure', 'bar', ''], ...results.flatMap(rowsOf)]);
+
+/** Rows of cells as lines, every column as wide as its widest cell. */
+export const columns = (all: readonly (readonly string[])[]): string => {
+  const widths = all[0]!
+    .slice(0, -1)
+    .map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
   return all
     .map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '))
     .map((row) => row.trimEnd())
@@ -77,8 +95,8 @@ export const toJson = (
         name: scenario.name,
         measures: scenario.measures,
         verdict,
-        ...(scenario.bar === undefined ? {} : { bar: scenario.bar }),
-        ...(outcome === undefined ? { error } : { judged: outcome.judged, ...outcome.details }),
+        ...(scenario.bars === undefined ? {} : { bars: scenario.bars }),
+        ...(outcome === undefined ? { error } : outcome.details),
       })),
     },
     null,

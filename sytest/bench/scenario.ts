@@ -6,10 +6,13 @@ import type { Ceiling } from './ceiling-process.ts';
 import { inParallel } from './measure.ts';
 import { type Person, type Registrar, register } from './person.ts';
 import { type RemoteServer, startRemoteServers } from './remote-servers.ts';
+import type { RunningServer } from './server-process.ts';
 
 export interface Bar {
   /** What is judged, as a reader of the table should name it. */
   readonly of: string;
+  /** Which of the outcome's details that is; its unit is the bar's. */
+  readonly detail: string;
   readonly atLeast?: number;
   readonly atMost?: number;
   readonly unit: string;
@@ -18,8 +21,6 @@ export interface Bar {
 export interface Outcome {
   /** The figure as a person reads it. */
   readonly figure: string;
-  /** The value the bar judges, in the bar's unit. */
-  readonly judged?: number;
   /** Everything measured, for the JSON report; units are in the names. */
   readonly details: Readonly<Record<string, number>>;
 }
@@ -28,9 +29,17 @@ export interface Scenario {
   readonly name: string;
   /** One line: what is done and what is timed. */
   readonly measures: string;
-  readonly bar?: Bar;
+  readonly bars?: readonly Bar[];
+  /** What else two checkouts are compared by, beside what the bars judge. */
+  readonly compared?: readonly Compared[];
   /** @throws when the server does not do what it should: a fast wrong answer is no figure. */
   run(world: World): Promise<Outcome>;
+}
+
+/** A detail of the outcome that says whether one checkout is better than another. */
+export interface Compared {
+  readonly detail: string;
+  readonly better: 'higher' | 'lower';
 }
 
 export const meetsBar = ({ atLeast, atMost }: Bar, value: number): boolean =>
@@ -41,11 +50,11 @@ export class NotApplicable extends Error {}
 
 export interface WorldOptions {
   readonly registrar: Registrar;
-  /** The server's process, where known. */
+  /** The process of a server that somebody else has started, where known. */
   readonly pid: number | undefined;
+  /** The server, where this program has started it. */
+  readonly server: RunningServer | undefined;
   readonly ceiling: Ceiling;
-  /** Absent for a server whose trust in certificates is not ours to give. */
-  readonly federation: FederationSite | undefined;
   readonly seconds: number;
 }
 
@@ -59,25 +68,25 @@ const REGISTRATIONS_AT_A_TIME = 8;
 
 export class World {
   readonly url: URL;
-  readonly pid: number | undefined;
   readonly ceiling: Ceiling;
   readonly seconds: number;
   readonly warmUpSeconds = 1;
   readonly #registrar: Registrar;
   readonly #people: Person[] = [];
   readonly #everyone: Person[] = [];
-  readonly #federation: FederationSite | undefined;
+  readonly #server: RunningServer | undefined;
+  readonly #pid: number | undefined;
   readonly #peers: Peer[] = [];
   readonly #remoteServers: RemoteServer[] = [];
   /** Names differ between runs against the same server. */
   readonly #run = Date.now().toString(36);
 
-  constructor({ registrar, pid, ceiling, federation, seconds }: WorldOptions) {
+  constructor({ registrar, pid, server, ceiling, seconds }: WorldOptions) {
     this.url = registrar.url;
     this.#registrar = registrar;
-    this.pid = pid;
+    this.#pid = pid;
+    this.#server = server;
     this.ceiling = ceiling;
-    this.#federation = federation;
     this.seconds = seconds;
   }
 
@@ -99,14 +108,25 @@ export class World {
     return people;
   }
 
+  /** The server's process, where known: another one after a restart. */
+  get pid(): number | undefined {
+    return this.#server?.pid ?? this.#pid;
+  }
+
+  /** @throws NotApplicable for a target, which is not ours to restart or to look into */
+  get server(): RunningServer {
+    if (this.#server === undefined) throw new NotApplicable('a --target is not ours to restart');
+    return this.#server;
+  }
+
   /** @throws NotApplicable for a target that cannot be made to trust other servers */
   get federation(): FederationSite {
-    if (this.#federation === undefined) {
+    if (this.#server === undefined) {
       throw new NotApplicable(
         'a --target does not trust the certificates of other servers made here',
       );
     }
-    return this.#federation;
+    return this.#server;
   }
 
   /** Another homeserver, which lives as long as this world. */

@@ -1,6 +1,7 @@
 /** The built server, started as a person would start it, with what a measurement needs to know. */
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import pg from 'pg';
 import { Authority } from '../lib/authority.ts';
 import { parley } from '../lib/parley.ts';
 import { type Recipe, Server, type ServerAddress } from '../lib/server.ts';
@@ -10,6 +11,8 @@ export interface ServerOptions {
   readonly profileDir: string | undefined;
   /** Leave its folder behind, with data, configuration and log. */
   readonly keep: boolean;
+  /** The built checkout to run; this one if not given. */
+  readonly root?: string | undefined;
 }
 
 export interface RunningServer {
@@ -22,13 +25,21 @@ export interface RunningServer {
   readonly folder: string;
   /** From the start of the process until it was ready. */
   readonly startedInMs: number;
+  /** Stops it as an operator would and starts it again; its process is another one then. */
+  restart(): Promise<void>;
+  /** A connection to its database, for the caller to end. */
+  database(): Promise<pg.Client>;
   /** Stops it and resolves with the profiles it wrote. */
   stop(): Promise<string[]>;
 }
 
 /** @throws with the end of the server's log when it does not come up */
-export const startServer = async ({ profileDir, keep }: ServerOptions): Promise<RunningServer> => {
-  const recipe = parley({ log: { level: 'warn' } });
+export const startServer = async ({
+  profileDir,
+  keep,
+  root,
+}: ServerOptions): Promise<RunningServer> => {
+  const recipe = parley({ log: { level: 'warn' } }, root);
   const authority = new Authority();
   const server = await Server.create(withProfile(recipe, profileDir), authority);
   const startedMs = performance.now();
@@ -37,15 +48,31 @@ export const startServer = async ({ profileDir, keep }: ServerOptions): Promise<
     url: new URL(server.clientUrl),
     server,
     authority,
-    pid: server.pid!,
+    get pid() {
+      return server.pid!;
+    },
     folder: server.site.dir,
     startedInMs: performance.now() - startedMs,
+    restart: () => server.restart(),
+    database: () => connectTo(join(server.site.dir, 'data')),
     stop: async () => {
       await (keep ? server.stop() : server.destroy());
       if (profileDir === undefined) return [];
       return (await readdir(profileDir)).map((name) => join(profileDir, name));
     },
   };
+};
+
+/** The layout is that of `docs/configuration.md`: the fifth line names the socket's folder. */
+const connectTo = async (dataDir: string): Promise<pg.Client> => {
+  const file = await readFile(join(dataDir, 'postgres/postmaster.pid'), 'utf8');
+  const client = new pg.Client({
+    host: file.split('\n')[4]!,
+    user: 'parley',
+    database: 'parley',
+  });
+  await client.connect();
+  return client;
 };
 
 /** The arguments of a recipe's command are those of Node, the program's own after them. */

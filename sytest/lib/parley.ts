@@ -10,8 +10,9 @@ type Settings = { readonly [key: string]: unknown };
 /**
  * @param changes merged over the test configuration, section by section; a test
  *   names only what it is about
+ * @param root the built checkout whose program is run
  */
-export function parley(changes: Settings = {}): Recipe {
+export function parley(changes: Settings = {}, root = repositoryRoot()): Recipe {
   return {
     readyPath: '/health/ready',
     prepare(site) {
@@ -20,12 +21,7 @@ export function parley(changes: Settings = {}): Recipe {
       writeFileSync(configFile, JSON.stringify(merge(settingsFor(site), changes), undefined, 2));
       return {
         program: process.execPath,
-        args: [
-          join(repositoryRoot(), 'dist/homeserver/cli/parley.js'),
-          'start',
-          '--config',
-          configFile,
-        ],
+        args: [join(root, 'dist/homeserver/cli/parley.js'), 'start', '--config', configFile],
         env: {},
       };
     },

@@ -29,7 +29,8 @@ const checkArrived = async (reader: Person, roomId: string, sent: number): Promi
 export const inboundPdus: Scenario = {
   name: 'inbound-pdus',
   measures: `events of another server into one room, all checks, transactions of ${PER_TRANSACTION}`,
-  bar: { of: 'rate', atLeast: 500, unit: '/s' },
+  bars: [{ of: 'rate', detail: 'perSecond', atLeast: 500, unit: '/s' }],
+  compared: [{ detail: 'cpuMsPerEvent', better: 'lower' }],
   run: async (world) => {
     const { server } = world.federation;
     const [reader] = await world.people(1);
@@ -84,7 +85,6 @@ export const inboundPdus: Scenario = {
         `${perSecond(rate)}, transactions p50 ${ms(p50)}, p95 ${ms(p95)}; ` +
         `ceiling ${perSecond(ceiling)}, ratio ${number(rate / ceiling)}` +
         `${cpu}, load ${percent(loadCpuShare)}`,
-      judged: rate,
       details: {
         perSecond: rate,
         p50Ms: p50,

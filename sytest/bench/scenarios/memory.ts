@@ -23,7 +23,7 @@ const partsOf = async (server: URL): Promise<Record<string, number>> => {
 export const memory: Scenario = {
   name: 'memory',
   measures: 'resident memory of the server process at the end of the run',
-  bar: { of: 'resident', atMost: 300, unit: 'MB' },
+  bars: [{ of: 'resident', detail: 'residentMb', atMost: 300, unit: 'MB' }],
   run: async ({ pid, url }) => {
     if (pid === undefined) throw new NotApplicable('--pid names the process of a --target');
     const { residentMb, peakMb } = await memoryOf(pid);
@@ -32,7 +32,6 @@ export const memory: Scenario = {
     const each = Object.entries(parts).map(([name, mb]) => `${name} ${number(mb)} MB`);
     return {
       figure: [`${number(residentMb)} MB${peak}`, ...each].join(', '),
-      judged: residentMb,
       details: {
         residentMb,
         ...(peakMb === undefined ? {} : { peakMb }),

@@ -11,6 +11,7 @@ const JOINS_AT_A_TIME = 10;
 export const createRooms: Scenario = {
   name: 'create-room',
   measures: '10 people make rooms, each with one request in flight',
+  compared: [{ detail: 'perSecond', better: 'higher' }],
   run: async (world) => {
     const people = await world.people(CREATORS);
     let rooms = 0;
@@ -39,6 +40,7 @@ export const createRooms: Scenario = {
 export const joins: Scenario = {
   name: 'joins',
   measures: '200 people join public rooms, 10 joins in flight in one room at a time',
+  compared: [{ detail: 'perSecond', better: 'higher' }],
   run: async (world) => {
     const [owner, ...people] = await world.people(JOINERS + 1);
     const latenciesMs: number[] = [];

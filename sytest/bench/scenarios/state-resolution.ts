@@ -11,7 +11,7 @@ const PROGRAM = 'dist/spec/state-resolution/resolve.bench.js';
 export const stateResolution: Scenario = {
   name: 'state-resolution',
   measures: 'resolution of two states of 10,000 entries that differ in 100; the first in a process',
-  bar: { of: 'first', atMost: 150, unit: 'ms' },
+  bars: [{ of: 'first', detail: 'firstMs', atMost: 150, unit: 'ms' }],
   run: async () => {
     const program = join(repositoryRoot(), PROGRAM);
     const { stdout } = await promisify(execFile)(process.execPath, [program]);
@@ -21,7 +21,6 @@ export const stateResolution: Scenario = {
     };
     return {
       figure: `first ${ms(firstMs)}, median ${ms(medianMs)}`,
-      judged: firstMs,
       details: { firstMs, medianMs },
     };
   },

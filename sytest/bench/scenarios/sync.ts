@@ -70,7 +70,7 @@ const timeFirstSync = async (person: Person): Promise<{ tookMs: number; bytes: n
 export const firstSync: Scenario = {
   name: 'first-sync',
   measures: 'first sync of accounts in 200 rooms that never synced before; the slowest of three',
-  bar: { of: 'slowest', atMost: 300, unit: 'ms' },
+  bars: [{ of: 'slowest', detail: 'slowestMs', atMost: 300, unit: 'ms' }],
   run: async (world) => {
     const people = await roomyPeople(world);
     const first: number[] = [];
@@ -90,7 +90,6 @@ export const firstSync: Scenario = {
       figure:
         `slowest ${ms(slowest)} of ${first.map(ms).join(', ')}; repeated p50 ${ms(repeated)}; ` +
         `${number(bytes / 1e6)} MB`,
-      judged: slowest,
       details: { slowestMs: slowest, repeatedP50Ms: repeated, bytes },
     };
   },
@@ -99,7 +98,7 @@ export const firstSync: Scenario = {
 export const emptySync: Scenario = {
   name: 'empty-sync',
   measures: 'incremental sync with nothing new and no timeout, account in 200 rooms, sequential',
-  bar: { of: 'p50', atMost: 2, unit: 'ms' },
+  bars: [{ of: 'p50', detail: 'p50Ms', atMost: 2, unit: 'ms' }],
   run: async (world) => {
     const [person] = await roomyPeople(world);
     let since = nextBatchOf(await person!.sync({}));
@@ -120,7 +119,6 @@ export const emptySync: Scenario = {
     const { p50, p95, p99 } = summarise(result.latenciesMs);
     return {
       figure: `p50 ${ms(p50)}, p95 ${ms(p95)}, p99 ${ms(p99)}`,
-      judged: p50,
       details: { p50Ms: p50, p95Ms: p95, p99Ms: p99 },
     };
   },
