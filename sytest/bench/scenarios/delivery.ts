@@ -1,64 +1,17 @@
 /** From a send to its arrival at everyone who waits in a long poll. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { messageContent } from '../against-ceiling.ts';
 import { ms, percent } from '../format.ts';
-import { ConnectionClosed, type HttpConnection } from '../http-connection.ts';
+import type { HttpConnection } from '../http-connection.ts';
 import { inParallel, summarise } from '../measure.ts';
-import { nextBatchOf, type Person } from '../person.ts';
+import type { Person } from '../person.ts';
 import { cpuSecondsOf } from '../processes.ts';
+import { NumberedMessages, Reader } from '../reader.ts';
 import type { Outcome, Scenario, World } from '../scenario.ts';
 
-const LONG_POLL_MS = 30_000;
 /** After the last send, how long a reader may take before a message counts as lost. */
 const GRACE_MS = 5_000;
-const MARK = /delivery-(\d+)-/g;
 
 const pause = (durationMs: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, durationMs));
-
-/** Polls for ever, as a client does, and reports every message at the moment its answer is here. */
-class Reader {
-  readonly #person: Person;
-  readonly #http: HttpConnection;
-  readonly #arrived: (message: number, atMs: number) => void;
-  #stopped = false;
-
-  constructor(person: Person, arrived: (message: number, atMs: number) => void) {
-    this.#person = person;
-    this.#http = person.newConnection();
-    this.#arrived = arrived;
-  }
-
-  /** Resolves after the first sync; `ended` settles when the reader stops or fails. */
-  async start(): Promise<{ ended: Promise<void> }> {
-    const first = await this.#person.syncOn(this.#http, {});
-    return { ended: this.#follow(nextBatchOf(first)) };
-  }
-
-  async #follow(from: string): Promise<void> {
-    let since = from;
-    try {
-      for (;;) {
-        const answer = await this.#person.syncOn(this.#http, { since, timeoutMs: LONG_POLL_MS });
-        const atMs = performance.now();
-        // Answers that are here already are taken note of first: what this program does with one is
-        // no part of the way of the next.
-        await nextTurn();
-        since = nextBatchOf(answer);
-        for (const [, message] of answer.toString().matchAll(MARK)) {
-          this.#arrived(Number(message), atMs);
-        }
-      }
-    } catch (error) {
-      if (!(this.#stopped && error instanceof ConnectionClosed)) throw error;
-    }
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    this.#http.close();
-  }
-}
 
 /** Sends without waiting for answers, on as many connections as that takes. */
 class Sender {
@@ -106,7 +59,8 @@ const measureDelivery = async (
     if (message >= warmUpMessages) delaysMs.push(atMs - sentMs[message]!);
   };
 
-  const readers = readingPeople.map((person) => new Reader(person, arrived));
+  const numbered = new NumberedMessages();
+  const readers = readingPeople.map((person) => new Reader(person, numbered, arrived));
   const sender = new Sender(author!);
   let failure: { error: unknown } | undefined;
   const failed = (error: unknown): void => {
@@ -124,7 +78,7 @@ const measureDelivery = async (
     for (let message = 0; message < messages && failure === undefined; message++) {
       await pause(startMs + (message * 1000) / messagesPerSecond - performance.now());
       sentMs[message] = performance.now();
-      sender.send(roomId, messageContent(`delivery-${message}-`)).catch(failed);
+      sender.send(roomId, numbered.content(message)).catch(failed);
     }
     const deadlineMs = performance.now() + GRACE_MS;
     const expected = messages * readerCount;

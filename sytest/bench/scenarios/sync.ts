@@ -98,7 +98,10 @@ export const firstSync: Scenario = {
 export const emptySync: Scenario = {
   name: 'empty-sync',
   measures: 'incremental sync with nothing new and no timeout, account in 200 rooms, sequential',
-  bars: [{ of: 'p50', detail: 'p50Ms', atMost: 2, unit: 'ms' }],
+  bars: [
+    { of: 'p50', detail: 'p50Ms', atMost: 2, unit: 'ms' },
+    { of: 'share of answers with rooms', detail: 'shareWithRooms', atMost: 0.01, unit: '' },
+  ],
   run: async (world) => {
     const [person] = await roomyPeople(world);
     let since = nextBatchOf(await person!.sync({}));
@@ -115,11 +118,10 @@ export const emptySync: Scenario = {
         if (answer.includes('"timeline"')) withRooms += 1;
       },
     });
-    if (withRooms > 1) throw new Error(`${withRooms} of ${syncs} empty syncs had rooms in them`);
     const { p50, p95, p99 } = summarise(result.latenciesMs);
     return {
-      figure: `p50 ${ms(p50)}, p95 ${ms(p95)}, p99 ${ms(p99)}`,
-      details: { p50Ms: p50, p95Ms: p95, p99Ms: p99 },
+      figure: `p50 ${ms(p50)}, p95 ${ms(p95)}, p99 ${ms(p99)}; ${withRooms} of ${syncs} answers held rooms`,
+      details: { p50Ms: p50, p95Ms: p95, p99Ms: p99, shareWithRooms: withRooms / syncs },
     };
   },
 };
