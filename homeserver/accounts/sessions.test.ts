@@ -43,7 +43,7 @@ describe('Sessions', () => {
 
   beforeAll(async () => {
     test = await testDatabase();
-    database = new CountingDatabase(test.database.pool, test.database.knex);
+    database = new CountingDatabase(test.database.pool, test.database.knex, { sent: 0 });
     accounts = build();
     await accounts.registration.registerByOperator({ username: 'alice', password: 'x' }, undefined);
   });

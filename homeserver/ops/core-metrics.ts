@@ -44,4 +44,13 @@ export const registerCoreMetrics = (registry: Registry, core: Core): void => {
     'Requests that wait for a database connection.',
     () => pool.waitingCount,
   );
+  new Counter({
+    name: 'parley_database_statements_total',
+    help: 'Statements sent to the database.',
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(core.database.statementCount);
+    },
+  });
 };

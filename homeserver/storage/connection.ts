@@ -2,7 +2,7 @@
 import knex from 'knex';
 import pg from 'pg';
 import type { Logger } from '../ops/logger.ts';
-import { Database } from './database.ts';
+import { Database, type StatementCount } from './database.ts';
 
 export interface ConnectionOptions {
   /** How to reach the database: `connectionString`, or `host` (a folder for a socket) and so on. */
@@ -27,7 +27,8 @@ export const connectDatabase = (options: ConnectionOptions): Database => {
     idleTimeoutMillis: 30_000,
     keepAlive: true,
   };
-  const pool = new pg.Pool(config);
+  const statements = { sent: 0 };
+  const pool = new pg.Pool({ ...config, Client: countingClient(statements) });
   const lost = (error: Error) => {
     // Sessions still open when the embedded database stops are cut, as they should be.
     if (!pool.ending) logger.warn({ reason: error.message }, 'lost a database connection');
@@ -47,8 +48,18 @@ export const connectDatabase = (options: ConnectionOptions): Database => {
       debug: (message: string) => logger.debug(message),
     },
   });
-  return new Database(pool, builder);
+  return new Database(pool, builder, statements);
 };
+
+/** Sessions that count the statements they send; transactions' `BEGIN` and `COMMIT` are among them. */
+const countingClient = (statements: StatementCount): typeof pg.Client =>
+  class extends pg.Client {
+    // The overloads of `query` all come down to one implementation.
+    override query(...args: unknown[]): never {
+      statements.sent += 1;
+      return (super.query as (...all: unknown[]) => never)(...args);
+    }
+  } as typeof pg.Client;
 
 /** Codes of failures to reach the server, and of sessions the server itself cut. */
 const unreachable = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT']);

@@ -42,15 +42,27 @@ const run = async <Row>(
   return { rows: result.rows as Row[], rowCount: result.rowCount ?? 0 };
 };
 
+/** How many statements this process has sent, whatever became of them. */
+export interface StatementCount {
+  sent: number;
+}
+
 /** The connection pool. Closed by whoever built it. */
 export class Database implements Db {
   readonly pool: pg.Pool;
   /** For queries where the builder reads better than SQL, and for migrations. */
   readonly knex: Knex;
+  readonly #statements: Readonly<StatementCount>;
 
-  constructor(pool: pg.Pool, knex: Knex) {
+  constructor(pool: pg.Pool, knex: Knex, statements: Readonly<StatementCount>) {
     this.pool = pool;
     this.knex = knex;
+    this.#statements = statements;
+  }
+
+  /** Sent over this pool so far. */
+  get statementCount(): number {
+    return this.#statements.sent;
   }
 
   query<Row = Record<string, unknown>>(statement: Statement): Promise<QueryResult<Row>> {

@@ -60,6 +60,11 @@ export class Person {
     await this.#call('POST', `/_matrix/client/v3/join/${encodeURIComponent(roomId)}${query}`, {});
   }
 
+  async joinOn(http: HttpConnection, roomId: string): Promise<void> {
+    const path = `/_matrix/client/v3/join/${encodeURIComponent(roomId)}`;
+    await expectOk(http, { method: 'POST', path, token: this.token, body: '{}' });
+  }
+
   async joinedMembers(roomId: string): Promise<string[]> {
     const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/joined_members`;
     const { joined } = (await this.#call('GET', path)) as { joined: Record<string, unknown> };
@@ -93,6 +98,21 @@ export class Person {
       if (page.end === undefined) return;
       from = `&from=${encodeURIComponent(page.end)}`;
     }
+  }
+
+  /** One page of a room's history, from its newest event or from where the last page ended. */
+  async page(
+    roomId: string,
+    limit: number,
+    from?: string,
+  ): Promise<{ events: number; end?: string }> {
+    const path = `/_matrix/client/v3/rooms/${encodeURIComponent(roomId)}/messages?dir=b&limit=${limit}`;
+    const since = from === undefined ? '' : `&from=${encodeURIComponent(from)}`;
+    const { chunk, end } = (await this.#call('GET', path + since)) as {
+      chunk: readonly unknown[];
+      end?: string;
+    };
+    return { events: chunk.length, ...(end === undefined ? {} : { end }) };
   }
 
   /** Texts of the newest messages of a room, newest first. */

@@ -31,6 +31,8 @@ export class ScriptedRoom {
   /** What every join rests on. */
   readonly #joinAuthIds: string[] = [];
   #lastId: string | undefined;
+  /** The event of whoever has joined through the peer that serves this room. */
+  #joinId: string | undefined;
   #depth = 0;
   #clockMs = Date.now() - 3600 * 1000;
 
@@ -96,10 +98,47 @@ export class ScriptedRoom {
     });
     peer.answers('PUT', '/_matrix/federation/v2/send_join/{roomId}/{eventId}', (request) => {
       const { response } = request.raw;
+      this.#joinId = request.params[1];
       response.writeHead(200, { 'Content-Type': 'application/json' });
       response.end(`{"event":${JSON.stringify(request.body)},${rest}}`);
       return undefined;
     });
+  }
+
+  /** Joins of more members of `server`, one after another, after that of whoever joined through it. */
+  joinsAfter(server: Identity, count: number): Pdu[] {
+    this.#lastId = this.#joined;
+    return Array.from({ length: count }, (_, index) => {
+      const user = `@later${index}:${server.name}`;
+      this.#add({
+        ...{ server, sender: user, type: 'm.room.member', stateKey: user },
+        content: { membership: 'join', displayname: `Later ${index}` },
+        authIds: this.#joinAuthIds,
+      });
+      return this.state.at(-1)!;
+    });
+  }
+
+  /** Departures of the first `count` members, each of which knows of none of the others. */
+  forkedLeaves(server: Identity, count: number): Pdu[] {
+    const members = this.state.filter(({ type, sender, state_key }) => {
+      return type === 'm.room.member' && sender === state_key && !sender.startsWith('@owner:');
+    });
+    return members.slice(0, count).map((joined) => {
+      this.#lastId = this.#joined;
+      const { sender } = joined;
+      this.#add({
+        ...{ server, sender, type: 'm.room.member', stateKey: sender },
+        content: { membership: 'leave' },
+        authIds: [...this.#joinAuthIds.slice(0, -1), eventIdOf(joined, this.#rules)],
+      });
+      return this.state.pop()!;
+    });
+  }
+
+  get #joined(): string {
+    if (this.#joinId === undefined) throw new Error('nobody has joined through the peer yet');
+    return this.#joinId;
   }
 
   #addMember(server: Identity, index: number): void {

@@ -5,6 +5,7 @@ import pg from 'pg';
 import { Authority } from '../lib/authority.ts';
 import { parley } from '../lib/parley.ts';
 import { type Recipe, Server, type ServerAddress } from '../lib/server.ts';
+import { cpuSecondsOf } from './processes.ts';
 
 export interface ServerOptions {
   /** Set to write a processor profile there when the server stops. */
@@ -22,6 +23,8 @@ export interface RunningServer {
   /** Whose certificates it trusts. */
   readonly authority: Authority;
   readonly pid: number;
+  /** Processor time of its process so far, all threads. @throws where the system does not tell */
+  cpuSeconds(): Promise<number>;
   readonly folder: string;
   /** From the start of the process until it was ready. */
   readonly startedInMs: number;
@@ -53,6 +56,11 @@ export const startServer = async ({
     },
     folder: server.site.dir,
     startedInMs: performance.now() - startedMs,
+    cpuSeconds: async () => {
+      const seconds = await cpuSecondsOf(server.pid!);
+      if (seconds === undefined) throw new Error('the system tells no processor time');
+      return seconds;
+    },
     restart: () => server.restart(),
     database: () => connectTo(join(server.site.dir, 'data')),
     stop: async () => {

@@ -48,7 +48,11 @@ export const crowd: Scenario = {
         });
       }
       await pause(500);
-      const figures = { senderMs: [] as number[], othersMs: [] as number[], lastMs: [] as number[] };
+      const figures = {
+        senderMs: [] as number[],
+        othersMs: [] as number[],
+        lastMs: [] as number[],
+      };
       const warmUp = MESSAGES_PER_SECOND;
       const count = warmUp + Math.ceil(world.seconds * MESSAGES_PER_SECOND);
       for (let message = 0; message < count; message++) {
