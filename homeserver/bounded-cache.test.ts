@@ -17,6 +17,23 @@ describe('BoundedCache', () => {
     );
   });
 
+  it('holds no more than twice the weight, and one more of whatever size', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 50 }), fc.array(fc.nat(40)), (max, sizes) => {
+        const cache = new BoundedCache<number, string>(max, (value) => value.length);
+        for (const [key, size] of sizes.entries()) {
+          cache.set(key % 7, 'x'.repeat(size));
+          if (key % 5 === 0) cache.delete((key + 1) % 7);
+          const held = Array.from({ length: 7 }, (_, each) => each);
+          expect(cache.weight).toBeLessThanOrEqual(2 * max + 80);
+          if (key % 11 === 0) for (const each of held) cache.get(each);
+        }
+        for (let key = 0; key < 7; key += 1) cache.delete(key);
+        expect(cache.weight).toBe(0);
+      }),
+    );
+  });
+
   it('keeps what is used while the rest is replaced', () => {
     const cache = new BoundedCache<string, number>(4);
     cache.set('used', 1);

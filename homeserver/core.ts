@@ -7,6 +7,7 @@ import type { ServerName, UserId } from '../spec/identifiers.ts';
 import type { SigningKey } from '../spec/signing.ts';
 import type { Clock } from './clock.ts';
 import { createEncryption, type Encryption } from './encryption/create-encryption.ts';
+import { MemoryBudget } from './memory-budget.ts';
 import { Notifications } from './push/notifications.ts';
 import { PushEvaluator } from './push/push-evaluator.ts';
 import { PushRules } from './push/push-rules.ts';
@@ -53,6 +54,8 @@ export interface CoreOptions {
   readonly presenceEnabled?: boolean;
   /** Whether who types is kept and shown: yes unless told otherwise. */
   readonly typingEnabled?: boolean;
+  /** What caches may take: `caches.max_bytes`. */
+  readonly maxCacheBytes?: number;
 }
 
 export interface Core {
@@ -62,6 +65,7 @@ export interface Core {
   readonly signingKey: () => SigningKey;
   readonly clock: Clock;
   readonly random: Random;
+  readonly budget: MemoryBudget;
   readonly ids: IdAllocator;
   readonly log: Log;
   readonly notifier: Notifier;
@@ -100,12 +104,13 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
   const ids = await IdAllocator.open(database);
   const log = await Log.open(database, logger, { observe: options.observeLog });
   const notifier = new Notifier();
-  const events = new EventStore(database);
+  const budget = new MemoryBudget(options.maxCacheBytes);
+  const events = new EventStore(database, budget);
   const snapshots = new SnapshotStore(database);
   const chains = new AuthChains(database, ids, events);
   const merger = new StateMerger({ events, snapshots, chains, ids });
   const userRooms = new UserRooms(database);
-  const activity = new RoomActivity(log.position);
+  const activity = new RoomActivity(log.position, budget);
   const observer = new RoomObserver({ userRooms, activity, notifier, localServer: serverName });
   const registry = new RoomRegistry({
     db: database,
@@ -113,6 +118,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     events,
     snapshots,
     localServer: serverName,
+    budget,
   });
   const membershipEffects = new MembershipEffects(events);
   const appender = new Appender({
@@ -137,14 +143,14 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     clock,
     random,
   });
-  const outbound = new OutboundLog(database, log);
+  const outbound = new OutboundLog(database, log, budget);
   observer.onAppended((room, _events, write) => outbound.follow(room, write));
   new ExtremityReducer({ observer, localEvents, logger });
   const transactions = new DeviceTransactions(database);
   const visibility = new Visibility(events, snapshots);
   const timeline = new Timeline(database, events, registry);
   const clientEvents = new ClientEvents(events, clock);
-  const accountData = new AccountData({ db: database, log, notifier });
+  const accountData = new AccountData({ db: database, log, notifier, budget });
   const aggregations = new Aggregations({ db: database, events, userRooms, accountData });
   const receipts = new Receipts({
     db: database,
@@ -154,6 +160,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     events,
     accountData,
     clock,
+    budget,
   });
   const typing = new Typing({
     registry,
@@ -180,6 +187,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     userRooms,
     registry,
     observer,
+    budget,
   });
   const pushRules = new PushRules({ db: database, log, notifier });
   const pushEvaluator = new PushEvaluator(events);
@@ -252,6 +260,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     signingKey,
     clock,
     random,
+    budget,
     ids,
     log,
     notifier,

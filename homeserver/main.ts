@@ -95,6 +95,7 @@ const build = async (
     observeLog: logMetrics(metrics),
     presenceEnabled: config.presence.enabled,
     typingEnabled: config.typing.enabled,
+    maxCacheBytes: config.caches.max_bytes,
   });
   closers.push(() => core.close());
   draining.signal.addEventListener('abort', () => core.notifier.drain());

@@ -4,6 +4,7 @@ import type { Appservices } from '../../homeserver/accounts/appservices.ts';
 import type { RegistrationPolicy } from '../../homeserver/accounts/registration.ts';
 import { RateLimits, type RateLimitTable } from '../../homeserver/http/rate-limits.ts';
 import { type Answer, serve, type TestServer } from '../../homeserver/http/testing/serve.ts';
+import { MemoryBudget } from '../../homeserver/memory-budget.ts';
 import { silentLogger } from '../../homeserver/ops/logger.ts';
 import type { Database } from '../../homeserver/storage/database.ts';
 import { AccountData } from '../../homeserver/streams/account-data.ts';
@@ -72,7 +73,7 @@ export const accountServer = async (options: AccountServerOptions = {}): Promise
   const routes = accountRoutes({
     auth: clientAuth(accounts),
     accounts,
-    accountData: new AccountData({ db: database, log, notifier }),
+    accountData: new AccountData({ db: database, log, notifier, budget: new MemoryBudget() }),
     wellKnown: options.wellKnown ?? { clientBaseUrl: undefined, support: undefined },
     defaultRoomVersion: '12',
   });

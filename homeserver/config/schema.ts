@@ -3,6 +3,7 @@
  * variables, the checks and the `Config` type all come from here.
  */
 import { type Static, Type } from 'typebox';
+import { DEFAULT_CACHE_BYTES } from '../memory-budget.ts';
 import { logLevels } from '../ops/logger.ts';
 import { choice, choices, flag, group, optionalText, text, texts, whole } from './fields.ts';
 import { rateLimitsSchema } from './rate-limits.ts';
@@ -184,6 +185,16 @@ export const configSchema = group('', {
       default: 15_000,
       minimum: 0,
       description: 'How long stopping waits for requests under way.',
+    }),
+  }),
+  caches: group('Memory for what is read often.', {
+    max_bytes: whole({
+      default: DEFAULT_CACHE_BYTES,
+      minimum: 16_000_000,
+      description:
+        'What events, rooms and the newest changes in memory may take together, as this server ' +
+        'reckons. The process takes some 100 MB more, and up to half as much again for garbage. ' +
+        'More of it lets more rooms and people be active without asking the database.',
     }),
   }),
   federation: group('Other servers.', {

@@ -4,6 +4,7 @@ import { matrixError } from '../../spec/errors.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
 import type { DeviceListener } from '../accounts/sessions.ts';
 import type { Clock } from '../clock.ts';
+import type { MemoryBudget } from '../memory-budget.ts';
 import type { Random } from '../random.ts';
 import type { RoomObserver } from '../rooms/room-observer.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
@@ -36,6 +37,7 @@ export interface EncryptionDeps {
   readonly userRooms: UserRooms;
   readonly registry: RoomRegistry;
   readonly observer: RoomObserver;
+  readonly budget: MemoryBudget;
 }
 
 export interface Encryption {

@@ -5,6 +5,7 @@
  */
 import type { Logger } from 'pino';
 import { type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
+import type { MemoryBudget } from '../memory-budget.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { UserRoom, UserRooms } from '../rooms/user-rooms.ts';
 import type { Database, Tx } from '../storage/database.ts';
@@ -25,8 +26,8 @@ import type { RoomWrite } from '../storage/event-section.ts';
 import { type NewOutboundEdu, outboundEdusSection } from '../storage/outbound-edus.ts';
 import { joinedRoomNids } from '../storage/snapshots.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
+import { LogTail } from '../streams/log-tail.ts';
 import type { Notifier } from '../streams/notifier.ts';
-import { RecentRows } from '../streams/recent-rows.ts';
 
 export interface DeviceListsDeps {
   readonly db: Database;
@@ -36,6 +37,7 @@ export interface DeviceListsDeps {
   readonly registry: RoomRegistry;
   readonly logger: Logger;
   readonly serverName: ServerName;
+  readonly budget: MemoryBudget;
   /** Told of positions at which there is something for other servers, before the log advances. */
   readonly outbound: { follow(positions: readonly number[]): void };
 }
@@ -59,24 +61,28 @@ interface RecentChange {
 }
 
 const everyone = 'everyone';
-const maxRecent = 10_000;
 const maxLoggedAtOnce = 100;
 const retryMs = 1_000;
 const noNews: DeviceListNews = { changed: [], left: [] };
 
 export class DeviceLists {
   readonly #deps: DeviceListsDeps;
-  readonly #changes: RecentRows<typeof everyone, RecentChange>;
+  readonly #changes: LogTail<typeof everyone, RecentChange>;
   /** Who has come to a room or gone from it. */
-  readonly #moves: RecentRows<number, UserId>;
+  readonly #moves: LogTail<number, UserId>;
   #logging: Promise<void> | undefined;
   #logAgain = false;
   #retryTimer: NodeJS.Timeout | undefined;
 
   constructor(deps: DeviceListsDeps) {
     this.#deps = deps;
-    this.#changes = new RecentRows(deps.log.position, maxRecent);
-    this.#moves = new RecentRows(deps.log.position, maxRecent);
+    const maxBytes = deps.budget.bytesFor('deviceLists') / 2;
+    this.#changes = new LogTail(deps.log.position, {
+      maxBytes,
+      weigh: ({ roomNids }) => 100 + 40 * roomNids.size,
+    });
+    this.#moves = new LogTail(deps.log.position, { maxBytes });
+    deps.budget.holds('deviceLists', () => this.#changes.bytes + this.#moves.bytes);
   }
 
   /**

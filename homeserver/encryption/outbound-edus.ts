@@ -15,6 +15,7 @@ import {
   outboundEdusFor,
 } from '../storage/outbound-edus.ts';
 import type { Log } from '../streams/log.ts';
+import { LogTail } from '../streams/log-tail.ts';
 import { type KeyDirectory, withSignatures } from './key-directory.ts';
 
 export interface OutboundEdu {
@@ -34,30 +35,26 @@ interface DevicePointer {
   readonly stream_id?: number;
 }
 
-/** Positions remembered; beyond, the database is asked. */
-const maxKept = 10_000;
-
 export class OutboundEdus {
   readonly #db: Database;
   readonly #log: Log;
   readonly #directory: KeyDirectory;
-  /** Every position after `#keptAfter` at which there is an EDU, rising. */
-  #kept: number[] = [];
-  #keptAfter: number;
+  /** Where there is an EDU. They themselves stay in the database. */
+  readonly #marks: LogTail<'edu', undefined>;
 
   constructor(deps: { db: Database; log: Log; directory: KeyDirectory }) {
     this.#db = deps.db;
     this.#log = deps.log;
     this.#directory = deps.directory;
-    this.#keptAfter = deps.log.position;
+    // Of one key the newest is one entry, whatever the share.
+    const maxBytes = Number.POSITIVE_INFINITY;
+    this.#marks = new LogTail(deps.log.position, { maxBytes, onlyNewest: true });
   }
 
   /** Committed: called before the log advances over them. */
   follow(positions: readonly number[]): void {
-    this.#kept.push(...positions);
-    if (this.#kept.length <= 2 * maxKept) return;
-    this.#keptAfter = this.#kept[maxKept - 1] as number;
-    this.#kept = this.#kept.slice(maxKept);
+    const last = positions.at(-1);
+    if (last !== undefined) this.#marks.add('edu', last, undefined);
   }
 
   async read(
@@ -101,12 +98,11 @@ export class OutboundEdus {
 
   /** Memory may be wrong: everything up to this position is read from the database. */
   reset(position: number): void {
-    this.#kept = [];
-    this.#keptAfter = position;
+    this.#marks.reset(position);
   }
 
   #hasAny(after: number): boolean {
-    return after < this.#keptAfter || (this.#kept.at(-1) ?? 0) > after;
+    return !this.#marks.isCompleteAfter(after) || this.#marks.lastPosition > after;
   }
 
   async #complete(rows: readonly OutboundEduRow[]): Promise<OutboundEdu[]> {

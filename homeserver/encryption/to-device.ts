@@ -14,6 +14,7 @@ import {
   type UserId,
 } from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
+import type { MemoryBudget } from '../memory-budget.ts';
 import type { Random } from '../random.ts';
 import type { Database } from '../storage/database.ts';
 import {
@@ -25,8 +26,8 @@ import {
   toDeviceSection,
 } from '../storage/to-device.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
+import { LogTail } from '../streams/log-tail.ts';
 import type { Notifier } from '../streams/notifier.ts';
-import { RecentRows } from '../streams/recent-rows.ts';
 import { isObject } from './remote-keys.ts';
 
 export interface ToDeviceDeps {
@@ -36,6 +37,7 @@ export interface ToDeviceDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly serverName: ServerName;
+  readonly budget: MemoryBudget;
   readonly outbound: { follow(positions: readonly number[]): void };
 }
 
@@ -55,7 +57,7 @@ const keyOf = (userId: UserId, deviceId: DeviceId): string => `${userId} ${devic
 export class ToDevice {
   readonly #deps: ToDeviceDeps;
   /** Where there are messages, by device; the messages themselves stay in the database. */
-  readonly #recent: RecentRows<string, undefined>;
+  readonly #recent: LogTail<string, undefined>;
   /**
    * Up to where each device was last given messages, 0 once they are deleted. Devices that are not
    * here may have some that they have got.
@@ -64,7 +66,11 @@ export class ToDevice {
 
   constructor(deps: ToDeviceDeps) {
     this.#deps = deps;
-    this.#recent = new RecentRows(deps.log.position);
+    this.#recent = new LogTail(deps.log.position, {
+      maxBytes: deps.budget.bytesFor('marks') / 2,
+      onlyNewest: true,
+    });
+    deps.budget.holds('marks', () => this.#recent.bytes);
   }
 
   /**

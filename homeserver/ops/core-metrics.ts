@@ -37,6 +37,15 @@ export const registerCoreMetrics = (registry: Registry, core: Core): void => {
   gauge('parley_log_position', 'The newest position of the log.', () => core.log.position);
   gauge('parley_sync_waiting', 'Long polls that are waiting.', () => core.notifier.waiting);
   gauge('parley_rooms_in_memory', 'Rooms held in memory.', () => core.registry.size);
+  new Gauge({
+    name: 'parley_cache_bytes',
+    help: 'What memory of each kind holds, as caches.max_bytes counts it.',
+    labelNames: ['share'],
+    registers: [registry],
+    collect() {
+      for (const [share, bytes] of core.budget.heldBytes()) this.set({ share }, bytes);
+    },
+  });
   const { pool } = core.database;
   gauge('parley_database_connections', 'Open database connections.', () => pool.totalCount);
   gauge(

@@ -305,6 +305,7 @@ export class Appender {
       event.streamPos = (write.events[index] as EventRow).streamPos as number;
     }
     if (redacted.length > 0) this.#followRedactions(room, stored, redacted);
+    const bytesBefore = room.recent.bytes;
     for (const [index, event] of stored.entries()) {
       room.recent.add({
         position: event.streamPos as number,
@@ -312,7 +313,7 @@ export class Appender {
         changes: changes[index] as Changes,
       });
     }
-    this.#deps.registry.recentAdded(stored.length);
+    this.#deps.registry.recentAdded(room.recent.bytes - bytesBefore);
     this.#deps.observer.appended(room, stored, write);
   }
 

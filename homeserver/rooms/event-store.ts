@@ -6,9 +6,10 @@ import type { Pdu } from '../../spec/event.ts';
 import { trustedEvent } from '../../spec/event-format.ts';
 import type { EventId } from '../../spec/identifiers.ts';
 import { BoundedCache } from '../bounded-cache.ts';
+import type { MemoryBudget } from '../memory-budget.ts';
 import type { Db } from '../storage/database.ts';
 import { type EventRecord, eventsById, eventsByIdInRoom, eventsByNid } from '../storage/events.ts';
-import type { StoredEvent } from './stored-event.ts';
+import { bytesOfEvent, type StoredEvent } from './stored-event.ts';
 
 export const storedEventFrom = (record: EventRecord): StoredEvent => ({
   nid: record.event_nid,
@@ -27,10 +28,8 @@ export const storedEventFrom = (record: EventRecord): StoredEvent => ({
   txnId: record.txn_id ?? undefined,
 });
 
-export interface EventStoreOptions {
-  /** Kept at least; twice as many at most. */
-  readonly maxEvents?: number;
-}
+/** No event is lighter: as many ids as this are kept for the weight of the events. */
+const MIN_EVENT_BYTES = 1_500;
 
 export class EventStore {
   readonly #db: Db;
@@ -40,10 +39,13 @@ export class EventStore {
   readonly #heldByNid = new Map<number, StoredEvent>();
   readonly #heldById = new Map<EventId, StoredEvent>();
 
-  constructor(db: Db, { maxEvents = 4_000 }: EventStoreOptions = {}) {
+  constructor(db: Db, budget: MemoryBudget) {
     this.#db = db;
-    this.#byNid = new BoundedCache(maxEvents);
-    this.#nidById = new BoundedCache(maxEvents);
+    // In each of two generations.
+    const maxBytes = budget.bytesFor('events') / 2;
+    this.#byNid = new BoundedCache(maxBytes, bytesOfEvent);
+    this.#nidById = new BoundedCache(Math.ceil(maxBytes / MIN_EVENT_BYTES));
+    budget.holds('events', () => this.#byNid.weight);
   }
 
   /** Puts a committed event in the cache, in place of what was known of it. */

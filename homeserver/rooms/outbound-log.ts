@@ -11,6 +11,7 @@ import {
   serverNameOf,
   type UserId,
 } from '../../spec/identifiers.ts';
+import type { MemoryBudget } from '../memory-budget.ts';
 import type { Db } from '../storage/database.ts';
 import type { RoomWrite } from '../storage/event-section.ts';
 import {
@@ -21,6 +22,7 @@ import {
   serverIntervals,
 } from '../storage/outbound.ts';
 import type { Log } from '../streams/log.ts';
+import { LogTail } from '../streams/log-tail.ts';
 import type { LiveRoom } from './live-room.ts';
 
 export interface RelayedEvent {
@@ -35,9 +37,6 @@ export interface AddressedEvent {
   readonly destinations: Iterable<ServerName>;
 }
 
-/** Events kept in memory for the sender to pick up; it falls back on the database beyond. */
-const maxKept = 5000;
-
 /** `unsigned` is ours to add and never ours to send. Old room versions allow any number. */
 const wireJson = (json: string): string => {
   const { unsigned: _unsigned, ...pdu } = JSON.parse(json) as Pdu;
@@ -47,14 +46,17 @@ const wireJson = (json: string): string => {
 export class OutboundLog {
   readonly #db: Db;
   readonly #log: Log;
-  #kept: AddressedEvent[] = [];
-  /** Every relayed event after this position is in `#kept`. */
-  #keptAfter: number;
+  /** For the sender to pick up; it falls back on the database beyond. */
+  readonly #recent: LogTail<'event', AddressedEvent>;
 
-  constructor(db: Db, log: Log) {
+  constructor(db: Db, log: Log, budget: MemoryBudget) {
     this.#db = db;
     this.#log = log;
-    this.#keptAfter = log.position;
+    this.#recent = new LogTail(log.position, {
+      maxBytes: budget.bytesFor('outbound'),
+      weigh: ({ item }) => 200 + item.canonicalJson.length,
+    });
+    budget.holds('outbound', () => this.#recent.bytes);
   }
 
   position(): number {
@@ -90,11 +92,7 @@ export class OutboundLog {
         id: row.eventId as EventId,
         canonicalJson: wireJson(row.json),
       };
-      this.#kept.push({ item, destinations: others });
-    }
-    if (this.#kept.length > 2 * maxKept) {
-      this.#keptAfter = this.#kept[maxKept - 1]?.item.position ?? this.#keptAfter;
-      this.#kept = this.#kept.slice(maxKept);
+      this.#recent.add('event', item.position, { item, destinations: others });
     }
   }
 
@@ -104,7 +102,11 @@ export class OutboundLog {
     limit: number,
   ): Promise<{ items: readonly AddressedEvent[]; upTo: number }> {
     const upTo = this.#log.position;
-    if (after >= this.#keptAfter) return this.#readKept(after, upTo, limit);
+    const recent = this.#recent.rowsAfter(after, limit);
+    if (recent !== undefined) {
+      const items = recent.map(({ row }) => row);
+      return { items, upTo: items.length < limit ? upTo : (recent.at(-1)?.position ?? upTo) };
+    }
     const records = await relayedEvents(this.#db, after, upTo, limit);
     const intervals = await serverIntervals(
       this.#db,
@@ -133,20 +135,7 @@ export class OutboundLog {
 
   /** Memory may be wrong: everything up to this position is read from the database. */
   reset(position: number): void {
-    this.#kept = [];
-    this.#keptAfter = position;
-  }
-
-  #readKept(
-    after: number,
-    upTo: number,
-    limit: number,
-  ): { items: readonly AddressedEvent[]; upTo: number } {
-    let start = this.#kept.length;
-    while (start > 0 && (this.#kept[start - 1] as AddressedEvent).item.position > after) start -= 1;
-    const items = this.#kept.slice(start, start + limit);
-    const complete = start + items.length === this.#kept.length;
-    return { items, upTo: complete ? upTo : (items.at(-1)?.item.position ?? upTo) };
+    this.#recent.reset(position);
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import type { StateKey } from '../../spec/event.ts';
 import type { Removed, StateRef } from './state-snapshot.ts';
-import type { StoredEvent } from './stored-event.ts';
+import { bytesOfEvent, type StoredEvent } from './stored-event.ts';
 
 export interface TimelineEntry {
   readonly position: number;
@@ -19,6 +19,7 @@ const maxEntries = 24;
 
 export class RecentTimeline {
   #entries: TimelineEntry[] = [];
+  #bytes = 0;
   /** Every entry after this position is here. */
   #completeAfter: number;
 
@@ -29,10 +30,12 @@ export class RecentTimeline {
   /** Entries are added in log order, as they are committed. */
   add(entry: TimelineEntry): void {
     this.#entries.push(entry);
+    this.#bytes += bytesOfEntry(entry);
     if (this.#entries.length < 2 * maxEntries) return;
     const dropped = this.#entries.length - maxEntries;
     this.#completeAfter = this.#entries[dropped - 1]?.position ?? this.#completeAfter;
     this.#entries = this.#entries.slice(dropped);
+    this.#weigh();
   }
 
   /** An event changed after it was written: it was redacted. */
@@ -40,16 +43,19 @@ export class RecentTimeline {
     this.#entries = this.#entries.map((entry) =>
       entry.stored?.nid === stored.nid ? { ...entry, stored } : entry,
     );
+    this.#weigh();
   }
 
-  get size(): number {
-    return this.#entries.length;
+  /** What the entries weigh. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** Gives the memory back: who has not kept up reads the database. */
   forget(): void {
     this.#completeAfter = this.lastPosition;
     this.#entries = [];
+    this.#bytes = 0;
   }
 
   get lastPosition(): number {
@@ -66,4 +72,15 @@ export class RecentTimeline {
     while (start > 0 && (entries[start - 1] as TimelineEntry).position > after) start -= 1;
     return entries.slice(start, end);
   }
+
+  #weigh(): void {
+    this.#bytes = 0;
+    for (const entry of this.#entries) this.#bytes += bytesOfEntry(entry);
+  }
 }
+
+const ENTRY_BYTES = 100;
+const CHANGE_BYTES = 200;
+
+const bytesOfEntry = ({ stored, changes }: TimelineEntry): number =>
+  ENTRY_BYTES + CHANGE_BYTES * changes.size + (stored === undefined ? 0 : bytesOfEvent(stored));

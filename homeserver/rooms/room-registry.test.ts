@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MemoryBudget } from '../memory-budget.ts';
 import { eventually } from '../testing/server-process.ts';
 import { localUser, type TestCore, testCore } from '../testing/test-core.ts';
 import { type TestRooms, testRooms } from '../testing/test-rooms.ts';
@@ -72,7 +73,7 @@ it('bounds what all rooms keep of their timelines: those least lately used give 
     events: core.events,
     snapshots: core.snapshots,
     localServer: core.serverName,
-    maxRecentEvents: 20,
+    budget: new MemoryBudget((25 * 1_600) / 0.15),
   });
   const made: LiveRoom[] = [];
   for (let i = 0; i < 4; i++) {
@@ -84,15 +85,15 @@ it('bounds what all rooms keep of their timelines: those least lately used give 
   const [first, second, , last] = made as [LiveRoom, LiveRoom, LiveRoom, LiveRoom];
   expect(registry.find(first.id)).toBe(first);
   const { position } = core.log;
-  const held = last.recent.size;
-  expect(held).toBeGreaterThan(4);
+  const held = last.recent.bytes;
+  expect(held).toBeGreaterThan(4 * 1_500);
 
-  registry.recentAdded(20);
-  expect(made.reduce((sum, { recent }) => sum + recent.size, 0)).toBeLessThanOrEqual(20);
-  expect(second.recent.size).toBe(0);
+  registry.recentAdded(held);
+  expect(made.reduce((sum, { recent }) => sum + recent.bytes, 0)).toBeLessThanOrEqual(25 * 1_600);
+  expect(second.recent.bytes).toBe(0);
   expect(second.recent.between(0, position)).toBeUndefined();
   expect(second.recent.between(position, position + 1)).toEqual([]);
-  expect(first.recent.size).toBeGreaterThan(0);
+  expect(first.recent.bytes).toBeGreaterThan(0);
 
   const eventId = await rooms.say(second.id, alice, 'after');
   const seen = second.recent.between(position, core.log.position);

@@ -1,6 +1,7 @@
 /** The rooms in memory: loaded on demand, bounded, and never dropped while being written. */
 import type { RoomId, ServerName } from '../../spec/identifiers.ts';
 import { rulesOf } from '../../spec/room-versions.ts';
+import type { MemoryBudget } from '../memory-budget.ts';
 import type { Db } from '../storage/database.ts';
 import { roomByNid, roomsById } from '../storage/events.ts';
 import { missingPrevEvents } from '../storage/gaps.ts';
@@ -16,22 +17,23 @@ export interface RoomRegistryDeps {
   readonly events: EventStore;
   readonly snapshots: SnapshotStore;
   readonly localServer: ServerName;
-  /** Members of all rooms in memory, each room counting for fifty more. */
-  readonly maxWeight?: number;
-  /** Recent events that all rooms together keep, roughly. */
-  readonly maxRecentEvents?: number;
+  readonly budget: MemoryBudget;
 }
+
+/** What a member, or another entry of the state, takes in a room in memory. */
+const ENTRY_BYTES = 180;
 
 const maxKnownIds = 100_000;
 
 export class RoomRegistry {
   readonly #deps: RoomRegistryDeps;
   readonly #maxWeight: number;
-  readonly #maxRecentEvents: number;
+  /** What the recent events of all rooms together may weigh, roughly. */
+  readonly #maxRecentBytes: number;
   /** Weight added since the last count. */
   #added = 0;
-  /** Recent events added since the last count. */
-  #addedEvents = 0;
+  /** Bytes of recent events added since the last count. */
+  #addedBytes = 0;
   readonly #rooms = new Map<number, LiveRoom>();
   /** Counts the uses of rooms: the order in which they were last used. */
   #uses = 0;
@@ -44,8 +46,10 @@ export class RoomRegistry {
 
   constructor(deps: RoomRegistryDeps) {
     this.#deps = deps;
-    this.#maxWeight = deps.maxWeight ?? 250_000;
-    this.#maxRecentEvents = deps.maxRecentEvents ?? 10_000;
+    this.#maxWeight = deps.budget.bytesFor('rooms') / ENTRY_BYTES;
+    this.#maxRecentBytes = deps.budget.bytesFor('timelines');
+    deps.budget.holds('timelines', () => this.recentBytes);
+    deps.budget.holds('rooms', () => this.#weight() * ENTRY_BYTES);
   }
 
   /**
@@ -108,21 +112,27 @@ export class RoomRegistry {
   }
 
   /**
-   * To be told of recent events that rooms have taken up. Where all rooms together keep too many,
-   * those used least lately give up theirs.
+   * To be told by how many bytes a room's recent events have grown. Where all rooms together keep too
+   * many, those used least lately give up theirs.
    */
-  recentAdded(count: number): void {
-    this.#addedEvents += count;
-    if (this.#addedEvents < this.#maxRecentEvents / 10) return;
-    this.#addedEvents = 0;
-    let held = 0;
-    for (const room of this.#rooms.values()) held += room.recent.size;
-    if (held <= this.#maxRecentEvents) return;
+  recentAdded(bytes: number): void {
+    this.#addedBytes += Math.max(0, bytes);
+    if (this.#addedBytes < this.#maxRecentBytes / 10) return;
+    this.#addedBytes = 0;
+    let held = this.recentBytes;
+    if (held <= this.#maxRecentBytes) return;
     for (const [, { recent }] of this.#byLastUse()) {
-      held -= recent.size;
+      held -= recent.bytes;
       recent.forget();
-      if (held <= this.#maxRecentEvents * 0.8) return;
+      if (held <= this.#maxRecentBytes * 0.8) return;
     }
+  }
+
+  /** What the recent events of all rooms weigh. */
+  get recentBytes(): number {
+    let held = 0;
+    for (const room of this.#rooms.values()) held += room.recent.bytes;
+    return held;
   }
 
   /** Memory may be wrong: the room is loaded anew when next asked for. */
@@ -187,10 +197,15 @@ export class RoomRegistry {
     this.#nidById.set(roomId, nid);
   }
 
-  /** Least lately used rooms go, until the members of those that stay are few enough. */
-  #evict(): void {
+  #weight(): number {
     let held = 0;
     for (const room of this.#rooms.values()) held += weightOf(room);
+    return held;
+  }
+
+  /** Least lately used rooms go, until the members of those that stay are few enough. */
+  #evict(): void {
+    let held = this.#weight();
     if (held <= this.#maxWeight) return;
     for (const [nid, room] of this.#byLastUse()) {
       if (held <= this.#maxWeight) return;

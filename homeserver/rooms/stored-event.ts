@@ -1,5 +1,6 @@
 /** An event as the log holds it: the event itself and what this server knows about it. */
-import type { MatrixEvent } from '../../spec/event.ts';
+import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
+import { bytesOfJson } from '../memory-budget.ts';
 
 export interface StoredEvent {
   readonly nid: number;
@@ -23,6 +24,19 @@ export interface StoredEvent {
 
 /** A stored event in the hands of its writer, who fills in what the log decides. */
 export type UnplacedEvent = { -readonly [Key in keyof StoredEvent]: StoredEvent[Key] };
+
+/** The objects around an event, and what is in one that was made here besides its content. */
+const AROUND_BYTES = 600;
+const OWN_FIELDS_BYTES = 1_000;
+
+/**
+ * What an event takes in memory, roughly. Of one that a device here sent only the content can be
+ * large; what another server made may be so in any of its fields, and is looked through.
+ */
+export const bytesOfEvent = ({ event, senderDevice }: StoredEvent): number =>
+  senderDevice === undefined
+    ? AROUND_BYTES + bytesOfJson(event.pdu as unknown as JsonObject)
+    : AROUND_BYTES + OWN_FIELDS_BYTES + bytesOfJson(event.content);
 
 const memberships: ReadonlySet<unknown> = new Set(['ban', 'invite', 'join', 'knock', 'leave']);
 

@@ -6,6 +6,7 @@ import { LRUCache } from 'lru-cache';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import { fitsInBytes, isUserId, type RoomId, type UserId } from '../../spec/identifiers.ts';
+import type { MemoryBudget } from '../memory-budget.ts';
 import {
   type AccountDataRow,
   accountDataBetween,
@@ -16,8 +17,8 @@ import {
 } from '../storage/account-data.ts';
 import type { Db } from '../storage/database.ts';
 import { type Log, rowsOf } from './log.ts';
+import { LogTail } from './log-tail.ts';
 import type { Notifier } from './notifier.ts';
-import { RecentRows } from './recent-rows.ts';
 
 export type { AccountDataRow } from '../storage/account-data.ts';
 
@@ -30,20 +31,25 @@ export interface AccountDataDeps {
   readonly db: Db;
   readonly log: Log;
   readonly notifier: Notifier;
+  readonly budget: MemoryBudget;
 }
 
 type Ignored = ReadonlySet<UserId>;
 
 export class AccountData {
   readonly #deps: AccountDataDeps;
-  readonly #recent: RecentRows<UserId, AccountDataRow>;
+  readonly #recent: LogTail<UserId, AccountDataRow>;
   readonly #ignored: LRUCache<UserId, Ignored | Promise<Ignored>>;
   /** The last change to an entry, by user: read-change-write cycles take turns. */
   readonly #turns = new Map<UserId, Promise<unknown>>();
 
   constructor(deps: AccountDataDeps, maxUsers = 20_000) {
     this.#deps = deps;
-    this.#recent = new RecentRows(deps.log.position);
+    this.#recent = new LogTail(deps.log.position, {
+      maxBytes: deps.budget.bytesFor('accountData'),
+      weigh: ({ content }) => content.length,
+    });
+    deps.budget.holds('accountData', () => this.#recent.bytes);
     this.#ignored = new LRUCache({ max: maxUsers });
   }
 

@@ -4,6 +4,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { UserId } from '../../spec/identifiers.ts';
+import { LogTail } from './log-tail.ts';
 import type { PresenceState } from './presence-activity.ts';
 
 export interface UserPresence {
@@ -20,25 +21,18 @@ export interface PresenceEntry {
   readonly rooms: Set<number>;
 }
 
-interface Change {
-  readonly serial: number;
-  readonly userId: UserId;
-  /** Only for members of this room; undefined for everyone who shares one. */
-  readonly roomNid: number | undefined;
-}
-
-const maxChanges = 20_000;
+const maxChangesBytes = 3_200_000;
 
 export class PresenceBoard {
   readonly #entries: LRUCache<UserId, PresenceEntry>;
-  #changes: Change[] = [];
-  #completeAfter: number;
+  /** A row is the room whose members alone are concerned; undefined for all who share one. */
+  readonly #changes: LogTail<UserId, number | undefined>;
   #serial: number;
 
   constructor(nowMs: number, maxUsers: number) {
     this.#entries = new LRUCache({ max: maxUsers });
     this.#serial = nowMs;
-    this.#completeAfter = nowMs;
+    this.#changes = new LogTail(nowMs, { maxBytes: maxChangesBytes });
   }
 
   get serial(): number {
@@ -70,11 +64,10 @@ export class PresenceBoard {
     after: number,
     upTo: number,
   ): Set<UserId> | undefined {
-    if (after < this.#completeAfter) return undefined;
+    const changes = this.#changes.rowsAfter(after);
+    if (changes === undefined) return undefined;
     const changed = new Set<UserId>();
-    for (let index = this.#changes.length - 1; index >= 0; index -= 1) {
-      const { serial, userId, roomNid } = this.#changes[index] as Change;
-      if (serial <= after) break;
+    for (const { position: serial, key: userId, row: roomNid } of changes) {
       if (serial > upTo || changed.has(userId)) continue;
       const concerned =
         roomNid === undefined ? this.shares(viewer, joined, userId) : joined.has(roomNid);
@@ -95,10 +88,6 @@ export class PresenceBoard {
 
   #add(userId: UserId, roomNid: number | undefined, nowMs: number): void {
     this.#serial = Math.max(nowMs, this.#serial + 1);
-    this.#changes.push({ serial: this.#serial, userId, roomNid });
-    if (this.#changes.length <= maxChanges) return;
-    const dropped = this.#changes.length >> 1;
-    this.#completeAfter = (this.#changes[dropped - 1] as Change).serial;
-    this.#changes = this.#changes.slice(dropped);
+    this.#changes.add(userId, this.#serial, roomNid);
   }
 }

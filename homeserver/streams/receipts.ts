@@ -4,6 +4,7 @@
 import { matrixError } from '../../spec/errors.ts';
 import { type EventId, isEventId, type RoomId, type UserId } from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
+import type { MemoryBudget } from '../memory-budget.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import { mainTimeline, threadOf } from '../rooms/relations.ts';
@@ -19,8 +20,8 @@ import {
 } from '../storage/receipts.ts';
 import type { AccountData } from './account-data.ts';
 import { type Log, rowsOf } from './log.ts';
+import { LogTail } from './log-tail.ts';
 import type { Notifier } from './notifier.ts';
-import { RecentRows } from './recent-rows.ts';
 
 export type { ReceiptRow } from '../storage/receipts.ts';
 
@@ -35,6 +36,7 @@ export interface ReceiptsDeps {
   readonly events: EventStore;
   readonly accountData: AccountData;
   readonly clock: Clock;
+  readonly budget: MemoryBudget;
 }
 
 /** A public receipt of one of this server's users has moved. */
@@ -48,17 +50,25 @@ export interface RemoteReceipt {
   readonly ts: number;
 }
 
+/** Ids may be shared with what else is in memory, and need not be. */
+const weightOfReceipt = ({ userId, eventId, threadId }: ReceiptRow): number =>
+  200 + userId.length + eventId.length + threadId.length;
+
 /** A first sync shows this many of a room's receipts: the most recent ones. */
 const maxShownPerRoom = 1000;
 
 export class Receipts {
   readonly #deps: ReceiptsDeps;
-  readonly #recent: RecentRows<number, ReceiptRow>;
+  readonly #recent: LogTail<number, ReceiptRow>;
   readonly #listeners: ReceiptListener[] = [];
 
   constructor(deps: ReceiptsDeps) {
     this.#deps = deps;
-    this.#recent = new RecentRows(deps.log.position);
+    this.#recent = new LogTail(deps.log.position, {
+      maxBytes: deps.budget.bytesFor('receipts'),
+      weigh: weightOfReceipt,
+    });
+    deps.budget.holds('receipts', () => this.#recent.bytes);
   }
 
   onLocalReceipt(listener: ReceiptListener): void {
