@@ -73,6 +73,7 @@ export interface Core {
   readonly snapshots: SnapshotStore;
   readonly chains: AuthChains;
   readonly merger: StateMerger;
+  readonly extremityReducer: ExtremityReducer;
   readonly userRooms: UserRooms;
   readonly activity: RoomActivity;
   readonly observer: RoomObserver;
@@ -138,6 +139,8 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     appender,
     events,
     policyServers,
+    snapshots,
+    merger,
     serverName,
     signingKey,
     clock,
@@ -145,7 +148,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
   });
   const outbound = new OutboundLog(database, log, budget);
   observer.onAppended((room, _events, write) => outbound.follow(room, write));
-  new ExtremityReducer({ observer, localEvents, logger });
+  const extremityReducer = new ExtremityReducer({ observer, localEvents, policyServers, logger });
   const transactions = new DeviceTransactions(database);
   const visibility = new Visibility(events, snapshots);
   const timeline = new Timeline(database, events, registry);
@@ -268,6 +271,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     snapshots,
     chains,
     merger,
+    extremityReducer,
     userRooms,
     activity,
     observer,

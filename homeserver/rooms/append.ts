@@ -74,6 +74,8 @@ interface Draft {
   readonly changes: Changes[];
   readonly snapshots: StateSnapshot[];
   readonly redacted: StoredEvent[];
+  /** Those that accepted events named before they came. */
+  readonly followed: Set<EventId>;
 }
 
 const noChanges: Changes = new Map();
@@ -105,6 +107,7 @@ export class Appender {
       changes: [],
       snapshots: [...(extras.snapshots ?? [])],
       redacted: [],
+      followed: new Set(),
     };
     this.#noteFound(draft, arrivals);
     try {
@@ -132,9 +135,11 @@ export class Appender {
     }
   }
 
-  #noteFound({ room, write }: Draft, arrivals: readonly Arrival[]): void {
+  #noteFound({ room, write, followed }: Draft, arrivals: readonly Arrival[]): void {
     for (const { event } of arrivals) {
-      if (room.missingPrevEvents.delete(event.eventId)) write.foundPrevEvents.push(event.eventId);
+      const { eventId } = event;
+      if (room.missingPrevEvents.get(eventId) === true) followed.add(eventId);
+      if (room.missingPrevEvents.delete(eventId)) write.foundPrevEvents.push(eventId);
     }
   }
 
@@ -177,7 +182,7 @@ export class Appender {
       : noChanges;
     stored.currentSnapshot = room.state.nid;
     for (const eventId of arrival.missingPrevEvents ?? []) {
-      room.missingPrevEvents.add(eventId);
+      room.lacks(eventId, isAccepted(stored));
       draft.write.missingPrevEvents.push({ eventId, referencedByNid: nid });
     }
     draft.stored.push(stored);
@@ -207,11 +212,9 @@ export class Appender {
     const { room } = draft;
     const { event } = stored;
     const before = room.state;
-    const referenced = new Set(event.prevEventIds);
-    const kept = room.extremities.filter((held) => !referenced.has(held.event.eventId));
-    const extremities = [...kept, stored];
+    const extremities = headsWith(room, stored, draft.followed);
     let after = stateAfter;
-    if (kept.length > 0) {
+    if (extremities.length > 1 || extremities[0] !== stored) {
       const states = await Promise.all(
         extremities.map((held) =>
           held === stored
@@ -343,3 +346,17 @@ export class Appender {
     }
   }
 }
+
+/**
+ * The forward extremities once an event is there. One that came after an event that follows it is
+ * none of them, but takes the places of those that it follows itself.
+ */
+const headsWith = (
+  { extremities }: LiveRoom,
+  stored: StoredEvent,
+  followed: ReadonlySet<EventId>,
+): readonly StoredEvent[] => {
+  const { eventId, prevEventIds } = stored.event;
+  const kept = extremities.filter((held) => !prevEventIds.includes(held.event.eventId));
+  return kept.length > 0 && followed.has(eventId) ? kept : [...kept, stored];
+};

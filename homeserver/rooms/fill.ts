@@ -359,9 +359,12 @@ export class HistoryFill {
       if (room.missingPrevEvents.delete(event.eventId)) write.foundPrevEvents.push(event.eventId);
     }
     const found = new Set(write.foundPrevEvents);
+    const accepted = new Set(
+      placed.filter(({ rejectedReason }) => rejectedReason === undefined).map(({ nid }) => nid),
+    );
     for (const gap of missing) {
       if (found.has(gap.eventId)) continue;
-      room.missingPrevEvents.add(gap.eventId);
+      room.lacks(gap.eventId, accepted.has(gap.referencedByNid));
       write.missingPrevEvents.push(gap);
     }
   }

@@ -33,8 +33,11 @@ export interface LiveRoomInit {
   readonly position: number;
   /** Redactions that wait for their target: target event id to redactions. */
   readonly unappliedRedactions: ReadonlyMap<string, readonly number[]>;
-  /** Backward extremities: events that prev_events name and this server does not have. */
-  readonly missingPrevEvents?: ReadonlySet<EventId>;
+  /**
+   * Backward extremities: events that prev_events name and this server does not have, and whether an
+   * accepted event names them.
+   */
+  readonly missingPrevEvents?: ReadonlyMap<EventId, boolean>;
 }
 
 const memberPrefix = stateKeyOf('m.room.member', '');
@@ -50,7 +53,7 @@ export class LiveRoom {
   readonly localServer: ServerName;
   readonly recent: RecentTimeline;
   readonly unappliedRedactions: Map<string, number[]>;
-  readonly missingPrevEvents: Set<EventId>;
+  readonly missingPrevEvents: Map<EventId, boolean>;
   extremities: readonly StoredEvent[];
   /** The room with everything appended. */
   ahead: RoomView;
@@ -82,7 +85,7 @@ export class LiveRoom {
     this.unappliedRedactions = new Map(
       [...init.unappliedRedactions].map(([id, nids]) => [id, [...nids]]),
     );
-    this.missingPrevEvents = new Set(init.missingPrevEvents);
+    this.missingPrevEvents = new Map(init.missingPrevEvents);
     for (const [key, ref] of init.state.entries()) {
       const user = memberOfKey(key);
       if (user !== undefined) this.#count(user, undefined, ref.membership);
@@ -119,6 +122,12 @@ export class LiveRoom {
 
   get state(): StateSnapshot {
     return this.ahead.state;
+  }
+
+  /** An event that is stored names one that this server does not have. */
+  lacks(eventId: EventId, isNamedByAccepted: boolean): void {
+    const before = this.missingPrevEvents.get(eventId) ?? false;
+    this.missingPrevEvents.set(eventId, before || isNamedByAccepted);
   }
 
   stateRef(type: string, stateKey: string): StateRef | undefined {

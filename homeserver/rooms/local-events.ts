@@ -24,6 +24,8 @@ import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
 import type { PolicyServers } from './policy-servers.ts';
 import type { RoomRegistry } from './room-registry.ts';
+import type { SnapshotStore } from './snapshot-store.ts';
+import type { StateMerger } from './state-merger.ts';
 import type { StateSnapshot } from './state-snapshot.ts';
 import type { StoredEvent } from './stored-event.ts';
 
@@ -44,6 +46,8 @@ export interface LocalEventsDeps {
   readonly appender: Appender;
   readonly events: EventStore;
   readonly policyServers: PolicyServers;
+  readonly snapshots: SnapshotStore;
+  readonly merger: StateMerger;
   readonly serverName: ServerName;
   readonly signingKey: () => SigningKey;
   readonly clock: Clock;
@@ -57,6 +61,20 @@ export interface LocalEvent {
   readonly json: string;
 }
 
+/** A finished event, and what it stands on. */
+export interface BuiltEvent extends LocalEvent {
+  readonly ground: Ground;
+}
+
+/** Where an event is put. */
+interface Ground {
+  readonly prev: readonly StoredEvent[];
+  /** The state after those. */
+  readonly state: StateSnapshot;
+  /** Snapshots that are not stored yet. */
+  readonly made: readonly StateSnapshot[];
+}
+
 /** What to send, decided as the room's writer; undefined for nothing. */
 export type DecideDraft = (
   room: LiveRoom,
@@ -65,9 +83,10 @@ export type DecideDraft = (
 /** The event with the signature of another server. */
 export type Countersign = (room: LiveRoom, made: LocalEvent) => Promise<LocalEvent>;
 
-/** Prev events an event of ours lists; the rest of a badly forked room stays for the next one. */
+/** Prev events an event may list; the rest of a badly forked room stays for the next one. */
 const maxPrevEvents = 20;
 const attempts = 3;
+const noSnapshots: readonly StateSnapshot[] = [];
 
 export class LocalEvents {
   readonly #deps: LocalEventsDeps;
@@ -145,13 +164,13 @@ export class LocalEvents {
         const unchanged =
           countersign === undefined ? await this.#unchangedState(room, draft) : undefined;
         if (unchanged !== undefined) return unchanged;
-        return { room, draft, stateBefore: room.state, built: await this.build(room, draft) };
+        return { room, draft, built: await this.build(room, draft) };
       });
       if (made === undefined || typeof made === 'string') return made;
-      const { room, draft, stateBefore, built } = made;
+      const { room, draft, built } = made;
       const recommended = await this.#recommended(room, built);
       const signed = (await countersign?.(room, recommended)) ?? recommended;
-      const appended = await this.#appendSigned(roomId, draft, signed, stateBefore);
+      const appended = await this.#appendSigned(roomId, draft, signed, built.ground);
       if (appended === undefined) continue;
       await appended.committed;
       return signed.event.eventId;
@@ -170,7 +189,7 @@ export class LocalEvents {
     roomId: RoomId,
     draft: EventDraft,
     made: LocalEvent,
-    stateBefore: StateSnapshot,
+    ground: Ground,
   ): Promise<Appended | undefined> {
     const { events, appender } = this.#deps;
     const { event } = made;
@@ -179,7 +198,9 @@ export class LocalEvents {
       if (prevs.size < event.prevEventIds.length) return undefined;
       const rejection = await this.rejectionNow(room, event);
       if (rejection !== undefined) throw matrixError('M_FORBIDDEN', rejection);
-      return appender.append(room, [arrivalOf(draft, made, stateBefore)]);
+      return appender.append(room, [arrivalOf(draft, made, ground.state)], {
+        snapshots: ground.made,
+      });
     });
   }
 
@@ -200,23 +221,43 @@ export class LocalEvents {
     const made = await this.build(room, draft);
     const { committed }: Appended = await this.#deps.appender.append(
       room,
-      [arrivalOf(draft, made, room.state)],
-      extras,
+      [arrivalOf(draft, made, made.ground.state)],
+      made.ground.made.length === 0 ? extras : { ...extras, snapshots: made.ground.made },
     );
     return { eventId: made.event.eventId, committed };
   }
 
   /**
-   * Builds and authorises an event on top of the room's current state.
+   * Builds and authorises an event on top of the room's current state, and of the events that have
+   * led to it, as far as one event may name them.
    * @throws MatrixError M_FORBIDDEN, M_TOO_LARGE or M_BAD_JSON
    */
-  async build(room: LiveRoom, draft: EventDraft): Promise<LocalEvent> {
+  async build(room: LiveRoom, draft: EventDraft): Promise<BuiltEvent> {
     const { events, signingKey } = this.#deps;
-    const auth = await authEventsIn(events, room, room.state, draft);
-    const { event, signedBytes, finish } = this.#hash(room, draft, auth);
+    const isWide = room.extremities.length > maxPrevEvents;
+    const ground: Ground = isWide
+      ? await this.#groundIn(room)
+      : { prev: room.extremities, state: room.state, made: noSnapshots };
+    const auth = await authEventsIn(events, room, ground.state, draft);
+    const { event, signedBytes, finish } = this.#hash(room, draft, auth, ground.prev);
     const rejection = rejectionBy(event, room.rules, auth);
     if (rejection !== undefined) throw matrixError('M_FORBIDDEN', sentence(rejection.message));
-    return { event, json: finish(signBytes(signedBytes, signingKey())) };
+    const now = isWide ? await this.rejectionNow(room, event) : undefined;
+    if (now !== undefined) throw matrixError('M_FORBIDDEN', now);
+    return { event, json: finish(signBytes(signedBytes, signingKey())), ground };
+  }
+
+  /** Of more heads than an event may name, the newest: others judge the event by those it names. */
+  async #groundIn(room: LiveRoom): Promise<Ground> {
+    const { snapshots, merger } = this.#deps;
+    const prev = [...room.extremities]
+      .sort((a, b) => b.event.depth - a.event.depth)
+      .slice(0, maxPrevEvents);
+    const states = await Promise.all(
+      prev.map(({ snapshotAfter }) => snapshots.load(room.nid, snapshotAfter as number)),
+    );
+    const { state, isNew } = await merger.merge(room, states, room.state);
+    return { prev, state, made: isNew ? [state] : noSnapshots };
   }
 
   /** Why the room's current state does not authorise an event; undefined when it does. */
@@ -259,9 +300,13 @@ export class LocalEvents {
     return { event, json: finish(signBytes(signedBytes, this.#deps.signingKey())) };
   }
 
-  #hash(room: LiveRoom, draft: EventDraft, auth: AuthEvents): UnsignedEvent {
+  #hash(
+    room: LiveRoom,
+    draft: EventDraft,
+    auth: AuthEvents,
+    prev: readonly StoredEvent[],
+  ): UnsignedEvent {
     const { rules } = room;
-    const prev = newest(room.extremities, maxPrevEvents);
     const content =
       draft.redacts !== undefined && rules.redaction.redactsInContent
         ? { ...draft.content, redacts: draft.redacts }
@@ -325,11 +370,6 @@ const arrivalOf = (
   { event, json }: LocalEvent,
   stateBefore: StateSnapshot,
 ): Arrival => ({ event, json, stateBefore, senderDevice, txnId });
-
-const newest = (extremities: readonly StoredEvent[], limit: number): readonly StoredEvent[] =>
-  extremities.length <= limit
-    ? extremities
-    : [...extremities].sort((a, b) => b.event.depth - a.event.depth).slice(0, limit);
 
 const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 

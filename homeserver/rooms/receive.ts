@@ -10,6 +10,7 @@ import type { EventId, ServerName } from '../../spec/identifiers.ts';
 import type { Appender, Arrival } from './append.ts';
 import { authEventsIn, rejectionBy } from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
+import type { ExtremityReducer } from './extremity-reducer.ts';
 import type { LiveRoom } from './live-room.ts';
 import { AuthEventsMissing, describe, type Outliers } from './outliers.ts';
 import type { PolicyServers } from './policy-servers.ts';
@@ -28,6 +29,7 @@ export interface RemoteReceiverDeps {
   readonly events: EventStore;
   readonly snapshots: SnapshotStore;
   readonly merger: StateMerger;
+  readonly extremityReducer: ExtremityReducer;
   readonly outliers: Outliers;
   readonly remote: RemoteEvents;
   readonly states: RemoteStates;
@@ -260,7 +262,11 @@ export class RemoteReceiver {
       const rejectedReason = await this.#rejection(room, event, state);
       const softFailed =
         rejectedReason === undefined &&
-        (isUnwelcome || (await this.#isSoftFailed(room, event, state)));
+        (isUnwelcome ||
+          (await this.#isSoftFailed(room, event, state)) ||
+          // Held back like one that failed softly: it counts once others follow it. What a handshake
+          // brings is made of the heads as they were here.
+          !(relay || (await this.#deps.extremityReducer.hasRoomFor(room, event))));
       // It may have been stored as an outlier meanwhile.
       const nid = stored?.nid ?? this.#deps.events.cachedInRoom(room.nid, event.eventId)?.nid;
       const arrival: Arrival = {

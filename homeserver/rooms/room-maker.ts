@@ -73,7 +73,7 @@ export class RoomMaker {
       localServer: serverName,
       position: log.position,
       unappliedRedactions: new Map(),
-      missingPrevEvents: new Set(),
+      missingPrevEvents: new Map(),
     });
     await plan.before?.(room.id);
     chains.begin(room.nid);

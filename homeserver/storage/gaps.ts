@@ -44,14 +44,24 @@ export const nearestGap = async (
   );
 };
 
-/** All of a room's missing events, as far as a bound that no honest room comes near. */
-export const missingPrevEvents = async (db: Db, roomNid: number): Promise<Set<EventId>> => {
-  const { rows } = await db.query<{ event_id: EventId }>({
+/**
+ * A room's missing events, those named last as far as a bound that no honest room comes near, and
+ * whether an accepted event names them.
+ */
+export const missingPrevEvents = async (
+  db: Db,
+  roomNid: number,
+): Promise<Map<EventId, boolean>> => {
+  const { rows } = await db.query<{ event_id: EventId; by_accepted: boolean }>({
     name: 'missing-prev-events',
-    text: `SELECT DISTINCT event_id FROM missing_prev_events WHERE room_nid = $1 LIMIT 10000`,
+    text: `SELECT m.event_id, bool_or(e.rejected_reason IS NULL AND NOT e.soft_failed) AS by_accepted
+      FROM missing_prev_events m
+      JOIN events e ON e.room_nid = m.room_nid AND e.event_nid = m.referenced_by_nid
+      WHERE m.room_nid = $1
+      GROUP BY m.event_id ORDER BY max(m.referenced_by_nid) DESC LIMIT 10000`,
     values: [roomNid],
   });
-  return new Set(rows.map((row) => row.event_id));
+  return new Map(rows.map((row) => [row.event_id, row.by_accepted]));
 };
 
 /** The lowest place taken at a live event's position: 0 while nothing is filled in before it. */
