@@ -42,7 +42,7 @@ import { Receipts } from './streams/receipts.ts';
 import { Typing } from './streams/typing.ts';
 
 export interface CoreOptions {
-  readonly observeLog?: LogOptions['observe'];
+  readonly log?: LogOptions;
   readonly database: Database;
   readonly logger: Logger;
   readonly serverName: ServerName;
@@ -103,7 +103,7 @@ export interface Core {
 export const createCore = async (options: CoreOptions): Promise<Core> => {
   const { database, logger, serverName, signingKey, clock, random } = options;
   const ids = await IdAllocator.open(database);
-  const log = await Log.open(database, logger, { observe: options.observeLog });
+  const log = await Log.open(database, logger, options.log);
   const notifier = new Notifier();
   const budget = new MemoryBudget(options.maxCacheBytes);
   const events = new EventStore(database, budget);

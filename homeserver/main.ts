@@ -85,6 +85,10 @@ const build = async (
   });
   closers.push(() => signingKeys.close());
 
+  let fail: (error: Error) => void = () => undefined;
+  const failed = new Promise<Error>((resolve) => {
+    fail = resolve;
+  });
   const core = await createCore({
     database,
     logger,
@@ -92,7 +96,7 @@ const build = async (
     signingKey: () => signingKeys.current,
     clock,
     random,
-    observeLog: logMetrics(metrics),
+    log: { observe: logMetrics(metrics), onSuperseded: fail },
     presenceEnabled: config.presence.enabled,
     typingEnabled: config.typing.enabled,
     maxCacheBytes: config.caches.max_bytes,
@@ -177,7 +181,7 @@ const build = async (
       client: { routes: clientRoutes, cors: true },
       federation: { routes: federationRoutes, cors: false },
       media: { routes: [], cors: true },
-      health: { routes: healthRoutes({ database, draining: draining.signal }), cors: false },
+      health: { routes: healthRoutes({ ...core, draining: draining.signal }), cors: false },
       metrics: { routes: [metricsRoute(metrics)], cors: false },
     },
     logger,
@@ -193,6 +197,7 @@ const build = async (
   return {
     baseUrl: publicBaseUrl(config, http.addresses()[0]?.port),
     registrationToken: await accounts.registrationTokens.ensureFirstStartToken(),
+    failed,
     async stop() {
       draining.abort();
       await close();

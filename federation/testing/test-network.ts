@@ -111,8 +111,10 @@ export class NetworkServer {
       database,
       serverName: this.name,
       signingKey: () => signingKeys.current,
-      observeLog: (_writes, _seconds, outcome) => {
-        if (outcome === 'failed') this.refusedBatches += 1;
+      log: {
+        observe: (_writes, _seconds, outcome) => {
+          if (outcome === 'failed') this.refusedBatches += 1;
+        },
       },
     });
     this.federation = await createFederation({

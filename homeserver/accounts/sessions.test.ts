@@ -43,7 +43,10 @@ describe('Sessions', () => {
 
   beforeAll(async () => {
     test = await testDatabase();
-    database = new CountingDatabase(test.database.pool, test.database.knex, { sent: 0 });
+    database = new CountingDatabase(test.database.pool, test.database.knex, {
+      statements: { sent: 0 },
+      session: (settings) => test.database.session(settings),
+    });
     accounts = build();
     await accounts.registration.registerByOperator({ username: 'alice', password: 'x' }, undefined);
   });

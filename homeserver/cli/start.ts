@@ -4,6 +4,7 @@ import { startServer } from '../main.ts';
 import { limitHeapGrowth } from '../ops/heap-growth.ts';
 import type { Logger } from '../ops/logger.ts';
 import type { RunningServer } from '../ops/running-server.ts';
+import { StartFailure } from '../ops/start-failure.ts';
 import { type Command, configFile, configFor, loggerFor, print } from './command.ts';
 import { version } from './version.ts';
 
@@ -91,7 +92,11 @@ export const startCommand: Command = {
     const signalled = firstSignal(logger).then(() => 0);
     const server = await startServer(config, logger);
     announce(config, server, file, logger);
-    const code = await Promise.race([signalled, bugReporter(logger).then(() => 1)]);
+    const failed = server.failed.then((error) => {
+      logger.fatal({ reason: error.message }, 'stopping');
+      return error instanceof StartFailure ? error.exitCode : 1;
+    });
+    const code = await Promise.race([signalled, failed, bugReporter(logger).then(() => 1)]);
     await server.stop();
     logger.info('stopped');
     return code;

@@ -61,9 +61,21 @@ const badServerName = ({ server_name }: Config): Problem[] =>
         },
       ];
 
+/** Better than to let somebody believe that two processes may run. */
+const notYet = ({ redis }: Config): Problem[] =>
+  redis.url === null
+    ? []
+    : [
+        {
+          path: ['redis', 'url'],
+          text: 'is set, but this release runs as a single process and does not use Redis: leave it null',
+        },
+      ];
+
 export const crossChecks = (config: Config): Problem[] => [
   ...badServerName(config),
   ...portClashes(config),
   ...badAddresses(config),
   ...noClients(config),
+  ...notYet(config),
 ];

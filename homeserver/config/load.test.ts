@@ -87,6 +87,12 @@ describe('loadConfig', () => {
     expect(config.redis.url).toBeNull();
   });
 
+  it('refuses Redis, which nothing would use', () => {
+    expect(failureOf({ env: { PARLEY_REDIS_URL: 'redis://localhost' } })).toContain(
+      'redis.url (from PARLEY_REDIS_URL) is set, but this release runs as a single process',
+    );
+  });
+
   it('names every problem at once, where it is and what was expected', () => {
     const message = failureOf({
       file: file(

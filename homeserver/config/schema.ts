@@ -128,12 +128,12 @@ export const configSchema = group('', {
     }),
   }),
   redis: group(
-    'Redis, for several processes under one name; this release runs as one without it.',
+    'Redis, for several processes under one server name. This release runs as one process.',
     {
       url: optionalText({
         pattern: '^rediss?://\\S+$',
         expects: 'an address such as redis://localhost:6379, or null',
-        description: 'Its address. null: this is the only process.',
+        description: 'Must be null in this release, which has no use for it.',
       }),
     },
   ),

@@ -3,7 +3,7 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Core } from '../core.ts';
 import type { LogOptions } from '../streams/log.ts';
 
-/** For `CoreOptions.observeLog`. */
+/** For `LogOptions.observe`. */
 export const logMetrics = (registry: Registry): NonNullable<LogOptions['observe']> => {
   const writes = new Counter({
     name: 'parley_log_writes_total',

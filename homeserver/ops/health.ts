@@ -6,6 +6,7 @@ import type { Database } from '../storage/database.ts';
 
 export interface HealthSources {
   readonly database: Database;
+  readonly log: { readonly isOpen: boolean };
   /** Aborted when the server begins to stop. */
   readonly draining: AbortSignal;
 }
@@ -38,6 +39,7 @@ const databaseState = async (database: Database): Promise<string> => {
 /** The schema needs no look: a server whose migrations failed does not start. */
 export const checkReadiness = async (sources: HealthSources): Promise<Readiness> => {
   const server = sources.draining.aborted ? 'stopping' : 'ok';
-  const database = await databaseState(sources.database);
+  const answer = await databaseState(sources.database);
+  const database = answer === 'ok' && !sources.log.isOpen ? 'cannot be written' : answer;
   return { ready: server === 'ok' && database === 'ok', parts: { database, server } };
 };

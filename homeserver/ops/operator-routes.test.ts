@@ -11,6 +11,7 @@ describe('the routes of operators', () => {
   let server: HttpServer;
   let base: string;
   const draining = new AbortController();
+  const log = { isOpen: true };
 
   beforeAll(async () => {
     test = await testDatabase();
@@ -21,7 +22,7 @@ describe('the routes of operators', () => {
         operator: {
           cors: false,
           routes: [
-            ...healthRoutes({ database, draining: draining.signal }),
+            ...healthRoutes({ database, log, draining: draining.signal }),
             metricsRoute(createMetricsRegistry({ processMetrics: true })),
           ],
         },
@@ -46,6 +47,9 @@ describe('the routes of operators', () => {
 
   it('is ready, then stopping, then without its database, and alive all the time', async () => {
     expect(await get('/health/ready')).toMatchObject({ status: 200 });
+    log.isOpen = false;
+    expect((await get('/health/ready')).text).toContain('"database":"cannot be written"');
+    log.isOpen = true;
     draining.abort();
     expect(await get('/health/ready')).toEqual({
       status: 503,

@@ -5,6 +5,8 @@ export interface RunningServer {
   readonly baseUrl: string;
   /** Registers one account, as long as the server has none. */
   readonly registrationToken?: string | undefined;
+  /** Resolves should the server have to stop: another one has taken its database. */
+  readonly failed: Promise<Error>;
   /** Drains: requests finish, long polls return, cursors are saved; then the database stops. */
   stop(): Promise<void>;
 }

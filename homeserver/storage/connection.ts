@@ -16,6 +16,16 @@ export interface ConnectionOptions {
   readonly logger: Logger;
 }
 
+/**
+ * So that neither a stuck statement nor a frozen network keeps a connection of the pool for ever.
+ * Migrations, which may take longer, have connections of their own.
+ */
+const timeouts = {
+  statement_timeout: 60_000,
+  idle_in_transaction_session_timeout: 60_000,
+  query_timeout: 70_000,
+};
+
 /** Nothing connects until the first statement. */
 export const connectDatabase = (options: ConnectionOptions): Database => {
   const { logger } = options;
@@ -28,7 +38,8 @@ export const connectDatabase = (options: ConnectionOptions): Database => {
     keepAlive: true,
   };
   const statements = { sent: 0 };
-  const pool = new pg.Pool({ ...config, Client: countingClient(statements) });
+  const Client = countingClient(statements);
+  const pool = new pg.Pool({ ...config, ...timeouts, Client });
   const lost = (error: Error) => {
     // Sessions still open when the embedded database stops are cut, as they should be.
     if (!pool.ending) logger.warn({ reason: error.message }, 'lost a database connection');
@@ -48,7 +59,8 @@ export const connectDatabase = (options: ConnectionOptions): Database => {
       debug: (message: string) => logger.debug(message),
     },
   });
-  return new Database(pool, builder, statements);
+  const session = (settings: pg.ClientConfig) => new Client({ ...config, ...settings });
+  return new Database(pool, builder, { statements, session });
 };
 
 /** Sessions that count the statements they send; transactions' `BEGIN` and `COMMIT` are among them. */
@@ -61,26 +73,4 @@ const countingClient = (statements: StatementCount): typeof pg.Client =>
     }
   } as typeof pg.Client;
 
-/** Codes of failures to reach the server, and of sessions the server itself cut. */
-const unreachable = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT']);
-
-/** What pg says, without a code, when a connection ends under it or none comes. */
-const lostMessage =
-  /^(Connection terminated|timeout exceeded when trying|Client has encountered a connection error)/;
-
-const codeOf = (error: unknown): string =>
-  String((error as { code?: unknown } | undefined)?.code ?? '');
-
-/**
- * Whether a failed statement may succeed unchanged once the database is back: it is away, starting,
- * stopping, or cut us off. A transaction that failed so may or may not have been committed.
- */
-export const isDatabaseAway = (error: unknown): boolean => {
-  const code = codeOf(error);
-  // Classes 08 (connection) and 57P (operator intervention).
-  if (code !== '') return unreachable.has(code) || /^(08|57P)/.test(code);
-  return lostMessage.test((error as { message?: string } | undefined)?.message ?? '');
-};
-
-/** Whether a statement failed because the database's disk is full. */
-export const isDatabaseFull = (error: unknown): boolean => codeOf(error) === '53100';
+export { isDatabaseAway, isDatabaseFull } from './database-away.ts';

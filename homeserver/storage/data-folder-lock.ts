@@ -84,7 +84,8 @@ const locked = (folder: string, text: string): StartFailure =>
   new StartFailure(
     'locked',
     `The data folder ${folder} is in use by another server (process ${parse(text)?.pid} on ` +
-      `${parse(text)?.host}). Stop that one first, or give this one a data_dir of its own.`,
+      `${parse(text)?.host}). Stop that one first. A second server needs a data_dir and a database of ` +
+      'its own.',
   );
 
 /**

@@ -4,6 +4,7 @@
  */
 import type { Knex } from 'knex';
 import pg from 'pg';
+import { isDatabaseAway } from './database-away.ts';
 
 // Ids and positions are int8; all of them stay below 2^53, so they are plain numbers here.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
@@ -47,22 +48,45 @@ export interface StatementCount {
   sent: number;
 }
 
+export interface DatabaseParts {
+  readonly statements: Readonly<StatementCount>;
+  /** Makes a session beside the pool. */
+  readonly session: (settings: pg.ClientConfig) => pg.Client;
+}
+
+/** What is wrong with the connection, if it cannot be given to the next borrower. */
+const rollBack = async (client: pg.PoolClient, failure: Error): Promise<Error | undefined> => {
+  // Nothing more is asked of one that does not answer.
+  if (isDatabaseAway(failure)) return failure;
+  return client.query('ROLLBACK').then(
+    () => undefined,
+    (error: Error) => error,
+  );
+};
+
 /** The connection pool. Closed by whoever built it. */
 export class Database implements Db {
   readonly pool: pg.Pool;
   /** For queries where the builder reads better than SQL, and for migrations. */
   readonly knex: Knex;
   readonly #statements: Readonly<StatementCount>;
+  readonly #session: DatabaseParts['session'];
 
-  constructor(pool: pg.Pool, knex: Knex, statements: Readonly<StatementCount>) {
+  constructor(pool: pg.Pool, knex: Knex, { statements, session }: DatabaseParts) {
     this.pool = pool;
     this.knex = knex;
     this.#statements = statements;
+    this.#session = session;
   }
 
-  /** Sent over this pool so far. */
+  /** Sent over this pool, and over sessions beside it, so far. */
   get statementCount(): number {
     return this.#statements.sent;
+  }
+
+  /** A session beside the pool, not connected yet. Closed by whoever asked for it. */
+  session(settings: pg.ClientConfig): pg.Client {
+    return this.#session(settings);
   }
 
   query<Row = Record<string, unknown>>(statement: Statement): Promise<QueryResult<Row>> {
@@ -77,20 +101,16 @@ export class Database implements Db {
       query: <Row>(statement: Statement) => run<Row>(client, statement),
       onCommit: (callback: () => void) => void callbacks.push(callback),
     } as Tx;
-    let failure: Error | undefined;
     let result: T;
     try {
       await client.query('BEGIN');
       result = await work(tx);
       await client.query('COMMIT');
     } catch (error) {
-      failure = error as Error;
-      await client.query('ROLLBACK').catch(() => undefined);
+      client.release(await rollBack(client, error as Error));
       throw error;
-    } finally {
-      // A connection that failed in mid-transaction is not given to the next borrower.
-      client.release(failure !== undefined && !('code' in failure) ? failure : undefined);
     }
+    client.release();
     for (const callback of callbacks) callback();
     return result;
   }

@@ -10,7 +10,9 @@ let test: TestCore;
 let rooms: RoomServices;
 const outcomes: string[] = [];
 beforeAll(async () => {
-  test = await testCore({ observeLog: (_writes, _seconds, outcome) => outcomes.push(outcome) });
+  test = await testCore({
+    log: { observe: (_writes, _seconds, outcome) => outcomes.push(outcome) },
+  });
   rooms = createRoomServices(test.core, { defaultRoomVersion: '12' });
 });
 afterAll(() => test.close());

@@ -8,6 +8,8 @@ import type { Migration } from './migration.ts';
 /** Any number that no other user of the same database takes: "parley" in ASCII, cut to 31 bits. */
 const advisoryLock = 0x7061726c;
 const table = 'schema_migrations';
+/** A migration of another process that takes longer is waited for by starting again. */
+const maxTurnMs = 24 * 3_600_000;
 
 const sourceOf = (list: readonly Migration[]): Knex.MigrationSource<Migration> => ({
   getMigrations: async () => [...list],
@@ -49,7 +51,10 @@ export const migrate = async (
   const known = new Set(list.map(({ name }) => name));
   const turn = await database.pool.connect();
   try {
-    await turn.query('SELECT pg_advisory_lock($1)', [advisoryLock]);
+    // Others may take long over theirs.
+    await turn.query('SET statement_timeout = 0');
+    const lock = { text: 'SELECT pg_advisory_lock($1)', query_timeout: maxTurnMs };
+    await turn.query(lock, [advisoryLock]);
     const applied = await appliedMigrations(database);
     const unknown = applied.filter((name) => !known.has(name));
     if (unknown.length > 0) {

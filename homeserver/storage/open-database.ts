@@ -10,6 +10,7 @@ import { type DataFolderLock, dataFolderHolder, lockDataFolder } from './data-fo
 import type { Database } from './database.ts';
 import { EmbeddedPostgres, embeddedName, type PostgresAddress } from './embedded-postgres.ts';
 import { diskFull } from './free-space.ts';
+import { type LogSession, LogSessions } from './log-session.ts';
 import { migrate } from './migrate.ts';
 import { migrations } from './migrations/index.ts';
 import { findRunningPostmaster } from './postmaster-file.ts';
@@ -147,6 +148,32 @@ const migrated = async (
   }
 };
 
+/**
+ * Refuses a database that another server writes, before anything in it is changed. The log takes the
+ * fence again when it opens; what comes in between must have been through here as well.
+ */
+const fenced = async (
+  database: Database,
+  logger: Logger,
+  stop: () => Promise<void>,
+): Promise<OpenDatabase> => {
+  let session: LogSession;
+  try {
+    session = await new LogSessions(database, logger).open();
+  } catch (error) {
+    await stop();
+    if (error instanceof StartFailure) throw error;
+    const text = `The database cannot be written: ${(error as Error).message}.`;
+    throw new StartFailure('unavailable', text, { cause: error });
+  }
+  const opened = await migrated(database, logger, async () => {
+    await session.close();
+    await stop();
+  });
+  await session.close();
+  return { ...opened, stop };
+};
+
 const startEmbedded = async (
   config: Config,
   folder: string,
@@ -182,19 +209,15 @@ const startEmbedded = async (
 export const openDatabase = async (config: Config, logger: Logger): Promise<OpenDatabase> => {
   const folder = await ensureDataFolder(config.data_dir);
   const { url } = config.database;
-  // Several processes of one cluster may share a data folder for media.
-  if (url !== null && config.redis.url !== null) {
-    const shared = await openExternal(config, url, logger);
-    return migrated(shared, logger, () => shared.close());
-  }
   const lock = await lockDataFolder(folder);
   if (url === null) return startEmbedded(config, folder, lock, logger);
   try {
     const database = await openExternal(config, url, logger);
-    return await migrated(database, logger, async () => {
+    const stop = async () => {
       await database.close();
       await lock.release();
-    });
+    };
+    return await fenced(database, logger, stop);
   } catch (error) {
     await lock.release();
     throw error;

@@ -15,18 +15,20 @@ afterEach(async () => {
   await test.close();
 });
 
-/** Ends every session, as a crash of the database does, and waits until the pool has noticed. */
-const cutConnections = async (): Promise<void> => {
-  await test.database.query({
+/** Ends every session, as a crash of the database does. */
+const cutSessions = () =>
+  test.database.query({
     text: `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
       WHERE datname = current_database() AND pid <> pg_backend_pid()`,
   });
-  const { pool } = test.database;
-  await eventually('only the session that cut the others is left', () => pool.totalCount === 1);
+
+const cutConnections = async (): Promise<void> => {
+  await cutSessions();
+  await eventually('the log has lost its session', () => !log.isOpen);
 };
 
-describe('the log, when its connection is lost', () => {
-  it('gives the connection back to the pool and takes another', async () => {
+describe('the log, when its session is lost', () => {
+  it('takes another session', async () => {
     for (let loss = 0; loss < 3; loss += 1) {
       await log.append({ parts: [] });
       await cutConnections();
@@ -34,7 +36,7 @@ describe('the log, when its connection is lost', () => {
     await log.append({ parts: [] });
   });
 
-  it('writes nothing that was built on what the new connection has outdated', async () => {
+  it('writes nothing that was built on what the new session has outdated', async () => {
     await log.append({ parts: [] });
     await cutConnections();
     // A commit whose answer was lost: the position moves on.
@@ -54,5 +56,20 @@ describe('the log, when its connection is lost', () => {
     await expect(write).rejects.toThrow(LogWriteFailed);
     expect(committed).toBe(false);
     expect(log.position).toBe(1);
+  });
+
+  it('takes another although nobody writes, and says where the log is', async () => {
+    await log.close();
+    log = await Log.open(test.database, silentLogger, { session: { heartbeatMs: 20 } });
+    let resets = 0;
+    log.onReset(() => {
+      resets += 1;
+    });
+    const told = new Promise<number>((resolve) => log.onAdvance(resolve));
+    await test.database.query({ text: `SELECT nextval('stream_positions')` });
+    await cutSessions();
+    expect(await told).toBe(1);
+    expect(resets).toBe(1);
+    expect(log.isOpen).toBe(true);
   });
 });

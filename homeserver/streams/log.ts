@@ -2,34 +2,23 @@
  * The log: the one place where anything observable is written. Writes waiting from all rooms and
  * users are committed together (group commit), one transaction at a time, and their callers are
  * answered after the commit. Because a single transaction is in flight, positions become visible in
- * rising order and `position` never has an unfinished write below it.
+ * rising order and `position` never has an unfinished write below it. That holds across lost
+ * connections and other processes because all of it goes through the one session that holds the
+ * log's lock (storage/log-session.ts): the position is read again only after the session before has
+ * ended for good.
  */
-import type pg from 'pg';
 import type { Logger } from 'pino';
-import type { Database, QueryResult, Statement, Tx } from '../storage/database.ts';
+import type { Database } from '../storage/database.ts';
+import {
+  LogHeld,
+  type LogSession,
+  type LogSessionOptions,
+  LogSessions,
+  logSessionDefaults,
+} from '../storage/log-session.ts';
+import { isOutcomeUnknown, type SectionRows, writeBatch } from './log-batch.ts';
 
-/** A kind of row the log takes: a table (or a family of tables) with its own statement. */
-export interface LogSection<Row> {
-  readonly name: string;
-  /**
-   * Writes the rows in the order given, fills in the positions they were given, and returns the
-   * highest position it used.
-   */
-  write(tx: Tx, rows: readonly Row[]): Promise<number>;
-  /** False when these rows take a single statement, which is its own transaction. */
-  needsTransaction(rows: readonly Row[]): boolean;
-}
-
-/** Rows of one section; built by `rowsOf`, which keeps section and row types together. */
-export interface SectionRows {
-  readonly section: LogSection<unknown>;
-  readonly rows: readonly unknown[];
-}
-
-export const rowsOf = <Row>(section: LogSection<Row>, rows: readonly Row[]): SectionRows => ({
-  section: section as LogSection<unknown>,
-  rows,
-});
+export { type LogSection, rowsOf, type SectionRows } from './log-batch.ts';
 
 /** What must be written together or not at all. */
 export interface LogWrite {
@@ -60,31 +49,53 @@ export interface LogOptions {
   readonly observe?:
     | ((writes: number, seconds: number, outcome: 'committed' | 'failed') => void)
     | undefined;
+  readonly session?: LogSessionOptions | undefined;
+  /** Another server has taken the log: this one can write no more, and what it remembers is old. */
+  readonly onSuperseded?: ((error: LogHeld) => void) | undefined;
 }
 
 export class Log {
-  readonly #database: Database;
   readonly #logger: Logger;
+  readonly #options: LogOptions;
   readonly #maxBatch: number;
-  readonly #observe: LogOptions['observe'];
+  readonly #sessions: LogSessions;
   readonly #listeners = new Set<(position: number) => void>();
   readonly #resetListeners = new Set<() => void>();
-  #client: pg.PoolClient | undefined;
+  readonly #heart: NodeJS.Timeout;
+  /** Undefined while there is none: nothing is written then. */
+  #session: LogSession | undefined;
   #pending: Pending[] = [];
   #flushing: Promise<void> | undefined;
   #committing: Promise<void> | undefined;
+  #beatIsDue = false;
   #position: number;
 
-  private constructor(database: Database, logger: Logger, position: number, options: LogOptions) {
-    this.#database = database;
-    this.#logger = logger;
+  private constructor(
+    sessions: LogSessions,
+    session: LogSession,
+    position: number,
+    logger: Logger,
+    options: LogOptions,
+  ) {
+    this.#sessions = sessions;
     this.#position = position;
+    this.#logger = logger;
+    this.#options = options;
     this.#maxBatch = options.maxBatch ?? 500;
-    this.#observe = options.observe;
+    this.#keep(session);
+    const { heartbeatMs = logSessionDefaults.heartbeatMs } = options.session ?? {};
+    this.#heart = setInterval(() => {
+      this.#beatIsDue = true;
+      this.#flushing ??= this.#flush();
+    }, heartbeatMs);
+    this.#heart.unref();
   }
 
+  /** @throws {LogHeld} when another server writes this log */
   static async open(database: Database, logger: Logger, options: LogOptions = {}): Promise<Log> {
-    return new Log(database, logger, await readPosition(database), options);
+    const sessions = new LogSessions(database, logger, options.session);
+    const session = await sessions.open();
+    return new Log(sessions, session, await session.position(), logger, options);
   }
 
   /** Everything at or below this position is committed and readable. */
@@ -92,12 +103,20 @@ export class Log {
     return this.#position;
   }
 
+  /** Whether this process may write the log now: false from the loss of its session to the next. */
+  get isOpen(): boolean {
+    return this.#session !== undefined;
+  }
+
   /** Called after every commit with the new position, once memory is in line with it. */
   onAdvance(listener: (position: number) => void): void {
     this.#listeners.add(listener);
   }
 
-  /** Called when a commit's outcome was lost with its connection: caches must be dropped. */
+  /**
+   * Called when a commit's outcome was lost with its session: caches must be dropped, now and once
+   * more when the next advance says where the log is.
+   */
   onReset(listener: () => void): void {
     this.#resetListeners.add(listener);
   }
@@ -115,32 +134,50 @@ export class Log {
     await this.#committing;
   }
 
-  /** Waits for everything appended so far. */
+  /** Waits for everything appended so far, and lets others write the log. */
   async close(): Promise<void> {
+    clearInterval(this.#heart);
     while (this.#flushing !== undefined) await this.#flushing;
-    this.#client?.release();
-    this.#client = undefined;
+    const session = this.#session;
+    this.#session = undefined;
+    await session?.close();
   }
 
   async #flush(): Promise<void> {
     // Lets requests that are ready in this turn of the event loop join the batch.
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#pending.length > 0) {
+      // A statement is a sign of life.
+      this.#beatIsDue = false;
       const batch = this.#pending.splice(0, this.#maxBatch);
       this.#committing = this.#commit(batch);
       await this.#committing;
     }
+    if (this.#beatIsDue) await this.#beat();
     this.#committing = undefined;
     this.#flushing = undefined;
+    // Whatever came during the beat.
+    if (this.#pending.length > 0) this.#flushing = this.#flush();
+  }
+
+  /** Finds a lost session out, and opens another, although nobody writes. */
+  async #beat(): Promise<void> {
+    this.#beatIsDue = false;
+    try {
+      await (this.#session ?? (await this.#open())).beat();
+    } catch (error) {
+      this.#logger.error({ err: error }, 'the log cannot be written at present');
+      this.#lose();
+    }
   }
 
   async #commit(batch: readonly Pending[]): Promise<void> {
-    let client: pg.PoolClient;
+    let session: LogSession;
     try {
-      // First, because a new connection may outdate what a write was built on.
-      client = await this.#connection();
+      // First, because a new session outdates what a write was built on.
+      session = this.#session ?? (await this.#open());
     } catch (error) {
-      await this.#recover(batch, error as Error);
+      this.#failAll(batch, error as Error);
       return;
     }
     const live = batch.filter((pending) => {
@@ -152,9 +189,12 @@ export class Log {
     let highest: number;
     const startedMs = performance.now();
     const observe = (outcome: 'committed' | 'failed'): void =>
-      this.#observe?.(live.length, (performance.now() - startedMs) / 1000, outcome);
+      this.#options.observe?.(live.length, (performance.now() - startedMs) / 1000, outcome);
     try {
-      highest = await this.#write(client, live);
+      highest = await writeBatch(
+        session.client,
+        live.map(({ write }) => write),
+      );
       observe('committed');
     } catch (error) {
       observe('failed');
@@ -175,44 +215,38 @@ export class Log {
 
   /**
    * After a failed batch: a statement the database refused has changed nothing, so each write is
-   * tried alone and only the guilty one fails. A lost connection leaves the outcome unknown, so all
-   * of them fail and memory is dropped.
+   * tried alone and only the guilty one fails. A lost or frozen session, or a cancelled statement,
+   * leaves the outcome unknown, so all of them fail and memory is dropped.
    */
   async #recover(batch: readonly Pending[], error: Error): Promise<void> {
-    const refused = 'severity' in error && !isConnectionLoss(error);
+    const refused = 'severity' in error && !isOutcomeUnknown(error);
     if (refused && batch.length > 1) {
       this.#logger.warn({ err: error, writes: batch.length }, 'log batch refused: writing singly');
       for (const pending of batch) await this.#commit([pending]);
       return;
     }
-    if (!refused) {
-      this.#client?.release(error);
-      this.#client = undefined;
-    }
+    this.#failAll(batch, error);
+    if (refused) return;
+    // Nothing may be appended on top of memory that might be wrong: queued writes fail as well.
+    this.#failAll(this.#pending.splice(0), error);
+    this.#lose();
+    await this.#open().catch((cause) => {
+      this.#logger.warn({ err: cause }, 'log position unknown until the database returns');
+    });
+  }
+
+  #failAll(batch: readonly Pending[], error: Error): void {
+    if (batch.length === 0) return;
+    this.#logger.error({ err: error, writes: batch.length }, 'log write failed');
     const failure = new LogWriteFailed(`The log could not be written: ${error.message}`, {
       cause: error,
     });
     for (const pending of batch) this.#fail(pending, failure);
-    this.#logger.error({ err: error, writes: batch.length }, 'log write failed');
-    if (!refused) await this.#resynchronise();
   }
 
   #fail(pending: Pending, error: Error): void {
     pending.write.failed?.(error);
     pending.reject(error);
-  }
-
-  async #resynchronise(): Promise<void> {
-    // Nothing may be appended on top of memory that might be wrong: queued writes fail first.
-    for (const pending of this.#pending.splice(0)) {
-      this.#fail(pending, new LogWriteFailed('The database connection was lost'));
-    }
-    for (const reset of this.#resetListeners) reset();
-    try {
-      this.#advance(await readPosition(this.#database));
-    } catch (error) {
-      this.#logger.warn({ err: error }, 'log position unknown until the database returns');
-    }
   }
 
   #advance(position: number): void {
@@ -221,63 +255,36 @@ export class Log {
     for (const listener of this.#listeners) listener(position);
   }
 
-  async #write(client: pg.PoolClient, batch: readonly Pending[]): Promise<number> {
-    const bySection = new Map<LogSection<unknown>, unknown[]>();
-    for (const { write } of batch) {
-      for (const { section, rows } of write.parts) {
-        const all = bySection.get(section);
-        if (all === undefined) bySection.set(section, [...rows]);
-        else for (const row of rows) all.push(row);
-      }
-    }
-    const tx = {
-      query: async <Row>(statement: Statement): Promise<QueryResult<Row>> => {
-        const result = await client.query(statement as pg.QueryConfig);
-        return { rows: result.rows as Row[], rowCount: result.rowCount ?? 0 };
-      },
-    } as Tx;
-    const alone =
-      bySection.size === 1 &&
-      [...bySection].every(([section, rows]) => !section.needsTransaction(rows));
-    let highest = 0;
-    if (!alone) await client.query('BEGIN');
+  #keep(session: LogSession): void {
+    this.#session = session;
+    session.onLost((error) => {
+      this.#logger.error({ err: error }, 'log session lost');
+      if (this.#session === session) this.#lose();
+    });
+  }
+
+  /** Without a session nothing is known: others may write the log before this one may again. */
+  #lose(): void {
+    if (this.#session === undefined) return;
+    this.#session.abandon();
+    this.#session = undefined;
+    for (const reset of this.#resetListeners) reset();
+  }
+
+  async #open(): Promise<LogSession> {
+    let session: LogSession | undefined;
     try {
-      for (const [section, rows] of bySection) {
-        highest = Math.max(highest, await section.write(tx, rows));
-      }
-      if (!alone) await client.query('COMMIT');
+      session = await this.#sessions.open();
+      const position = await session.position();
+      this.#keep(session);
+      this.#position = Math.max(this.#position, position);
     } catch (error) {
-      if (!alone) await client.query('ROLLBACK').catch(() => undefined);
+      session?.abandon();
+      if (error instanceof LogHeld) this.#options.onSuperseded?.(error);
       throw error;
     }
-    return highest;
-  }
-
-  async #connection(): Promise<pg.PoolClient> {
-    if (this.#client === undefined) {
-      // A new session may see commits whose answers were lost with the old one.
-      const client = await this.#database.pool.connect();
-      this.#client = client;
-      client.once('error', (error) => {
-        // Whoever finds it missing has released it; the pool would wait for it for ever otherwise.
-        if (this.#client !== client) return;
-        this.#logger.error({ err: error }, 'log connection lost');
-        this.#client = undefined;
-        client.release(error);
-      });
-      const position = await readPosition(this.#database);
-      if (position > this.#position) this.#advance(position);
-    }
-    return this.#client;
+    this.#logger.info({ position: this.#position }, 'the log is written again');
+    for (const listener of this.#listeners) listener(this.#position);
+    return session;
   }
 }
-
-const readPosition = async (database: Database): Promise<number> => {
-  const { rows } = await database.query<{ position: number }>({
-    text: `SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS position FROM stream_positions`,
-  });
-  return rows[0]?.position ?? 0;
-};
-
-const isConnectionLoss = (error: Error): boolean =>
-  'code' in error && /^(08|57P|XX000)/.test(String(error.code));

@@ -1,7 +1,7 @@
 import { compileFilter } from '../../spec/filter.ts';
 import type { RoomId } from '../../spec/identifiers.ts';
 import type { Core } from '../core.ts';
-import { holdRoom } from '../testing/held-room.ts';
+import { holdRoom } from '../testing/log-trouble.ts';
 import { localUser, type TestCore, testCore } from '../testing/test-core.ts';
 import { type TestRooms, testRooms } from '../testing/test-rooms.ts';
 import { createSync } from './create-sync.ts';
