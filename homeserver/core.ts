@@ -24,6 +24,7 @@ import { LocalEvents } from './rooms/local-events.ts';
 import { MembershipEffects } from './rooms/membership-effects.ts';
 import { OutboundLog } from './rooms/outbound-log.ts';
 import { PolicyServers } from './rooms/policy-servers.ts';
+import { RoomAccesses } from './rooms/room-accesses.ts';
 import { RoomActivity } from './rooms/room-activity.ts';
 import { RoomObserver } from './rooms/room-observer.ts';
 import { RoomRegistry } from './rooms/room-registry.ts';
@@ -84,6 +85,7 @@ export interface Core {
   readonly outbound: OutboundLog;
   readonly transactions: DeviceTransactions;
   readonly visibility: Visibility;
+  readonly access: RoomAccesses;
   readonly timeline: Timeline;
   readonly clientEvents: ClientEvents;
   readonly aggregations: Aggregations;
@@ -151,10 +153,19 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
   const extremityReducer = new ExtremityReducer({ observer, localEvents, policyServers, logger });
   const transactions = new DeviceTransactions(database);
   const visibility = new Visibility(events, snapshots);
+  const access = new RoomAccesses({
+    database,
+    log,
+    events,
+    snapshots,
+    visibility,
+    registry,
+    userRooms,
+  });
   const timeline = new Timeline(database, events, registry);
   const clientEvents = new ClientEvents(events, clock);
   const accountData = new AccountData({ db: database, log, notifier, budget });
-  const aggregations = new Aggregations({ db: database, events, userRooms, accountData });
+  const aggregations = new Aggregations({ db: database, events, accountData });
   const receipts = new Receipts({
     db: database,
     log,
@@ -209,6 +220,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     log,
     userRooms,
     registry,
+    access,
     events,
     accountData,
     pushRules,
@@ -282,6 +294,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     outbound,
     transactions,
     visibility,
+    access,
     timeline,
     clientEvents,
     aggregations,

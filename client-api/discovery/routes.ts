@@ -18,7 +18,7 @@ export const discoveryRoutes = (
     | 'clientEvents'
     | 'registry'
     | 'roomAliases'
-    | 'events'
+    | 'roomState'
     | 'history'
     | keyof Omit<Discovery, 'close'>
   >,

@@ -18,7 +18,7 @@ import { EventTexts } from '../history/event-texts.ts';
 import { clientPaths } from '../paths.ts';
 import { AnyObject } from '../schemas.ts';
 
-type Deps = Pick<ClientApiDeps, 'auth' | 'eventSearch' | 'history' | 'events' | 'clientEvents'>;
+type Deps = Pick<ClientApiDeps, 'auth' | 'eventSearch' | 'history' | 'roomState' | 'clientEvents'>;
 
 const defaultContext = 5;
 const maxContext = 50;
@@ -86,39 +86,36 @@ const profilesIn = (members: readonly { stateKey: string | undefined; content: J
 export const search = (deps: Deps) => {
   const contextOf = async (
     requester: Requester,
-    { room, view }: SearchResult,
+    { access, view }: SearchResult,
     wanted: Static<typeof ContextSchema>,
   ) => {
     const before = Math.min(wanted.before_limit ?? defaultContext, maxContext);
     const after = Math.min(wanted.after_limit ?? defaultContext, maxContext);
     const context = await deps.history.context(
       requester.userId,
-      room.id,
+      access.room.id,
       view.stored.event.eventId,
       2 * Math.max(before, after),
       compileRoomEventFilter({ lazy_load_members: true }),
     );
-    const texts = new EventTexts(deps.clientEvents, room, requester);
+    const texts = new EventTexts(deps.clientEvents, access.room, requester);
     return {
       start: formatPlace(context.start),
       end: formatPlace(context.end),
       events_before: await texts.views(context.before.slice(0, before)),
       events_after: await texts.views(context.after.slice(0, after)),
       ...(wanted.include_profile === true && {
-        profile_info: profilesIn(context.state.map(({ event }) => event)),
+        profile_info: profilesIn(context.state.map(({ stored }) => stored.event)),
       }),
     };
   };
 
   const statesOf = async (requester: Requester, page: SearchPage) => {
-    const rooms = new Map(page.results.map(({ room }) => [room.id, room]));
+    const accesses = new Map(page.results.map(({ access }) => [access.room.id, access]));
     const states: Record<string, object[]> = {};
-    for (const room of rooms.values()) {
-      if (room.membership(requester.userId) !== 'join') continue;
-      const nids = [...room.state.entries()].map(([, ref]) => ref.nid);
-      const stored = await deps.events.manyByNid(room.nid, nids);
-      const texts = new EventTexts(deps.clientEvents, room, requester);
-      states[room.id] = await texts.events([...stored.values()]);
+    for (const [roomId, access] of accesses) {
+      const texts = new EventTexts(deps.clientEvents, access.room, requester);
+      states[roomId] = await texts.views(await deps.roomState.eventsIn(access));
     }
     return states;
   };
@@ -148,7 +145,7 @@ export const search = (deps: Deps) => {
       });
       const results = await Promise.all(
         page.results.map(async (result) => {
-          const texts = new EventTexts(deps.clientEvents, result.room, requester);
+          const texts = new EventTexts(deps.clientEvents, result.access.room, requester);
           const [event] = await texts.views([result.view]);
           return {
             rank: result.rank,

@@ -3,7 +3,6 @@ import type { Requester } from '../../homeserver/accounts/requester.ts';
 import { rawJson } from '../../homeserver/http/raw-json.ts';
 import type { ClientEvents, EventView } from '../../homeserver/rooms/client-events.ts';
 import type { LiveRoom } from '../../homeserver/rooms/live-room.ts';
-import type { StoredEvent } from '../../homeserver/rooms/stored-event.ts';
 
 export class EventTexts {
   readonly #clientEvents: ClientEvents;
@@ -29,9 +28,5 @@ export class EventTexts {
         ),
       ),
     );
-  }
-
-  events(events: readonly StoredEvent[]): Promise<object[]> {
-    return this.views(events.map((stored) => ({ stored, membership: undefined })));
   }
 }

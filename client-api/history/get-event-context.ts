@@ -44,7 +44,7 @@ export const getEventContext = ({
         events_after: await texts.views(context.after),
         start: formatPlace(context.start),
         end: formatPlace(context.end),
-        state: await texts.events(context.state),
+        state: await texts.views(context.state),
       };
     },
   });

@@ -46,7 +46,7 @@ export const getRoomEvents = ({
         chunk: await texts.views(page.events),
         start: formatPlace(page.start),
         ...(page.end !== undefined && { end: formatPlace(page.end) }),
-        ...(page.state.length > 0 && { state: await texts.events(page.state) }),
+        ...(page.state.length > 0 && { state: await texts.views(page.state) }),
       };
     },
   });

@@ -25,8 +25,8 @@ export const getNotifications = ({
   notifications,
   clientEvents,
 }: Pick<ClientApiDeps, 'auth' | 'notifications' | 'clientEvents'>) => {
-  const shown = async (requester: Requester, { room, stored, verdict, read }: Notification) => {
-    const [event] = await new EventTexts(clientEvents, room, requester).events([stored]);
+  const shown = async (requester: Requester, { room, view, verdict, read }: Notification) => {
+    const [event] = await new EventTexts(clientEvents, room, requester).views([view]);
     return {
       actions: verdict.actions,
       event,
@@ -34,7 +34,7 @@ export const getNotifications = ({
       profile_tag: '',
       read,
       room_id: room.id,
-      ts: stored.event.originServerTs,
+      ts: view.stored.event.originServerTs,
     };
   };
 

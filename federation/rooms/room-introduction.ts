@@ -6,7 +6,12 @@
  * https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv1send_knockroomideventid
  */
 import type { RoomOfVersion } from '../../homeserver/rooms/remote-events.ts';
-import { importanceOf, strippedJson, strippedList } from '../../homeserver/rooms/stripped-state.ts';
+import {
+  datedJson,
+  importanceOf,
+  strippedJson,
+  strippedList,
+} from '../../homeserver/rooms/stripped-state.ts';
 import { type MatrixError, matrixError } from '../../spec/errors.ts';
 import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
 import { isUserId, type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
@@ -70,7 +75,7 @@ export const roomIntroduction = async (
 export const strippedStateWith = (
   { stripped }: RoomIntroduction,
   memberEvent: MatrixEvent,
-): string => strippedList(stripped, strippedJson(memberEvent));
+): string => strippedList(stripped, datedJson(memberEvent));
 
 /** The servers of those whose events are in the list that a user was given. */
 export const serversNamedIn = (strippedState: string | undefined): Set<ServerName> => {

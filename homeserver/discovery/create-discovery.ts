@@ -32,7 +32,7 @@ export const createDiscovery = (
   const eventSearch = new EventSearch({ ...core, history });
   return {
     eventSearch,
-    eventsByTime: new EventsByTime({ ...core, db: core.database, history }),
+    eventsByTime: new EventsByTime({ ...core, db: core.database }),
     mutualRooms: new MutualRooms(core.database),
     relatedEvents: new RelatedEvents({ ...core, db: core.database, history }),
     roomSummaries,

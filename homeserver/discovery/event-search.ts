@@ -5,12 +5,14 @@
  * https://spec.matrix.org/v1.19/client-server-api/#server-side-search
  */
 import type { RoomEventFilter } from '../../spec/filter.ts';
-import type { RoomId, UserId } from '../../spec/identifiers.ts';
+import type { UserId } from '../../spec/identifiers.ts';
 import { wordsOf } from '../../spec/words.ts';
 import type { EventView } from '../rooms/client-events.ts';
 import type { EventStore } from '../rooms/event-store.ts';
-import type { Access, History } from '../rooms/history.ts';
-import type { LiveRoom } from '../rooms/live-room.ts';
+import type { History } from '../rooms/history.ts';
+import type { RoomAccess } from '../rooms/room-access.ts';
+import type { RoomAccesses } from '../rooms/room-accesses.ts';
+import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { UserRooms } from '../rooms/user-rooms.ts';
 import type { Tx } from '../storage/database.ts';
 import {
@@ -18,16 +20,20 @@ import {
   type EventWords,
   eventsWithWords,
   putEventWords,
+  roomsWithWords,
   type SearchKey,
   searchableEvents,
   searchedTypes,
   type WordsQuery,
+  type WordsRange,
 } from '../storage/event-words.ts';
 import { LogReader, type LogReaderDeps } from '../streams/log-reader.ts';
 
 export interface EventSearchDeps extends LogReaderDeps {
   readonly events: EventStore;
+  readonly registry: RoomRegistry;
   readonly userRooms: UserRooms;
+  readonly access: RoomAccesses;
   readonly history: History;
 }
 
@@ -48,14 +54,14 @@ export interface SearchPlace {
 }
 
 export interface SearchResult {
-  readonly room: LiveRoom;
+  readonly access: RoomAccess;
   readonly view: EventView;
   readonly rank: number;
 }
 
 export interface SearchPage {
   readonly results: readonly SearchResult[];
-  /** Of all pages, before what the user may not see is left out; counted no further than 1000. */
+  /** Of all pages, before the filter by sender and type; counted no further than 1000. */
   readonly count: number;
   /** The words looked for. */
   readonly words: readonly string[];
@@ -83,20 +89,16 @@ export class EventSearch {
 
   async search(request: SearchRequest): Promise<SearchPage> {
     const words = wordsOf(request.term, maxWords);
-    const rooms = await this.#rooms(request);
-    if (words.length === 0 || rooms.length === 0) {
-      return { results: [], count: 0, words, next: undefined };
-    }
+    if (words.length === 0) return { results: [], count: 0, words, next: undefined };
     if (request.from === undefined) await this.#reader.catchUp();
     const { database, log } = this.#deps;
     const position = request.from?.position ?? log.position;
-    const query = {
-      words,
-      keys: request.keys,
-      rooms: rooms.map(({ roomNid, upTo }) => ({ roomNid, upTo: Math.min(upTo, position) })),
-    };
+    const accesses = await this.#accesses(request, words);
+    const rooms = await rangesOf(accesses.values(), position);
+    if (rooms.length === 0) return { results: [], count: 0, words, next: undefined };
+    const query = { words, keys: request.keys, rooms };
     const [page, count] = await Promise.all([
-      this.#page(request, query, position),
+      this.#page(request, query, position, accesses),
       countEventsWithWords(database, query, maxCount),
     ]);
     return { ...page, count, words };
@@ -106,25 +108,34 @@ export class EventSearch {
     return this.#reader.close();
   }
 
-  /** Those the user is in, and those left, up to their departure. */
-  async #rooms({ userId, filter }: SearchRequest) {
-    const rooms = await this.#deps.userRooms.of(userId);
-    return [...rooms.values()].flatMap(({ roomNid, roomId, membership, streamPos, forgotten }) => {
-      if (forgotten || !filter.matchesRoom(roomId)) return [];
-      if (membership === 'join') return [{ roomNid, upTo: Number.MAX_SAFE_INTEGER }];
-      const wasThere = membership === 'leave' || membership === 'ban';
-      return wasThere ? [{ roomNid, upTo: streamPos }] : [];
-    });
+  /** By room nid: to the rooms of the user, left ones included, that have the words at all. */
+  async #accesses(
+    { userId, filter }: SearchRequest,
+    words: readonly string[],
+  ): Promise<Map<number, RoomAccess>> {
+    const { database, registry, userRooms, access } = this.#deps;
+    const own = new Map(
+      [...(await userRooms.of(userId))].filter(
+        ([, { forgotten, roomId }]) => !forgotten && filter.matchesRoom(roomId),
+      ),
+    );
+    const found = await roomsWithWords(database, words, [...own.keys()]);
+    const lives = await registry.findMany(found);
+    const accesses = new Map<number, RoomAccess>();
+    for (const [nid, room] of lives) {
+      accesses.set(nid, await access.inRoom(userId, room, own.get(nid)));
+    }
+    return accesses;
   }
 
   async #page(
-    { userId, filter, orderBy, limit, from }: SearchRequest,
+    { filter, orderBy, limit, from }: SearchRequest,
     query: Pick<WordsQuery, 'words' | 'keys' | 'rooms'>,
     position: number,
+    accesses: ReadonlyMap<number, RoomAccess>,
   ): Promise<Pick<SearchPage, 'results' | 'next'>> {
     const { database } = this.#deps;
     const results: SearchResult[] = [];
-    const accessTo = this.#accessTo(userId);
     let offset = from?.offset ?? 0;
     const end = offset + maxEvents;
     while (offset < end) {
@@ -134,29 +145,30 @@ export class EventSearch {
         offset += 1;
         const stored = await this.#deps.events.byNid(roomNid, eventNid);
         if (stored === undefined || !filter.matchesEvent(stored.event)) continue;
-        const access = await accessTo(stored.event.roomId);
-        const [view] = access ? await this.#deps.history.shown(userId, access, [stored]) : [];
-        if (access !== undefined && view !== undefined) {
-          results.push({ room: access.room, view, rank });
-        }
+        const access = accesses.get(roomNid);
+        const [view] = access ? await this.#deps.history.shown(access, [stored]) : [];
+        if (access !== undefined && view !== undefined) results.push({ access, view, rank });
       }
       if (found.length < pageSize) return { results, next: undefined };
     }
     return { results, next: { position, offset } };
   }
-
-  #accessTo(userId: UserId): (roomId: RoomId) => Promise<Access | undefined> {
-    const known = new Map<RoomId, Promise<Access | undefined>>();
-    return (roomId) => {
-      let access = known.get(roomId);
-      if (access === undefined) {
-        access = this.#deps.history.accessIfAny(userId, roomId);
-        known.set(roomId, access);
-      }
-      return access;
-    };
-  }
 }
+
+/** Counts and places are told of, so nothing is looked at that the user may not see. */
+const rangesOf = async (
+  accesses: Iterable<RoomAccess>,
+  position: number,
+): Promise<WordsRange[]> => {
+  const ranges: WordsRange[] = [];
+  for (const access of accesses) {
+    const window = await access.window();
+    if (window === undefined) continue;
+    const upTo = Math.min(window.upTo, position);
+    ranges.push({ roomNid: access.room.nid, after: window.after, upTo });
+  }
+  return ranges;
+};
 
 const indexWords = async (tx: Tx, after: number, upTo: number): Promise<number> => {
   const end = Math.min(upTo, after + positionsPerStep);

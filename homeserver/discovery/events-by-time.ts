@@ -6,16 +6,14 @@ import { matrixError } from '../../spec/errors.ts';
 import type { MatrixEvent } from '../../spec/event.ts';
 import type { RoomId, UserId } from '../../spec/identifiers.ts';
 import type { EventStore } from '../rooms/event-store.ts';
-import type { History } from '../rooms/history.ts';
-import type { Visibility } from '../rooms/visibility.ts';
+import type { RoomAccesses } from '../rooms/room-accesses.ts';
 import type { Db } from '../storage/database.ts';
 import { eventsNearTime } from '../storage/events.ts';
 
 export interface EventsByTimeDeps {
   readonly db: Db;
   readonly events: EventStore;
-  readonly history: History;
-  readonly visibility: Visibility;
+  readonly access: RoomAccesses;
 }
 
 const pageSize = 50;
@@ -40,15 +38,12 @@ export class EventsByTime {
     timestampMs: number,
     direction: 'backwards' | 'forwards',
   ): Promise<MatrixEvent> {
-    const { db, events, history, visibility } = this.#deps;
-    const { room, userRoom, upTo } = await history.access(userId, roomId);
+    const { db, events } = this.#deps;
+    const access = await this.#deps.access.of(userId, roomId);
     for (let offset = 0; offset < maxEvents; offset += pageSize) {
       const page = { limit: pageSize, offset };
-      const records = await eventsNearTime(db, room.nid, timestampMs, direction, page);
-      const present = events
-        .adopt(records)
-        .filter(({ streamPos }) => (streamPos as number) <= upTo.streamPos);
-      const [view] = await visibility.visibleTo(userId, userRoom, present);
+      const records = await eventsNearTime(db, access.room.nid, timestampMs, direction, page);
+      const [view] = await access.views(events.adopt(records));
       if (view !== undefined) return view.stored.event;
       if (records.length < pageSize) break;
     }

@@ -8,6 +8,7 @@ import type { EventView } from '../rooms/client-events.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { History } from '../rooms/history.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
+import type { RoomAccesses } from '../rooms/room-accesses.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
 import { startOfRoom } from '../rooms/timeline.ts';
 import type { Db } from '../storage/database.ts';
@@ -16,6 +17,7 @@ import { relatingEvents, threadRoots } from '../storage/relations.ts';
 
 export interface RelatedEventsDeps {
   readonly db: Db;
+  readonly access: RoomAccesses;
   readonly events: EventStore;
   readonly history: History;
   readonly aggregations: Aggregations;
@@ -63,8 +65,8 @@ export class RelatedEvents {
   async relatingTo(request: RelatedRequest): Promise<RelatedPage> {
     const { userId, roomId, eventId, from, to, direction, limit } = request;
     const { db, events, history } = this.#deps;
-    const access = await history.access(userId, roomId);
-    await history.event(userId, roomId, eventId);
+    const access = await this.#deps.access.of(userId, roomId);
+    await history.eventIn(access, eventId);
     const { room, upTo } = access;
     const [after, last] =
       direction === 'backwards'
@@ -85,7 +87,7 @@ export class RelatedEvents {
     const end = found.at(-1);
     return {
       room,
-      events: await history.shown(userId, access, found),
+      events: await history.shown(access, found),
       next: records.length > limit && end !== undefined ? nextPlace(end, direction) : undefined,
     };
   }
@@ -94,9 +96,10 @@ export class RelatedEvents {
   async threads(request: ThreadsRequest): Promise<RelatedPage> {
     const { userId, roomId, limit, participatedOnly } = request;
     const { db, events, history, aggregations } = this.#deps;
-    const access = await history.access(userId, roomId);
+    const access = await this.#deps.access.of(userId, roomId);
     const { room, upTo } = access;
-    const viewer = await aggregations.viewer(userId, room.nid);
+    const viewer = await aggregations.viewer(access);
+    if (viewer === undefined) return { room, events: [], next: undefined };
     const before = request.from ?? { ...upTo, streamPos: upTo.streamPos + 1 };
     const roots = await threadRoots(db, room.nid, viewer, participatedOnly, before, limit + 1);
     const page = roots.slice(0, limit);
@@ -104,7 +107,7 @@ export class RelatedEvents {
     const found = page.flatMap(({ rootId }) => known.get(rootId) ?? []);
     return {
       room,
-      events: await history.shown(userId, access, found),
+      events: await history.shown(access, found),
       next: roots.length > limit ? page.at(-1)?.place : undefined,
     };
   }

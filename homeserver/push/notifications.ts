@@ -5,12 +5,13 @@
  */
 import type { UserId } from '../../spec/identifiers.ts';
 import type { PushVerdict } from '../../spec/push-rules/evaluate.ts';
+import type { EventView } from '../rooms/client-events.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import { threadOf } from '../rooms/relations.ts';
+import type { RoomAccesses } from '../rooms/room-accesses.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
-import type { StoredEvent } from '../rooms/stored-event.ts';
-import type { UserRooms } from '../rooms/user-rooms.ts';
+import type { UserRoom, UserRooms } from '../rooms/user-rooms.ts';
 import type { Db } from '../storage/database.ts';
 import { newestOfOthers } from '../storage/events.ts';
 import type { AccountData } from '../streams/account-data.ts';
@@ -24,6 +25,7 @@ export interface NotificationsDeps {
   readonly log: Log;
   readonly userRooms: UserRooms;
   readonly registry: RoomRegistry;
+  readonly access: RoomAccesses;
   readonly events: EventStore;
   readonly accountData: AccountData;
   readonly pushRules: PushRules;
@@ -41,7 +43,7 @@ export interface NotificationsRequest {
 
 export interface Notification {
   readonly room: LiveRoom;
-  readonly stored: StoredEvent;
+  readonly view: EventView;
   readonly verdict: PushVerdict;
   readonly read: boolean;
 }
@@ -71,6 +73,7 @@ export class Notifications {
     );
     const counters = await unreadCounts.of(userId, joined, log.position);
     const ignored = await accountData.ignoredUsers(userId);
+    const rooms = new Map(joined.map((room) => [room.roomNid, room]));
     const contextOf = this.#contexts(userId);
     const ranges = joined.map(({ roomNid, membershipPos: after }) => ({ roomNid, after }));
     const found: Notification[] = [];
@@ -87,7 +90,13 @@ export class Notifications {
         if (onlyHighlights && !verdict.highlight) continue;
         const thread = await threadOf(this.#deps.events, stored);
         const read = counters.get(stored.roomNid)?.isRead(thread, before) ?? false;
-        found.push({ room: context.room, stored, verdict, read });
+        const access = this.#deps.access.ofMember(
+          userId,
+          context.room,
+          rooms.get(stored.roomNid) as UserRoom,
+        );
+        const [view] = await access.views([stored]);
+        if (view !== undefined) found.push({ room: context.room, view, verdict, read });
       }
       if (records.length < pageSize) return { notifications: found, before: undefined };
     }

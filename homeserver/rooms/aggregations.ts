@@ -3,7 +3,7 @@
  * with it, the events that refer to it.
  * https://spec.matrix.org/v1.19/client-server-api/#aggregations-of-child-events
  */
-import type { EventId, UserId } from '../../spec/identifiers.ts';
+import type { EventId } from '../../spec/identifiers.ts';
 import { isJsonObject } from '../../spec/property-path.ts';
 import type { Db } from '../storage/database.ts';
 import {
@@ -17,13 +17,12 @@ import type { AccountData } from '../streams/account-data.ts';
 import type { BundledRelations, EventView } from './client-events.ts';
 import type { EventStore } from './event-store.ts';
 import { relationOf } from './relations.ts';
+import type { RoomAccess } from './room-access.ts';
 import type { StoredEvent } from './stored-event.ts';
-import type { UserRooms } from './user-rooms.ts';
 
 export interface AggregationsDeps {
   readonly db: Db;
   readonly events: EventStore;
-  readonly userRooms: UserRooms;
   readonly accountData: AccountData;
 }
 
@@ -48,10 +47,9 @@ export class Aggregations {
     );
   }
 
-  /** The same events of one room, with what this user may know of their relations. */
+  /** The same events of the room, with what the reader may know of their relations. */
   async bundle(
-    userId: UserId,
-    roomNid: number,
+    access: RoomAccess,
     views: readonly EventView[],
     related?: ReadonlySet<string>,
   ): Promise<readonly EventView[]> {
@@ -59,27 +57,25 @@ export class Aggregations {
     const parents = related ?? (await this.related(stored));
     const wanted = stored.filter(({ event }) => parents.has(event.eventId));
     if (wanted.length === 0) return views;
-    const viewer = await this.viewer(userId, roomNid);
-    const bundles = await this.#bundles(roomNid, wanted, viewer);
+    const viewer = await this.viewer(access);
+    if (viewer === undefined) return views;
+    const bundles = await this.#bundles(access, wanted, viewer);
     return views.map((view) => {
       const relations = bundles.get(view.stored.event.eventId);
       return relations === undefined ? view : { ...view, relations };
     });
   }
 
-  /** Whose relations count for a user, and up to where: those who left see nothing later. */
-  async viewer(userId: UserId, roomNid: number): Promise<RelationsViewer> {
-    const room = await this.#deps.userRooms.get(userId, roomNid);
-    const isGone = room?.membership === 'leave' || room?.membership === 'ban';
-    return {
-      userId,
-      ignored: [...(await this.#deps.accountData.ignoredUsers(userId))],
-      upTo: isGone ? room.streamPos : Number.MAX_SAFE_INTEGER,
-    };
+  /** Whose relations count for a reader, and from when to when; undefined: none do. */
+  async viewer(access: RoomAccess): Promise<RelationsViewer | undefined> {
+    const window = await access.window();
+    if (window === undefined) return undefined;
+    const { userId } = access;
+    return { userId, ignored: [...(await this.#deps.accountData.ignoredUsers(userId))], window };
   }
 
   async #bundles(
-    roomNid: number,
+    access: RoomAccess,
     parents: readonly StoredEvent[],
     viewer: RelationsViewer,
     withThreads = true,
@@ -87,9 +83,9 @@ export class Aggregations {
     const { db } = this.#deps;
     const ids = parents.map(({ event }) => event.eventId);
     const [edits, referring, threads] = await Promise.all([
-      this.#edits(roomNid, parents, viewer),
-      references(db, roomNid, ids, viewer, maxReferences),
-      withThreads ? this.#threads(roomNid, parents, viewer) : undefined,
+      this.#edits(access, parents, viewer),
+      references(db, access.room.nid, ids, viewer, maxReferences),
+      withThreads ? this.#threads(access, parents, viewer) : undefined,
     ]);
     const bundles = new Map<EventId, BundledRelations>();
     for (const eventId of ids) {
@@ -104,25 +100,28 @@ export class Aggregations {
 
   /** https://spec.matrix.org/v1.19/client-server-api/#validity-of-replacement-events */
   async #edits(
-    roomNid: number,
+    access: RoomAccess,
     parents: readonly StoredEvent[],
     viewer: RelationsViewer,
-  ): Promise<Map<EventId, StoredEvent>> {
+  ): Promise<Map<EventId, EventView>> {
+    const { db, events } = this.#deps;
+    const { nid: roomNid } = access.room;
     const editable = parents.filter(
       ({ event, redactedByNid }) =>
         redactedByNid === undefined && relationOf(event.content)?.type !== 'm.replace',
     );
-    const found = new Map<EventId, StoredEvent>();
+    const found = new Map<EventId, EventView>();
     if (editable.length === 0) return found;
     const ids = editable.map(({ event }) => event.eventId);
-    const edits = await newestEdits(this.#deps.db, roomNid, ids, viewer, maxEdits);
-    const stored = await this.#deps.events.manyByNid(
+    const edits = await newestEdits(db, roomNid, ids, viewer, maxEdits);
+    const stored = await events.manyByNid(
       roomNid,
       edits.map(({ eventNid }) => eventNid),
     );
+    const visible = await this.#visible(access, stored.values());
     for (const { parentId, eventNid } of edits) {
-      const edit = stored.get(eventNid);
-      if (edit !== undefined && !found.has(parentId) && hasNewContent(edit)) {
+      const edit = visible.get(eventNid);
+      if (edit !== undefined && !found.has(parentId) && hasNewContent(edit.stored)) {
         found.set(parentId, edit);
       }
     }
@@ -130,11 +129,12 @@ export class Aggregations {
   }
 
   async #threads(
-    roomNid: number,
+    access: RoomAccess,
     parents: readonly StoredEvent[],
     viewer: RelationsViewer,
   ): Promise<Map<EventId, NonNullable<BundledRelations['thread']>>> {
     const { db, events } = this.#deps;
+    const { nid: roomNid } = access.room;
     const senders = new Map(parents.map(({ event }) => [event.eventId, event.sender]));
     const threads = await threadSummaries(db, roomNid, [...senders.keys()], viewer);
     const stored = await events.manyByNid(
@@ -142,9 +142,10 @@ export class Aggregations {
       threads.map(({ latestNid }) => latestNid),
     );
     const latest = [...stored.values()];
+    const visible = await this.#visible(access, latest);
     const related = await this.related(latest);
     const bundles = await this.#bundles(
-      roomNid,
+      access,
       latest.filter(({ event }) => related.has(event.eventId)),
       viewer,
       // No thread begins within another.
@@ -152,19 +153,27 @@ export class Aggregations {
     );
     const found = new Map<EventId, NonNullable<BundledRelations['thread']>>();
     for (const { parentId, count, participated, latestNid } of threads) {
-      const event = stored.get(latestNid);
-      if (event === undefined) continue;
+      const view = visible.get(latestNid);
+      if (view === undefined) continue;
       found.set(parentId, {
         latest: {
-          stored: event,
+          ...view,
           membership: undefined,
-          relations: bundles.get(event.event.eventId),
+          relations: bundles.get(view.stored.event.eventId),
         },
         count,
         participated: participated || senders.get(parentId) === viewer.userId,
       });
     }
     return found;
+  }
+
+  async #visible(
+    access: RoomAccess,
+    events: Iterable<StoredEvent>,
+  ): Promise<Map<number, EventView>> {
+    const views = await access.views([...events]);
+    return new Map(views.map((view) => [view.stored.nid, { ...view, membership: undefined }]));
   }
 }
 

@@ -10,7 +10,7 @@ import type { DeviceId, EventId, UserId } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import type { Clock } from '../clock.ts';
 import type { EventStore } from './event-store.ts';
-import type { StoredEvent } from './stored-event.ts';
+import { redactedCopy, type StoredEvent } from './stored-event.ts';
 
 export interface Viewer {
   readonly userId: UserId;
@@ -22,12 +22,14 @@ export interface EventView {
   /** The viewer's membership at the event, where it is known. */
   readonly membership: string | undefined;
   readonly relations?: BundledRelations | undefined;
+  /** Nids of events that this one refers to and the viewer may not see: what it replaced, redactions. */
+  readonly hidden?: ReadonlySet<number> | undefined;
 }
 
 /** What is told of the events that relate to an event; see aggregations.ts. */
 export interface BundledRelations {
   /** The newest valid edit. */
-  readonly replacement: StoredEvent | undefined;
+  readonly replacement: EventView | undefined;
   readonly thread:
     | { readonly latest: EventView; readonly count: number; readonly participated: boolean }
     | undefined;
@@ -87,7 +89,7 @@ export class ClientEvents {
   }
 
   #unsigned(
-    { stored, membership, relations }: EventView,
+    { stored, membership, relations, hidden }: EventView,
     rules: RoomVersionRules,
     viewer: Viewer,
     format: ClientFormat,
@@ -101,7 +103,7 @@ export class ClientEvents {
     ) {
       text += `,"transaction_id":${JSON.stringify(stored.txnId)}`;
     }
-    text += this.#history(stored, rules);
+    text += this.#history(stored, rules, hidden);
     if (relations !== undefined) {
       text += `,"m.relations":${this.#relations(relations, rules, viewer, format)}`;
     }
@@ -117,8 +119,7 @@ export class ClientEvents {
     const inner: ClientFormat = { withRoomId, ...(format !== undefined && { format }) };
     const parts: string[] = [];
     if (replacement !== undefined) {
-      const edit = this.write({ stored: replacement, membership: undefined }, rules, viewer, inner);
-      parts.push(`"m.replace":${edit}`);
+      parts.push(`"m.replace":${this.write(replacement, rules, viewer, inner)}`);
     }
     if (thread !== undefined) {
       const { latest, count, participated } = thread;
@@ -134,13 +135,19 @@ export class ClientEvents {
     return `{${parts.join(',')}}`;
   }
 
-  /** The parts of `unsigned` that are the same for every reader. */
-  #history({ replacesNid, redactedByNid }: StoredEvent, rules: RoomVersionRules): string {
+  /** What the event replaced, and what redacted it. */
+  #history(
+    { replacesNid, redactedByNid }: StoredEvent,
+    rules: RoomVersionRules,
+    hidden: ReadonlySet<number> | undefined,
+  ): string {
     let text = '';
     const replaced = replacesNid === undefined ? undefined : this.#events.cached(replacesNid);
     if (replaced !== undefined) {
-      text += `,"prev_content":${JSON.stringify(replaced.event.content)}`;
-      text += `,"prev_sender":${JSON.stringify(replaced.event.sender)}`;
+      if (hidden?.has(replaced.nid) !== true) {
+        text += `,"prev_content":${JSON.stringify(replaced.event.content)}`;
+        text += `,"prev_sender":${JSON.stringify(replaced.event.sender)}`;
+      }
       text += `,"replaces_state":${JSON.stringify(replaced.event.eventId)}`;
     }
     const redaction = redactedByNid === undefined ? undefined : this.#events.cached(redactedByNid);
@@ -148,7 +155,10 @@ export class ClientEvents {
       const room = JSON.stringify(redaction.event.roomId);
       // Not in the specification, but what clients looked for before there was the other.
       text += `,"redacted_by":${JSON.stringify(redaction.event.eventId)}`;
-      text += `,"redacted_because":${this.#openText(redaction, rules)},"room_id":${room}}`;
+      // That there was one has to be told, or the event would seem to have been empty; why has not.
+      const because =
+        hidden?.has(redaction.nid) === true ? redactedCopy(redaction, rules) : redaction;
+      text += `,"redacted_because":${this.#openText(because, rules)},"room_id":${room}}`;
     }
     return text;
   }

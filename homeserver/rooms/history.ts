@@ -2,24 +2,21 @@
  * Paging through a room: `/messages`, `/context` and single events, for those who may see them.
  * https://spec.matrix.org/v1.19/client-server-api/#fetching-events-for-a-room
  */
-import { MatrixError, matrixError } from '../../spec/errors.ts';
-import { stateKeyOf } from '../../spec/event.ts';
 import type { RoomEventFilter } from '../../spec/filter.ts';
 import type { EventId, RoomId, UserId } from '../../spec/identifiers.ts';
 import type { Db } from '../storage/database.ts';
 import type { TimelinePlace } from '../storage/events.ts';
 import { nearestGap } from '../storage/gaps.ts';
-import type { Log } from '../streams/log.ts';
 import type { Aggregations } from './aggregations.ts';
 import type { EventView } from './client-events.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
-import type { RoomRegistry } from './room-registry.ts';
+import type { RoomAccess } from './room-access.ts';
+import { eventNotFound, type RoomAccesses } from './room-accesses.ts';
+import { Senders } from './senders.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
 import type { StoredEvent } from './stored-event.ts';
 import { type Accept, startOfRoom, type Timeline } from './timeline.ts';
-import type { UserRoom, UserRooms } from './user-rooms.ts';
-import type { Visibility } from './visibility.ts';
 
 /** Fetches history this server does not have; federation provides it. */
 export interface HistoryFiller {
@@ -35,14 +32,11 @@ export const noHistoryFiller: HistoryFiller = { fill: async () => false };
 
 export interface HistoryDeps {
   readonly db: Db;
-  readonly log: Log;
-  readonly registry: RoomRegistry;
+  readonly access: RoomAccesses;
   readonly events: EventStore;
   readonly snapshots: SnapshotStore;
   readonly timeline: Timeline;
-  readonly visibility: Visibility;
   readonly aggregations: Aggregations;
-  readonly userRooms: UserRooms;
   readonly filler: HistoryFiller;
 }
 
@@ -64,7 +58,7 @@ export interface MessagesPage {
   /** Undefined when there is nothing further. */
   readonly end: TimelinePlace | undefined;
   /** Member events of the senders, where the filter asks for lazy loading. */
-  readonly state: readonly StoredEvent[];
+  readonly state: readonly EventView[];
 }
 
 export interface EventContext {
@@ -77,29 +71,24 @@ export interface EventContext {
   readonly start: TimelinePlace;
   readonly end: TimelinePlace;
   /** The room's state at the last event returned. */
-  readonly state: readonly StoredEvent[];
+  readonly state: readonly EventView[];
 }
 
 /** How often one request may fetch from other servers before it answers with what there is. */
 const maxFills = 3;
 
-export interface Access {
-  readonly room: LiveRoom;
-  readonly userRoom: UserRoom | undefined;
-  /** Nothing later is shown: the present, or the moment the user left. */
-  readonly upTo: TimelinePlace;
-}
-
 export class History {
   readonly #deps: HistoryDeps;
+  readonly #senders: Senders;
 
   constructor(deps: HistoryDeps) {
     this.#deps = deps;
+    this.#senders = new Senders(deps.events, deps.snapshots);
   }
 
   /** @throws MatrixError M_FORBIDDEN for those who may see nothing of the room */
   async messages(request: MessagesRequest): Promise<MessagesPage> {
-    const access = await this.access(request.userId, request.roomId);
+    const access = await this.#deps.access.of(request.userId, request.roomId);
     const { room, upTo } = access;
     const backwards = request.direction === 'backwards';
     const start = request.from ?? (backwards ? upTo : startOfRoom);
@@ -108,26 +97,29 @@ export class History {
       : [start, earlier(request.to ?? upTo, upTo)];
     const accept: Accept = ({ event }) => request.filter.matchesEvent(event);
     const page = await this.#page(room, low, high, request, accept);
-    const views = await this.shown(request.userId, access, page.events);
+    const views = await this.shown(access, page.events);
     return {
       room,
       events: views,
       start,
       end: this.#end(page, backwards),
-      state: request.filter.lazyLoadMembers ? await this.#senders(room, views) : [],
+      state: request.filter.lazyLoadMembers ? await this.#senders.of(access, views) : [],
     };
   }
 
   /** One event. @throws MatrixError M_NOT_FOUND also for what the user may not see */
   async event(userId: UserId, roomId: RoomId, eventId: EventId): Promise<[LiveRoom, EventView]> {
-    const access = await this.accessIfAny(userId, roomId);
-    const stored = access && (await this.#deps.events.byId(eventId));
-    if (access === undefined || stored?.roomNid !== access.room.nid || isHidden(stored)) {
-      throw matrixError('M_NOT_FOUND', 'Event not found');
-    }
-    const [view] = await this.shown(userId, access, [stored]);
-    if (view === undefined) throw matrixError('M_NOT_FOUND', 'Event not found');
-    return [access.room, view];
+    const access = await this.#deps.access.ofEvent(userId, roomId);
+    return [access.room, await this.eventIn(access, eventId)];
+  }
+
+  /** Like `event`, for whom access has been found. */
+  async eventIn(access: RoomAccess, eventId: EventId): Promise<EventView> {
+    const stored = await this.#deps.events.inRoom(access.room.nid, eventId);
+    if (stored === undefined || isHidden(stored)) throw eventNotFound();
+    const [view] = await this.shown(access, [stored]);
+    if (view === undefined) throw eventNotFound();
+    return view;
   }
 
   /** An event with up to `limit` events around it, half before and half after. */
@@ -138,11 +130,11 @@ export class History {
     limit: number,
     filter: RoomEventFilter,
   ): Promise<EventContext> {
-    const access = await this.access(userId, roomId);
+    const access = await this.#deps.access.of(userId, roomId);
     const { room, upTo } = access;
-    const [, event] = await this.event(userId, roomId, eventId);
+    const event = await this.eventIn(access, eventId);
     const { stored } = event;
-    if (stored.streamPos === undefined) throw matrixError('M_NOT_FOUND', 'Event not found');
+    if (stored.streamPos === undefined) throw eventNotFound();
     const at = { streamPos: stored.streamPos, backfillPos: stored.backfillPos };
     const justBefore = { ...at, backfillPos: at.backfillPos - 1 };
     const accept: Accept = (other) => filter.matchesEvent(other.event);
@@ -158,8 +150,8 @@ export class History {
       accept,
     );
     const [beforeViews, afterViews] = await Promise.all([
-      this.shown(userId, access, before.events),
-      this.shown(userId, access, after.events),
+      this.shown(access, before.events),
+      this.shown(access, after.events),
     ]);
     const all = [...beforeViews, event, ...afterViews];
     return {
@@ -170,50 +162,14 @@ export class History {
       start: placeBefore(before.events.at(-1)) ?? justBefore,
       end: placeOf(after.events.at(-1)) ?? at,
       state: filter.lazyLoadMembers
-        ? await this.#senders(room, all)
-        : await this.#stateAt(room, (afterViews.at(-1) ?? event).stored),
+        ? await this.#senders.of(access, all)
+        : await this.#stateAt(access, (afterViews.at(-1) ?? event).stored),
     };
   }
 
-  /** Like `access`, where having none is no error. */
-  async accessIfAny(userId: UserId, roomId: RoomId): Promise<Access | undefined> {
-    try {
-      return await this.access(userId, roomId);
-    } catch (error) {
-      if (error instanceof MatrixError) return undefined;
-      throw error;
-    }
-  }
-
   /** Those of these events that the user may see, with what is told of their relations. */
-  async shown(
-    userId: UserId,
-    { room, userRoom }: Pick<Access, 'room' | 'userRoom'>,
-    events: readonly StoredEvent[],
-  ): Promise<readonly EventView[]> {
-    const { visibility, aggregations } = this.#deps;
-    const views = await visibility.visibleTo(userId, userRoom, events);
-    return aggregations.bundle(userId, room.nid, views);
-  }
-
-  /**
-   * What a user may read of a room: all of it while joined, up to their departure afterwards, and
-   * whatever is world-readable otherwise.
-   * @throws MatrixError M_FORBIDDEN
-   */
-  async access(userId: UserId, roomId: RoomId): Promise<Access> {
-    const room = await this.#deps.registry.find(roomId);
-    const upTo = { streamPos: this.#deps.log.position, backfillPos: 0 };
-    if (room === undefined) throw matrixError('M_FORBIDDEN', 'You are not in this room');
-    const userRoom = await this.#deps.userRooms.get(userId, room.nid);
-    if (userRoom?.membership === 'join') return { room, userRoom, upTo };
-    const setting = await this.#deps.visibility.settingIn(room.nid, room.state);
-    if (setting === 'world_readable') return { room, userRoom, upTo };
-    const wasThere = userRoom?.membership === 'leave' || userRoom?.membership === 'ban';
-    if (userRoom === undefined || !wasThere || userRoom.forgotten) {
-      throw matrixError('M_FORBIDDEN', 'You are not in this room');
-    }
-    return { room, userRoom, upTo: { streamPos: userRoom.streamPos, backfillPos: 0 } };
+  async shown(access: RoomAccess, events: readonly StoredEvent[]): Promise<readonly EventView[]> {
+    return this.#deps.aggregations.bundle(access, await access.views(events));
   }
 
   /** Reads a page, fetching from other servers where it runs into a gap. */
@@ -243,18 +199,11 @@ export class History {
     return backwards ? { ...page.last, backfillPos: page.last.backfillPos - 1 } : page.last;
   }
 
-  async #senders(room: LiveRoom, views: readonly EventView[]): Promise<StoredEvent[]> {
-    const users = new Set(views.map(({ stored }) => stored.event.sender));
-    const nids = [...users].flatMap(
-      (user) => room.state.get(stateKeyOf('m.room.member', user))?.nid ?? [],
-    );
-    return [...(await this.#deps.events.manyByNid(room.nid, nids)).values()];
-  }
-
-  async #stateAt(room: LiveRoom, stored: StoredEvent): Promise<StoredEvent[]> {
-    const state = await this.#deps.snapshots.load(room.nid, stored.snapshotAfter ?? 0);
+  async #stateAt(access: RoomAccess, stored: StoredEvent): Promise<EventView[]> {
+    const { nid } = access.room;
+    const state = await this.#deps.snapshots.load(nid, stored.snapshotAfter ?? 0);
     const nids = [...state.entries()].map(([, ref]) => ref.nid);
-    return [...(await this.#deps.events.manyByNid(room.nid, nids)).values()];
+    return access.stateViews([...(await this.#deps.events.manyByNid(nid, nids)).values()]);
   }
 }
 

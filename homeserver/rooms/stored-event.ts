@@ -1,5 +1,7 @@
 /** An event as the log holds it: the event itself and what this server knows about it. */
 import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
+import { redactEvent } from '../../spec/redaction.ts';
+import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import { bytesOfJson } from '../memory-budget.ts';
 
 export interface StoredEvent {
@@ -49,3 +51,9 @@ export const membershipOf = (event: MatrixEvent): string | undefined => {
   const { membership } = event.content;
   return memberships.has(membership) ? (membership as string) : undefined;
 };
+
+/** The same with what the protocol needs alone, for those who may not see the rest. */
+export const redactedCopy = (stored: StoredEvent, rules: RoomVersionRules): StoredEvent => ({
+  ...stored,
+  event: redactEvent(stored.event, rules),
+});

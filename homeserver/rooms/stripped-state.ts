@@ -60,7 +60,22 @@ export const strippedStateJson = (shown: readonly MatrixEvent[], reason: MatrixE
   const others = shown.filter(
     ({ type, stateKey }) => type !== reason.type || stateKey !== reason.stateKey,
   );
-  return strippedList(others.map(strippedJson), strippedJson(reason));
+  return strippedList(others.map(strippedJson), datedJson(reason));
+};
+
+/** The reason of an invite or knock with its time, by which clients date it. */
+export const datedJson = (reason: MatrixEvent): string =>
+  JSON.stringify({ ...toStrippedState(reason), origin_server_ts: reason.originServerTs });
+
+/** Whether what came with an invite says that somebody ignored sent it. */
+export const isFromIgnored = (
+  strippedState: string | undefined,
+  ignoredUsers: ReadonlySet<string>,
+): boolean => {
+  if (ignoredUsers.size === 0 || strippedState === undefined) return false;
+  // The invite itself comes last: see `strippedList`.
+  const invite = (JSON.parse(strippedState) as { sender?: unknown }[]).at(-1);
+  return typeof invite?.sender === 'string' && ignoredUsers.has(invite.sender);
 };
 
 const importance = new Map(

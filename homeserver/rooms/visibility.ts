@@ -1,5 +1,6 @@
 /**
- * Who may see which events of a room.
+ * Who may see which events of a room, by the room's state at each of them. Readers do not ask here
+ * but through `RoomAccess`.
  * https://spec.matrix.org/v1.19/client-server-api/#room-history-visibility
  */
 import { stateKeyOf } from '../../spec/event.ts';
@@ -10,16 +11,28 @@ import {
   type UserStanding,
 } from '../../spec/history-visibility.ts';
 import type { UserId } from '../../spec/identifiers.ts';
-import type { EventView } from './client-events.ts';
+import { BoundedCache } from '../bounded-cache.ts';
 import type { EventStore } from './event-store.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
 import type { StateSnapshot } from './state-snapshot.ts';
 import type { StoredEvent } from './stored-event.ts';
-import type { UserRoom } from './user-rooms.ts';
 
 const visibilityKey = stateKeyOf('m.room.history_visibility', '');
-/** How far back a chain of replaced member events is followed: leave, ban, unban, … */
-const maxMemberEvents = 20;
+/** How often a room's setting may have changed for it to count as open. */
+const maxSettings = 20;
+const maxKnownSettings = 10_000;
+
+export interface Reader {
+  readonly userId: UserId;
+  /** The latest position at which they were joined: -1 if never, no end while they are. */
+  readonly joinedUpTo: number;
+}
+
+/** What someone was to a room around an event they may see. */
+export interface Sight {
+  readonly membershipBefore: Membership;
+  readonly membershipAfter: Membership;
+}
 
 /** What a user was to a room, by state snapshot. */
 type Standings = ReadonlyMap<number, UserStanding>;
@@ -27,6 +40,8 @@ type Standings = ReadonlyMap<number, UserStanding>;
 export class Visibility {
   readonly #events: EventStore;
   readonly #snapshots: SnapshotStore;
+  /** Whether all settings up to one, by the nid of its event, let members see everything. */
+  readonly #openUpTo = new BoundedCache<number, boolean>(maxKnownSettings);
 
   constructor(events: EventStore, snapshots: SnapshotStore) {
     this.#events = events;
@@ -34,29 +49,69 @@ export class Visibility {
   }
 
   /**
-   * The events this user may see, in the order given, with the user's membership at each. `room` is
-   * the user's row for the events' room; undefined if they never had to do with it.
+   * How the reader sees these events of one room, by nid; those they may not see are left out. Links
+   * of states that memory lacks are read once for all of them.
    */
-  async visibleTo(
-    userId: UserId,
-    room: UserRoom | undefined,
-    events: readonly StoredEvent[],
-  ): Promise<EventView[]> {
+  async sightsOf(reader: Reader, events: readonly StoredEvent[]): Promise<Map<number, Sight>> {
+    const sights = new Map<number, Sight>();
     const [first] = events;
-    if (first === undefined) return [];
-    const lastJoined = await this.#lastJoined(room);
-    const standings = await this.#standings(userId, first.roomNid, events);
-    return events.flatMap((stored) => {
-      const view = viewOf(stored, standings, lastJoined);
-      return view === undefined ? [] : [view];
-    });
+    if (first === undefined) return sights;
+    const standings = await this.#standings(reader.userId, first.roomNid, events);
+    for (const stored of events) {
+      const sight = sightOf(reader, stored, standings);
+      if (sight !== undefined) sights.set(stored.nid, sight);
+    }
+    return sights;
+  }
+
+  /** Whether the reader may be told a whole state that the room had at a position. */
+  async maySeeState(
+    reader: Reader,
+    roomNid: number,
+    state: StateSnapshot,
+    position: number,
+  ): Promise<boolean> {
+    const before = {
+      visibility: await this.settingIn(roomNid, state),
+      membership: state.get(stateKeyOf('m.room.member', reader.userId))?.membership as Membership,
+    };
+    return mayUserSee({ before, joinedLater: position <= reader.joinedUpTo });
   }
 
   /** What the room's history visibility is in a state. */
   async settingIn(roomNid: number, state: StateSnapshot) {
+    return historyVisibilityOf((await this.settingEvent(roomNid, state))?.event.content);
+  }
+
+  async settingEvent(roomNid: number, state: StateSnapshot): Promise<StoredEvent | undefined> {
     const ref = state.get(visibilityKey);
-    const stored = ref === undefined ? undefined : await this.#events.byNid(roomNid, ref.nid);
-    return historyVisibilityOf(stored?.event.content);
+    return ref === undefined ? undefined : this.#events.byNid(roomNid, ref.nid);
+  }
+
+  /**
+   * Whether history has always been `shared` or `world_readable`, so that a member may see all of it,
+   * and who left all of it up to then. At once where that is known.
+   */
+  isOpen(roomNid: number, state: StateSnapshot): boolean | Promise<boolean> {
+    const nid = state.get(visibilityKey)?.nid;
+    if (nid === undefined) return true;
+    return this.#openUpTo.get(nid) ?? this.#findOpen(roomNid, nid);
+  }
+
+  async #findOpen(roomNid: number, latestNid: number): Promise<boolean> {
+    let nid: number | undefined = latestNid;
+    let isOpen = true;
+    for (let count = 0; isOpen && nid !== undefined; count += 1) {
+      const stored: StoredEvent | undefined = await this.#events.byNid(roomNid, nid);
+      const setting = historyVisibilityOf(stored?.event.content);
+      isOpen =
+        stored !== undefined &&
+        count < maxSettings &&
+        (setting === 'shared' || setting === 'world_readable');
+      nid = stored?.replacesNid;
+    }
+    this.#openUpTo.set(latestNid, isOpen);
+    return isOpen;
   }
 
   /** What the user was to the room in the states before and after these events, by snapshot. */
@@ -90,35 +145,18 @@ export class Visibility {
     }
     return standings;
   }
-
-  /** The latest position at which the user was joined: -1 if never, no end while they are. */
-  async #lastJoined(room: UserRoom | undefined): Promise<number> {
-    if (room === undefined) return -1;
-    if (room.membership === 'join') return Number.POSITIVE_INFINITY;
-    let nid: number | undefined = room.eventNid;
-    let left = -1;
-    for (let count = 0; nid !== undefined && count < maxMemberEvents; count += 1) {
-      const stored: StoredEvent | undefined = await this.#events.byNid(room.roomNid, nid);
-      if (stored === undefined) return -1;
-      if (stored.event.content['membership'] === 'join') return left;
-      left = stored.streamPos ?? -1;
-      nid = stored.replacesNid;
-    }
-    return -1;
-  }
 }
 
-const viewOf = (
-  stored: StoredEvent,
+const sightOf = (
+  { joinedUpTo }: Reader,
+  { snapshotBefore, snapshotAfter, streamPos }: StoredEvent,
   standings: Standings,
-  lastJoined: number,
-): EventView | undefined => {
-  const { snapshotBefore, snapshotAfter } = stored;
+): Sight | undefined => {
   if (snapshotBefore === undefined || snapshotAfter === undefined) return undefined;
   const before = standings.get(snapshotBefore);
   const after = standings.get(snapshotAfter);
   if (before === undefined || after === undefined) return undefined;
-  const joinedLater = (stored.streamPos ?? Number.POSITIVE_INFINITY) <= lastJoined;
+  const joinedLater = (streamPos ?? Number.POSITIVE_INFINITY) <= joinedUpTo;
   if (!mayUserSee({ before, after, joinedLater })) return undefined;
-  return { stored, membership: after.membership ?? 'leave' };
+  return { membershipBefore: before.membership, membershipAfter: after.membership };
 };

@@ -77,12 +77,18 @@ export const putEventWords = async (tx: Tx, rows: readonly EventWords[]): Promis
   });
 };
 
+export interface WordsRange {
+  readonly roomNid: number;
+  readonly after: number;
+  readonly upTo: number;
+}
+
 export interface WordsQuery {
   /** All of them are in each event found. */
   readonly words: readonly string[];
   readonly keys: readonly SearchKey[];
-  /** Only events up to each room's position. */
-  readonly rooms: readonly { readonly roomNid: number; readonly upTo: number }[];
+  /** Only events of each room with `after < position <= upTo`. */
+  readonly rooms: readonly WordsRange[];
   readonly orderBy: 'rank' | 'recent';
   readonly limit: number;
   readonly offset: number;
@@ -91,17 +97,34 @@ export interface WordsQuery {
 const tsquery = (words: readonly string[]): string => words.map((word) => `'${word}'`).join(' & ');
 
 const matching = `event_words w
-  JOIN unnest($2::bigint[], $3::bigint[]) AS m (room_nid, up_to) USING (room_nid)
+  JOIN unnest($2::bigint[], $3::bigint[], $4::bigint[]) AS m (room_nid, after, up_to)
+    USING (room_nid)
   JOIN events e ON e.room_nid = w.room_nid AND e.event_nid = w.event_nid
-  WHERE w.words @@ $1::tsquery AND w.key = ANY($4::text[]) AND w.stream_pos <= m.up_to
-    AND e.redacted_by_nid IS NULL`;
+  WHERE w.words @@ $1::tsquery AND w.key = ANY($5::text[])
+    AND w.stream_pos > m.after AND w.stream_pos <= m.up_to AND e.redacted_by_nid IS NULL`;
 
 const valuesOf = ({ words, rooms, keys }: Omit<WordsQuery, 'orderBy' | 'limit' | 'offset'>) => [
   tsquery(words),
   rooms.map(({ roomNid }) => roomNid),
+  rooms.map(({ after }) => after),
   rooms.map(({ upTo }) => upTo),
   keys,
 ];
+
+/** Which of these rooms have any such event. Uses index event_words_words. */
+export const roomsWithWords = async (
+  db: Db,
+  words: readonly string[],
+  roomNids: readonly number[],
+): Promise<number[]> => {
+  const { rows } = await db.query<{ room_nid: number }>({
+    name: 'rooms-with-words',
+    text: `SELECT DISTINCT room_nid FROM event_words
+      WHERE words @@ $1::tsquery AND room_nid = ANY($2::bigint[])`,
+    values: [tsquery(words), roomNids],
+  });
+  return rows.map((row) => row.room_nid);
+};
 
 /** The events found, the best or the newest first. Uses index event_words_words. */
 export const eventsWithWords = async (
@@ -112,7 +135,7 @@ export const eventsWithWords = async (
   const { rows } = await db.query<{ room_nid: number; event_nid: number; rank: number }>({
     name: `events-with-words-${query.orderBy}`,
     text: `SELECT w.room_nid, w.event_nid, w.stream_pos, ts_rank(w.words, $1::tsquery) AS rank
-      FROM ${matching} ORDER BY ${order} LIMIT $5 OFFSET $6`,
+      FROM ${matching} ORDER BY ${order} LIMIT $6 OFFSET $7`,
     values: [...valuesOf(query), query.limit, query.offset],
   });
   return rows.map((row) => ({ roomNid: row.room_nid, eventNid: row.event_nid, rank: row.rank }));
@@ -126,7 +149,7 @@ export const countEventsWithWords = async (
 ): Promise<number> => {
   const { rows } = await db.query<{ count: number }>({
     name: 'count-events-with-words',
-    text: `SELECT count(*)::int8 AS count FROM (SELECT 1 FROM ${matching} LIMIT $5) found`,
+    text: `SELECT count(*)::int8 AS count FROM (SELECT 1 FROM ${matching} LIMIT $6) found`,
     values: [...valuesOf(query), most],
   });
   return rows[0]?.count ?? 0;

@@ -80,12 +80,15 @@ export const relatedParents = async (
   return new Set(rows.map((row) => row.parent_id));
 };
 
-/** For whom: events of ignored users do not count, nor anything after `upTo`. */
+/** For whom: events of ignored users do not count, nor anything outside of `window`. */
 export interface RelationsViewer {
   readonly userId: UserId;
   readonly ignored: readonly UserId[];
-  readonly upTo: number;
+  /** Events with `after < position <= upTo`, of history fetched later only where not `liveOnly`. */
+  readonly window: { readonly after: number; readonly upTo: number; readonly liveOnly: boolean };
 }
+
+const windowValues = ({ window }: RelationsViewer) => [window.after, window.upTo, window.liveOnly];
 
 export interface ThreadSummary {
   readonly parentId: EventId;
@@ -112,9 +115,10 @@ export const threadSummaries = async (
         (array_agg(x.event_nid ORDER BY e.stream_pos DESC, e.backfill_pos DESC))[1] AS latest
       FROM event_relations x JOIN events e USING (room_nid, event_nid)
       WHERE x.room_nid = $1 AND x.parent_id = ANY($2::text[]) AND x.rel_type = 'm.thread'
-        AND x.sender <> ALL($4::text[]) AND e.stream_pos <= $5 AND ${counts}
+        AND x.sender <> ALL($4::text[]) AND e.stream_pos > $5 AND e.stream_pos <= $6
+        AND (NOT $7 OR e.backfill_pos = 0) AND ${counts}
       GROUP BY x.parent_id`,
-    values: [roomNid, parentIds, viewer.userId, viewer.ignored, viewer.upTo],
+    values: [roomNid, parentIds, viewer.userId, viewer.ignored, ...windowValues(viewer)],
   });
   return rows.map((row) => ({
     parentId: row.parent_id,
@@ -141,11 +145,12 @@ export const newestEdits = async (
         FROM event_relations x JOIN events e USING (room_nid, event_nid)
         WHERE x.room_nid = $1 AND x.parent_id = w.parent_id AND x.rel_type = 'm.replace'
           AND x.sender = p.sender AND x.type = p.type
-          AND x.sender <> ALL($3::text[]) AND e.stream_pos <= $4 AND ${counts}
-        ORDER BY e.origin_server_ts DESC, e.event_id COLLATE "C" DESC LIMIT $5
+          AND x.sender <> ALL($3::text[]) AND e.stream_pos > $4 AND e.stream_pos <= $5
+          AND (NOT $6 OR e.backfill_pos = 0) AND ${counts}
+        ORDER BY e.origin_server_ts DESC, e.event_id COLLATE "C" DESC LIMIT $7
       ) edit
       ORDER BY w.parent_id, edit.origin_server_ts DESC, edit.event_id COLLATE "C" DESC`,
-    values: [roomNid, parentIds, viewer.ignored, viewer.upTo, limit],
+    values: [roomNid, parentIds, viewer.ignored, ...windowValues(viewer), limit],
   });
   return rows.map((row) => ({ parentId: row.parent_id, eventNid: row.event_nid }));
 };
@@ -165,11 +170,12 @@ export const references = async (
         SELECT e.event_id, e.stream_pos, e.backfill_pos
         FROM event_relations x JOIN events e USING (room_nid, event_nid)
         WHERE x.room_nid = $1 AND x.parent_id = w.parent_id AND x.rel_type = 'm.reference'
-          AND x.sender <> ALL($3::text[]) AND e.stream_pos <= $4 AND ${counts}
-        ORDER BY e.stream_pos, e.backfill_pos LIMIT $5
+          AND x.sender <> ALL($3::text[]) AND e.stream_pos > $4 AND e.stream_pos <= $5
+          AND (NOT $6 OR e.backfill_pos = 0) AND ${counts}
+        ORDER BY e.stream_pos, e.backfill_pos LIMIT $7
       ) ref
       ORDER BY w.parent_id, ref.stream_pos, ref.backfill_pos`,
-    values: [roomNid, parentIds, viewer.ignored, viewer.upTo, limit],
+    values: [roomNid, parentIds, viewer.ignored, ...windowValues(viewer), limit],
   });
   const found = new Map<EventId, EventId[]>();
   for (const { parent_id: parentId, event_id: eventId } of rows) {
@@ -202,20 +208,21 @@ export const threadRoots = async (
         SELECT DISTINCT ON (x.parent_id) x.parent_id, e.stream_pos, e.backfill_pos
         FROM event_relations x JOIN events e USING (room_nid, event_nid)
         WHERE x.room_nid = $1 AND x.rel_type = 'm.thread'
-          AND x.sender <> ALL($2::text[]) AND e.stream_pos <= $3 AND ${counts}
+          AND x.sender <> ALL($2::text[]) AND e.stream_pos > $3 AND e.stream_pos <= $4
+          AND (NOT $5 OR e.backfill_pos = 0) AND ${counts}
         ORDER BY x.parent_id, e.stream_pos DESC, e.backfill_pos DESC
       ) t
       JOIN events root ON root.event_id = t.parent_id AND root.room_nid = $1
-      WHERE (t.stream_pos, t.backfill_pos) < ($4, $5) AND root.stream_pos IS NOT NULL
-        AND (NOT $6 OR root.sender = $7 OR EXISTS (
+      WHERE (t.stream_pos, t.backfill_pos) < ($6, $7) AND root.stream_pos IS NOT NULL
+        AND (NOT $8 OR root.sender = $9 OR EXISTS (
           SELECT 1 FROM event_relations mine JOIN events e USING (room_nid, event_nid)
           WHERE mine.room_nid = $1 AND mine.parent_id = t.parent_id
-            AND mine.rel_type = 'm.thread' AND mine.sender = $7 AND ${counts}))
-      ORDER BY t.stream_pos DESC, t.backfill_pos DESC LIMIT $8`,
+            AND mine.rel_type = 'm.thread' AND mine.sender = $9 AND ${counts}))
+      ORDER BY t.stream_pos DESC, t.backfill_pos DESC LIMIT $10`,
     values: [
       roomNid,
       viewer.ignored,
-      viewer.upTo,
+      ...windowValues(viewer),
       before.streamPos,
       before.backfillPos,
       participatedOnly,

@@ -14,7 +14,7 @@ import { TypingStream } from './typing-stream.ts';
 import { UnreadStream } from './unread-stream.ts';
 
 export const createSync = (core: Core): Sync => {
-  const { database: db, events, snapshots, registry, activity, timeline, visibility } = core;
+  const { database: db, events, snapshots, registry, activity, timeline, access } = core;
   return new Sync({
     log: core.log,
     notifier: core.notifier,
@@ -26,7 +26,8 @@ export const createSync = (core: Core): Sync => {
         registry,
         activity,
         timeline,
-        visibility,
+        events,
+        access,
         clientEvents: core.clientEvents,
         aggregations: core.aggregations,
         state: new RoomStateReader(db, events, snapshots),

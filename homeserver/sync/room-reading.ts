@@ -1,5 +1,6 @@
 import type { EventView } from '../rooms/client-events.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
+import type { RoomAccess } from '../rooms/room-access.ts';
 import type { Stretch } from '../rooms/timeline.ts';
 import type { UserRoom } from '../rooms/user-rooms.ts';
 
@@ -7,10 +8,13 @@ import type { UserRoom } from '../rooms/user-rooms.ts';
 export interface RoomReading {
   readonly room: UserRoom;
   readonly live: LiveRoom;
+  readonly access: RoomAccess;
   readonly stretch: Stretch;
   readonly views: readonly EventView[];
-  /** The reader has seen nothing of this room's present stay: state comes in full. */
+  /** The reader has seen nothing of this room's present stay. */
   readonly fromStart: boolean;
+  /** State comes in full, because of that or because it was asked for. */
+  readonly fullState: boolean;
   /** Only events at or below this are read. */
   readonly upTo: number;
 }

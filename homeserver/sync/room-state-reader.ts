@@ -6,6 +6,7 @@
 import { LRUCache } from 'lru-cache';
 import { type StateKey, stateKeyOf } from '../../spec/event.ts';
 import type { UserId } from '../../spec/identifiers.ts';
+import type { EventView } from '../rooms/client-events.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import { memberOfKey } from '../rooms/live-room.ts';
 import type { SnapshotStore } from '../rooms/snapshot-store.ts';
@@ -41,10 +42,10 @@ export class RoomStateReader {
     this.#snapshots = snapshots;
   }
 
-  read(context: SyncContext, reading: RoomReading): StoredEvent[] | Promise<StoredEvent[]> {
+  read(context: SyncContext, reading: RoomReading): EventView[] | Promise<EventView[]> {
     const { state: filter } = context.filter.room;
     if (filter.matchesNothing || !filter.matchesRoom(reading.room.roomId)) return [];
-    if (reading.fromStart) return this.#full(context, reading);
+    if (reading.fullState) return this.#full(context, reading);
     const changes = this.#changes(context, reading);
     return Array.isArray(changes)
       ? this.#changed(context, reading, changes)
@@ -52,14 +53,17 @@ export class RoomStateReader {
   }
 
   /** The room's current state as it was at a position. */
-  async stateAt(reading: Pick<RoomReading, 'room' | 'live' | 'upTo'>): Promise<StateSnapshot> {
-    const { room, live, upTo } = reading;
+  async stateAt(
+    reading: Pick<RoomReading, 'room' | 'live' | 'access' | 'upTo'>,
+  ): Promise<StateSnapshot> {
+    const { room, live, access, upTo } = reading;
+    if (access.departure?.streamPos === upTo) return access.state();
     if (!live.dead && live.recent.lastPosition <= upTo) return live.committed.state;
     const nid = await currentSnapshotAt(this.#db, room.roomNid, upTo);
     return this.#snapshots.load(room.roomNid, nid ?? 0);
   }
 
-  async #full(context: SyncContext, reading: RoomReading): Promise<StoredEvent[]> {
+  async #full(context: SyncContext, reading: RoomReading): Promise<EventView[]> {
     const state = await this.stateAt(reading);
     const shown = shownByKey(reading);
     const lazy = context.filter.room.state.lazyLoadMembers;
@@ -97,7 +101,7 @@ export class RoomStateReader {
     context: SyncContext,
     reading: RoomReading,
     changes: readonly Change[],
-  ): StoredEvent[] | Promise<StoredEvent[]> {
+  ): EventView[] | Promise<EventView[]> {
     const shown = new Set(reading.views.map(({ stored }) => stored.nid));
     const latest = new Map<StateKey, number>();
     for (const { key, nid } of changes) {
@@ -105,9 +109,18 @@ export class RoomStateReader {
       if (context.useStateAfter || !shown.has(nid)) latest.set(key, nid);
     }
     const nids = [...latest.values()].filter((nid) => nid !== 0);
-    if (context.filter.room.state.lazyLoadMembers) {
-      this.#addSenders(context, reading, latest, shown, nids);
+    if (!context.filter.room.state.lazyLoadMembers) {
+      return nids.length === 0 ? [] : this.#load(context, reading, nids);
     }
+    const state =
+      reading.access.standing === 'member' ? reading.live.committed.state : this.stateAt(reading);
+    if (state instanceof Promise) {
+      return state.then((found) => {
+        this.#addSenders(context, reading, found, latest, nids);
+        return this.#load(context, reading, nids);
+      });
+    }
+    this.#addSenders(context, reading, state, latest, nids);
     return nids.length === 0 ? [] : this.#load(context, reading, nids);
   }
 
@@ -115,21 +128,26 @@ export class RoomStateReader {
   #addSenders(
     context: SyncContext,
     reading: RoomReading,
+    state: StateSnapshot,
     changed: ReadonlyMap<StateKey, number>,
-    shown: ReadonlySet<number>,
     nids: number[],
   ): void {
     const sent = this.#sentTo(context);
     const redundant = context.filter.room.state.includeRedundantMembers;
+    const shown = shownByKey(reading);
     for (const userId of this.#neededMembers(context, reading)) {
       const key = stateKeyOf('m.room.member', userId);
-      const ref = reading.live.committed.state.get(key);
-      if (ref === undefined || changed.has(key) || shown.has(ref.nid)) continue;
-      const sentAt = sent?.get(ref.nid);
+      if (changed.has(key)) continue;
+      // Who comes, goes or takes another name in the timeline is shown as who they were before it.
+      const nid = context.useStateAfter
+        ? state.get(key)?.nid
+        : (beforeTimeline(shown.get(key)) ?? state.get(key)?.nid);
+      if (nid === undefined || nid === 0) continue;
+      const sentAt = sent?.get(nid);
       const known = sentAt !== undefined && sentAt <= (context.from?.position ?? -1);
       if (known && !redundant) continue;
-      nids.push(ref.nid);
-      sent?.set(ref.nid, context.to.position);
+      nids.push(nid);
+      sent?.set(nid, context.to.position);
     }
   }
 
@@ -137,7 +155,7 @@ export class RoomStateReader {
   #neededMembers(context: SyncContext, reading: RoomReading): Set<UserId> {
     const users = new Set<UserId>();
     for (const { stored } of reading.views) users.add(stored.event.sender);
-    if (reading.fromStart) users.add(context.userId);
+    if (reading.fullState) users.add(context.userId);
     return users;
   }
 
@@ -165,12 +183,14 @@ export class RoomStateReader {
     context: SyncContext,
     reading: RoomReading,
     nids: readonly number[],
-  ): StoredEvent[] | Promise<StoredEvent[]> {
+  ): EventView[] | Promise<EventView[]> {
     const { state: filter } = context.filter.room;
-    const select = (found: readonly (StoredEvent | undefined)[]): StoredEvent[] =>
-      found.filter(
-        (stored) => stored !== undefined && filter.matchesEvent(stored.event),
-      ) as StoredEvent[];
+    const select = (found: readonly (StoredEvent | undefined)[]) =>
+      reading.access.stateViews(
+        found.filter(
+          (stored) => stored !== undefined && filter.matchesEvent(stored.event),
+        ) as StoredEvent[],
+      );
     const cached = nids.map((nid) => this.#events.cached(nid));
     if (!cached.includes(undefined)) return select(cached);
     return this.#events

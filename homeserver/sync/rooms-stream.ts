@@ -5,17 +5,20 @@
 
 import type { Aggregations } from '../rooms/aggregations.ts';
 import type { ClientEvents, EventView, Viewer } from '../rooms/client-events.ts';
+import type { EventStore } from '../rooms/event-store.ts';
+import type { RoomAccess } from '../rooms/room-access.ts';
+import type { RoomAccesses } from '../rooms/room-accesses.ts';
 import type { RoomActivity } from '../rooms/room-activity.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
-import { type Stretch, startOfRoom, type Timeline } from '../rooms/timeline.ts';
+import type { Stretch, Timeline } from '../rooms/timeline.ts';
 import type { UserRoom } from '../rooms/user-rooms.ts';
-import type { Visibility } from '../rooms/visibility.ts';
 import type { Db } from '../storage/database.ts';
 import { roomsChangedBetween } from '../storage/events.ts';
 import type { SyncResponse } from './response.ts';
 import type { RoomReading } from './room-reading.ts';
 import type { RoomStateReader } from './room-state-reader.ts';
+import { RoomsOutside } from './rooms-outside.ts';
 import type { SummaryReader } from './summary-reader.ts';
 import { isNewlyJoined, type SyncContext, type SyncStream } from './sync-stream.ts';
 import { isAcceptable } from './timeline-filter.ts';
@@ -26,7 +29,8 @@ export interface RoomsStreamDeps {
   readonly registry: RoomRegistry;
   readonly activity: RoomActivity;
   readonly timeline: Timeline;
-  readonly visibility: Visibility;
+  readonly events: EventStore;
+  readonly access: RoomAccesses;
   readonly clientEvents: ClientEvents;
   readonly aggregations: Aggregations;
   readonly state: RoomStateReader;
@@ -36,9 +40,13 @@ export interface RoomsStreamDeps {
 export class RoomsStream implements SyncStream {
   readonly name = 'rooms';
   readonly #deps: RoomsStreamDeps;
+  readonly #outside: RoomsOutside;
 
   constructor(deps: RoomsStreamDeps) {
     this.#deps = deps;
+    this.#outside = new RoomsOutside(deps, (context, reading, response) =>
+      this.#write(context, reading, response),
+    );
   }
 
   collect(context: SyncContext, response: SyncResponse): Promise<void> | undefined {
@@ -46,9 +54,9 @@ export class RoomsStream implements SyncStream {
     const fresh: UserRoom[] = [];
     for (const room of context.changedRooms) {
       if (room.membership === 'join') {
-        if (context.fullState || isNewlyJoined(context, room)) fresh.push(room);
+        if (isNewlyJoined(context, room)) fresh.push(room);
       } else {
-        const wait = this.#collectOutside(context, room, response);
+        const wait = this.#outside.collect(context, room, response);
         if (wait !== undefined) waits.push(wait);
       }
     }
@@ -72,10 +80,11 @@ export class RoomsStream implements SyncStream {
   /** Joined rooms with something new that the reader has been following. */
   #changedRooms(context: SyncContext): UserRoom[] | Promise<UserRoom[]> {
     const { from, to, fullState } = context;
-    if (from === undefined || fullState) return [];
+    if (from === undefined) return [];
     const following = context.changedRooms.filter(
       (room) => room.membership === 'join' && !isNewlyJoined(context, room),
     );
+    if (fullState) return following;
     if (this.#deps.activity.knows(from.position)) {
       return following.filter(({ roomNid }) =>
         this.#deps.activity.changedSince(roomNid, from.position),
@@ -102,11 +111,22 @@ export class RoomsStream implements SyncStream {
     const accept = isAcceptable(context);
     const stretch = this.#deps.timeline.fromMemory(room.roomNid, after, upTo, filter.limit, accept);
     // Bundling the relations of what comes after a gap takes the database.
-    if (live === undefined || stretch === undefined || stretch.limited) {
+    if (live === undefined || stretch === undefined || stretch.limited || context.fullState) {
       return this.#readChanged(context, room, response);
     }
+    const access = this.#deps.access.ofMember(context.userId, live, room);
     const views = stretch.events.map((stored) => ({ stored, membership: 'join' }));
-    return this.#write(context, { room, live, stretch, views, fromStart: false, upTo }, response);
+    const reading = {
+      room,
+      live,
+      access,
+      stretch,
+      views,
+      fromStart: false,
+      fullState: false,
+      upTo,
+    };
+    return this.#write(context, reading, response);
   }
 
   async #readChanged(context: SyncContext, room: UserRoom, response: SyncResponse): Promise<void> {
@@ -120,23 +140,21 @@ export class RoomsStream implements SyncStream {
       context.filter.room.timeline.limit,
       isAcceptable(context),
     );
-    const views = stretch.events.map((stored) => ({ stored, membership: 'join' }));
-    const shown = await this.#withRelations(context, room, stretch, views);
-    const reading = { room, live, stretch, views: shown, fromStart: false, upTo };
+    const access = this.#deps.access.ofMember(context.userId, live, room);
+    const views = await this.#withRelations(access, stretch, await access.views(stretch.events));
+    const { fullState } = context;
+    const reading = { room, live, access, stretch, views, fromStart: false, fullState, upTo };
     await this.#write(context, reading, response);
   }
 
   /** After a gap the reader does not know of all the relations before it. */
   async #withRelations(
-    context: SyncContext,
-    room: UserRoom,
+    access: RoomAccess,
     stretch: Stretch,
     views: readonly EventView[],
     related?: ReadonlySet<string>,
   ): Promise<readonly EventView[]> {
-    if (!stretch.limited) return views;
-    const { aggregations } = this.#deps;
-    return aggregations.bundle(context.userId, room.roomNid, views, related);
+    return stretch.limited ? this.#deps.aggregations.bundle(access, views, related) : views;
   }
 
   /** Rooms that are new to the reader, or asked for in full. */
@@ -161,61 +179,22 @@ export class RoomsStream implements SyncStream {
         const live = lives.get(room.roomNid);
         const stretch = stretches.get(room.roomNid);
         if (live === undefined || stretch === undefined) return;
-        const views = await this.#deps.visibility.visibleTo(context.userId, room, stretch.events);
-        const shown = await this.#withRelations(context, room, stretch, views, related);
-        const reading = { room, live, stretch, views: shown, fromStart: true, upTo };
+        const access = this.#deps.access.ofMember(context.userId, live, room);
+        const seen = await access.views(stretch.events);
+        const views = await this.#withRelations(access, stretch, seen, related);
+        const reading = {
+          room,
+          live,
+          access,
+          stretch,
+          views,
+          fromStart: true,
+          fullState: true,
+          upTo,
+        };
         await this.#write(context, reading, response);
       }),
     );
-  }
-
-  #collectOutside(
-    context: SyncContext,
-    room: UserRoom,
-    response: SyncResponse,
-  ): Promise<void> | undefined {
-    const since = context.from?.position ?? -1;
-    switch (room.membership) {
-      case 'invite':
-        if (room.streamPos > since) response.invited(room.roomId, room.strippedState ?? '[]');
-        return undefined;
-      case 'knock':
-        if (room.streamPos > since) response.knocked(room.roomId, room.strippedState ?? '[]');
-        return undefined;
-      default: {
-        const wanted =
-          context.from === undefined || context.fullState
-            ? context.filter.room.includeLeave
-            : room.streamPos > since;
-        return wanted ? this.#collectLeft(context, room, response) : undefined;
-      }
-    }
-  }
-
-  /** A room the reader has left, or was made to: everything up to the departure. */
-  async #collectLeft(context: SyncContext, room: UserRoom, response: SyncResponse): Promise<void> {
-    const live = await this.#deps.registry.findByNid(room.roomNid);
-    if (live === undefined) {
-      // An invite to a room this server is not in was declined or withdrawn.
-      response.left(room.roomId).timeline = {
-        events: [],
-        limited: false,
-        prevBatch: formatPlace({ streamPos: room.streamPos, backfillPos: 0 }),
-      };
-      return;
-    }
-    const fromStart = context.from === undefined || context.fullState;
-    const after = fromStart ? 0 : (context.from?.position ?? 0);
-    const upTo = Math.min(room.streamPos, context.to.position);
-    const stretch = await this.#deps.timeline.newest(
-      room.roomNid,
-      { streamPos: after, backfillPos: 0 },
-      { streamPos: upTo, backfillPos: 0 },
-      context.filter.room.timeline.limit,
-      isAcceptable(context),
-    );
-    const views = await this.#deps.visibility.visibleTo(context.userId, room, stretch.events);
-    await this.#write(context, { room, live, stretch, views, fromStart, upTo }, response);
   }
 
   /** Stays synchronous when everything the texts refer to is in memory. */
@@ -227,9 +206,9 @@ export class RoomsStream implements SyncStream {
     const state = this.#deps.state.read(context, reading);
     const shown = reading.views.map(({ stored }) => stored);
     if (state instanceof Promise) {
-      return state.then(async (events) => {
-        await this.#deps.clientEvents.prepare([...shown, ...events]);
-        await this.#finish(context, reading, events, response);
+      return state.then(async (stateViews) => {
+        await this.#deps.clientEvents.prepare([...shown, ...shownEvents(stateViews)]);
+        await this.#finish(context, reading, stateViews, response);
       });
     }
     const preparing = this.#deps.clientEvents.prepare(shown);
@@ -241,13 +220,13 @@ export class RoomsStream implements SyncStream {
   #finish(
     context: SyncContext,
     reading: RoomReading,
-    state: readonly StoredEvent[],
+    state: readonly EventView[],
     response: SyncResponse,
   ): Promise<void> | undefined {
-    const { room, live, stretch, views, fromStart } = reading;
+    const { room, live, stretch, views, fromStart, fullState } = reading;
     const [first] = stretch.events;
     const joined = room.membership === 'join';
-    if (!fromStart && joined && views.length === 0 && state.length === 0 && !stretch.limited) {
+    if (!fullState && joined && views.length === 0 && state.length === 0 && !stretch.limited) {
       return undefined;
     }
     const part = joined ? response.joined(room.roomId) : response.left(room.roomId);
@@ -265,18 +244,17 @@ export class RoomsStream implements SyncStream {
       limited: stretch.limited || (fromStart && joined && context.from !== undefined),
       prevBatch:
         first === undefined
-          ? formatPlace(fromStart ? startOfRoom : beginning(context))
+          ? formatPlace(fromStart || stretch.limited ? endOf(reading) : beginning(context))
           : placeBefore({
               streamPos: first.streamPos as number,
               backfillPos: first.backfillPos,
             }),
     };
-    const stateTexts = state.map((stored) => write({ stored, membership: undefined }));
+    const stateTexts = state.map(write);
     if (context.useStateAfter) part.stateAfter = stateTexts;
     else part.state = stateTexts;
     const affectsMembers =
-      fromStart ||
-      [...state, ...shownEvents(views)].some(({ event }) => affectsSummary(event.type));
+      fullState || [...state, ...views].some(({ stored }) => affectsSummary(stored.event.type));
     return joined && affectsMembers
       ? this.#deps.summaries.read(context.userId, live).then((summary) => {
           part.summary = summary;
@@ -286,6 +264,8 @@ export class RoomsStream implements SyncStream {
 }
 
 const beginning = ({ from }: SyncContext) => ({ streamPos: from?.position ?? 0, backfillPos: 0 });
+
+const endOf = ({ upTo }: RoomReading) => ({ streamPos: upTo, backfillPos: 0 });
 
 const shownEvents = (views: readonly EventView[]): StoredEvent[] =>
   views.map(({ stored }) => stored);

@@ -25,7 +25,7 @@ export const getJoinedMembersByRoom = ({
     response: Type.Object({ joined: Type.Record(Type.String(), Member) }),
     handler: async ({ requester, params }) => {
       const members = await roomState.joinedMembers(requester.userId, params.roomId);
-      const joined = members.map(({ event }) => {
+      const joined = members.map(({ stored: { event } }) => {
         const { displayname, avatar_url: avatarUrl } = event.content;
         const member = {
           ...(typeof displayname === 'string' && { display_name: displayname }),

@@ -39,6 +39,6 @@ export const getMembersByRoom = ({
         membership: query.membership,
         notMembership: query.not_membership,
       });
-      return { chunk: await new EventTexts(clientEvents, room, requester).events(members) };
+      return { chunk: await new EventTexts(clientEvents, room, requester).views(members) };
     },
   });

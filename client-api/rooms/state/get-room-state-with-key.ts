@@ -22,9 +22,9 @@ export const getRoomStateWithKey = ({
       format: Type.Optional(Type.Union([Type.Literal('content'), Type.Literal('event')])),
     }),
     handler: async ({ requester, params: { roomId, eventType, stateKey }, query }) => {
-      const [room, stored] = await roomState.event(requester.userId, roomId, eventType, stateKey);
-      if (query.format !== 'event') return stored.event.content;
-      const [text] = await new EventTexts(clientEvents, room, requester).events([stored]);
+      const [room, view] = await roomState.event(requester.userId, roomId, eventType, stateKey);
+      if (query.format !== 'event') return view.stored.event.content;
+      const [text] = await new EventTexts(clientEvents, room, requester).views([view]);
       return text;
     },
   });

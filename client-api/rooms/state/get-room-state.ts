@@ -21,6 +21,6 @@ export const getRoomState = ({
     params: Type.Object({ roomId: RoomIdSchema }),
     handler: async ({ requester, params }) => {
       const [room, events] = await roomState.events(requester.userId, params.roomId);
-      return new EventTexts(clientEvents, room, requester).events(events);
+      return new EventTexts(clientEvents, room, requester).views(events);
     },
   });
