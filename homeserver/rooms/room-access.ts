@@ -195,7 +195,9 @@ export class RoomAccess {
     if (unseen.size === 0) return [...views];
     return views.map((view) => {
       const { replacesNid, redactedByNid } = view.stored;
-      const hides = [replacesNid, redactedByNid].some((nid) => nid !== undefined && unseen.has(nid));
+      const hides = [replacesNid, redactedByNid].some(
+        (nid) => nid !== undefined && unseen.has(nid),
+      );
       return hides ? { ...view, hidden: unseen } : view;
     });
   }
