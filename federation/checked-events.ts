@@ -36,17 +36,19 @@ export interface CheckOptions {
 export const checkPdus = async (
   keyRing: KeyRing,
   room: RoomOfVersion,
-  pdus: readonly unknown[],
+  pdus: Iterable<unknown>,
   options: CheckOptions = {},
 ): Promise<CheckedPdu[]> => {
   const checked: CheckedPdu[] = [];
   const wellFormed: { readonly index: number; readonly event: MatrixEvent }[] = [];
   const giveWay = turns();
-  for (const [index, pdu] of pdus.entries()) {
+  let index = 0;
+  for (const pdu of pdus) {
     // 1. Is a valid event, otherwise it is dropped.
     const result = parsed(pdu, room, options);
     checked.push(result);
     if (result.event !== undefined) wellFormed.push({ index, event: result.event });
+    index++;
     await giveWay();
   }
   // 2. Passes signature checks, otherwise it is dropped.
@@ -71,7 +73,7 @@ export const checkPdus = async (
 export const checkedEvents = async (
   keyRing: KeyRing,
   room: RoomOfVersion,
-  pdus: readonly unknown[],
+  pdus: Iterable<unknown>,
   options: CheckOptions = {},
 ): Promise<MatrixEvent[]> => {
   const events = new Map<EventId, MatrixEvent>();

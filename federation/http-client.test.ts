@@ -3,12 +3,19 @@ import type { ServerName } from '../spec/identifiers.ts';
 import { verifyBytes } from '../spec/signing.ts';
 import { signedRequest } from './auth/signed-request.ts';
 import { parseXMatrix } from './auth/x-matrix-header.ts';
-import { RefusedByServer, RequestImpossible, ServerUnreachable } from './federation-error.ts';
+import {
+  FederationError,
+  RefusedByServer,
+  RequestImpossible,
+  ServerUnreachable,
+} from './federation-error.ts';
+import { ANY_REQUEST } from './testing/any-request.ts';
 import { HERE, TestFederation } from './testing/test-federation.ts';
 import { TestPeer } from './testing/test-peer.ts';
 import { uri } from './uri.ts';
 
 const authority = createTestAuthority();
+const ANY = { ...ANY_REQUEST, timeoutMs: 400 };
 const DENIED = 'denied.test' as ServerName;
 
 describe('federation client', () => {
@@ -30,7 +37,7 @@ describe('federation client', () => {
   afterAll(() => our.stop());
 
   const get = (more: { essential?: boolean; maxBytes?: number } = {}, destination = peer.name) =>
-    our.client.request({ destination, method: 'GET', path: '/x', ...more });
+    our.client.request({ destination, method: 'GET', path: '/x', ...ANY, ...more });
 
   it('signs what it sends so that the other side can check it', async () => {
     peer.handler = () => ({ ok: true });
@@ -40,6 +47,7 @@ describe('federation client', () => {
       path: uri`/_matrix/federation/v1/thing/${'!a/b:c'}`,
       query: { ver: ['1', '2'], x: 'é&', no: undefined },
       body: { z: 1, a: 'é' },
+      ...ANY,
     });
     expect(answer).toEqual({ ok: true });
     const request = peer.received[0];
@@ -84,6 +92,7 @@ describe('federation client', () => {
   });
 
   it('counts failures together as one, and backs off further each time', async () => {
+    our.health.know(peer.name);
     peer.handler = () => ({ status: 503, body: '{}' });
     const delays = [];
     for (let i = 0; i < 5; i++) {
@@ -149,5 +158,48 @@ describe('federation client', () => {
       peer.handler = () => ({ status: 200, body });
       await expect(get({ essential: true })).rejects.toThrow(ServerUnreachable);
     }
+  });
+
+  it('reads the answers of first versions', async () => {
+    const ask = () =>
+      our.client.requestFirstVersion({ destination: peer.name, method: 'PUT', path: '/x', ...ANY });
+    peer.handler = () => ({ status: 200, body: '[200,{"event":{}}]' });
+    expect(await ask()).toEqual({ event: {} });
+    for (const body of ['[200]', '[200,[]]', '{}', '[200,{}']) {
+      peer.handler = () => ({ status: 200, body });
+      await expect(ask()).rejects.toBeInstanceOf(FederationError);
+      our.health.succeeded(peer.name);
+    }
+  });
+
+  it('writes nothing of servers that anyone may have named, and little in memory', async () => {
+    const names = Array.from({ length: 30 }, (_, n) => `127.0.0.1:${n + 1}` as ServerName);
+    await Promise.allSettled(names.map((name) => get({}, name)));
+    expect(names.filter((name) => our.health.isLeftAlone(name))).toHaveLength(names.length);
+    await our.health.close();
+    const { rows } = await our.database.query({
+      text: "SELECT destination FROM destinations WHERE destination LIKE '127.0.0.1:_'",
+    });
+    expect(rows).toEqual([]);
+  });
+
+  const NOTARY = { ...ANY, purpose: 'notary', timeoutMs: 1000 } as const;
+  const ask = (destination: ServerName, timeoutMs: number) =>
+    our.client.request({ destination, method: 'GET', path: '/x', ...NOTARY, timeoutMs });
+
+  it('starts to wait no sooner than its turn, and holds that against nobody', async () => {
+    const others = await Promise.all(
+      Array.from({ length: 3 }, () => TestPeer.start(authority, () => our.clock.nowMs())),
+    );
+    for (const other of others) other.handler = () => 'hang';
+    // The share of notaries is one of ten; eight requests to one server at a time.
+    const busy = others.map(({ name }) =>
+      our.client.request({ destination: name, method: 'GET', path: '/x', ...NOTARY }),
+    );
+    busy.push(...others.map(({ name }) => ask(name, 100)), ask(peer.name, 100));
+    await Promise.allSettled(busy);
+    expect(our.health.isFailing(peer.name)).toBe(false);
+    expect(peer.received).toEqual([]);
+    await Promise.all(others.map((other) => other.stop()));
   });
 });

@@ -10,25 +10,24 @@ import {
   PermanentFailure,
   RetryableFailure,
 } from '../homeserver/outbound/failures.ts';
-import type {
-  OutboundHttp,
-  OutboundRequest,
-  OutboundResponse,
-  StreamedResponse,
-} from '../homeserver/outbound/outbound-http.ts';
+import type { OutboundHttp, OutboundRequest } from '../homeserver/outbound/outbound-http.ts';
 import type { HttpTarget } from '../homeserver/outbound/target.ts';
 import { canonicalJson } from '../spec/canonical-json.ts';
 import type { JsonObject } from '../spec/event.ts';
-import type { ServerName } from '../spec/identifiers.ts';
+import type { ServerName, UserId } from '../spec/identifiers.ts';
+import { JsonTooCostly } from '../spec/json-pieces.ts';
 import type { SigningKey } from '../spec/signing.ts';
+import { type AnswerBounds, AnswerMemory, AnswerReader } from './answer-reader.ts';
 import { authorizationHeader } from './auth/signed-request.ts';
 import type { DestinationHealth } from './destinations/destination-health.ts';
 import { type Discovery, InvalidServerName } from './discovery/discovery.ts';
 import { RefusedByServer, RequestImpossible, ServerUnreachable } from './federation-error.ts';
-import { NoSlot, RequestSlots } from './request-slots.ts';
+import { type Purpose, PurposeSlots } from './purposes.ts';
+import { NoSlot } from './request-slots.ts';
 import { type QueryValue, queryString } from './uri.ts';
 
-export interface FederationRequest {
+/** What a request costs at most is part of it: of an answer without bounds nobody is asked. */
+export interface FederationRequest extends AnswerBounds {
   readonly destination: ServerName;
   readonly method: 'GET' | 'POST' | 'PUT';
   /** Encoded already; see `uri`. */
@@ -37,8 +36,11 @@ export interface FederationRequest {
   readonly body?: JsonObject;
   /** Instead of `body`, when its canonical JSON is at hand. */
   readonly canonicalBody?: string;
-  readonly timeoutMs?: number;
-  readonly maxBytes?: number;
+  /** From the call to the last byte of the answer; half of it may pass before its turn comes. */
+  readonly timeoutMs: number;
+  readonly purpose: Purpose;
+  /** Who wants to know, where it is a person: each has a share of the requests at one time. */
+  readonly requester?: UserId;
   /** Tries even a server that is being left alone: for what a person is waiting for. */
   readonly essential?: boolean;
   /** Counts any answer but status 200 against the server: for transactions, which must arrive. */
@@ -47,6 +49,9 @@ export interface FederationRequest {
   readonly unsigned?: boolean;
   readonly signal?: AbortSignal;
 }
+
+/** JSON; lists that were asked for as text stand in it as `JsonTextList`. */
+export type Answer = JsonObject;
 
 export interface FederationClientOptions {
   readonly serverName: ServerName;
@@ -58,29 +63,26 @@ export interface FederationClientOptions {
   /** Whether the operator lets us speak to this server. */
   readonly isAllowed: (serverName: ServerName) => boolean;
   readonly timeoutMs: number;
+  /** Of one answer, and of all large ones at one time. */
   readonly maxResponseBytes: number;
   readonly maxConcurrentRequests: number;
 }
 
-const MAX_CONCURRENT_PER_SERVER = 8;
-const MAX_WAITING_PER_SERVER = 200;
 /** Answers by which a server, or the proxy before it, says that it cannot serve anyone now. */
 const OVERLOADED = new Set([429, 502, 503, 504]);
 
 export class FederationClient {
   readonly #options: FederationClientOptions;
-  readonly #slots: RequestSlots;
+  readonly #slots: PurposeSlots;
+  readonly #memory: AnswerMemory;
 
   constructor(options: FederationClientOptions) {
     this.#options = options;
-    this.#slots = new RequestSlots({
-      maxRunning: options.maxConcurrentRequests,
-      maxRunningPerKey: MAX_CONCURRENT_PER_SERVER,
-      maxWaitingPerKey: MAX_WAITING_PER_SERVER,
-    });
+    this.#slots = new PurposeSlots(options.maxConcurrentRequests);
+    this.#memory = new AnswerMemory(options.maxResponseBytes);
   }
 
-  /** How long a request takes at most that does not say otherwise. */
+  /** How long a request takes that takes others no special work. */
   get timeoutMs(): number {
     return this.#options.timeoutMs;
   }
@@ -89,38 +91,36 @@ export class FederationClient {
    * The JSON object a server answers with status 200.
    * @throws {FederationError}
    */
-  async request(request: FederationRequest): Promise<JsonObject> {
+  request(request: FederationRequest): Promise<Answer> {
+    return this.#ask(request, asObject);
+  }
+
+  /**
+   * The object in the answer of the first version of an endpoint, `[200, {…}]`.
+   * @throws {FederationError}
+   */
+  requestFirstVersion(request: FederationRequest): Promise<Answer> {
+    return this.#ask(request, (answer) =>
+      Array.isArray(answer) ? asObject(answer[1]) : undefined,
+    );
+  }
+
+  async #ask(
+    request: FederationRequest,
+    understood: (answer: unknown) => Answer | undefined,
+  ): Promise<Answer> {
     const { destination } = request;
     const { health, clock } = this.#options;
     const startedMs = clock.nowMs();
-    const response = await this.#exchange(request, (target, outgoing) =>
-      this.#options.outbound.send(target, outgoing),
-    );
-    const body = jsonObjectIn(response);
-    if (response.status !== 200) throw this.#refused(request, response.status, body, startedMs);
-    if (body === undefined) {
+    const { status, value } = await this.#exchange(request);
+    if (status !== 200) throw this.#refused(request, status, asObject(value), startedMs);
+    const answer = understood(value);
+    if (answer === undefined) {
       health.failed(destination, startedMs);
       throw new ServerUnreachable(destination, 'answered with something that is not a JSON object');
     }
     health.succeeded(destination);
-    return body;
-  }
-
-  /**
-   * An answer with status 200 whose body is not JSON, as a stream to be read or destroyed.
-   * @throws {FederationError} also `OutboundFailure` from the stream itself
-   */
-  async stream(request: FederationRequest): Promise<StreamedResponse> {
-    const startedMs = this.#options.clock.nowMs();
-    const response = await this.#exchange(request, (target, outgoing) =>
-      this.#options.outbound.open(target, outgoing),
-    );
-    if (response.status !== 200) {
-      response.body.destroy();
-      throw this.#refused(request, response.status, undefined, startedMs);
-    }
-    this.#options.health.succeeded(request.destination);
-    return response;
+    return answer;
   }
 
   #refused(
@@ -141,11 +141,8 @@ export class FederationClient {
   }
 
   /** Waits for a slot, finds the server and sends; types everything that is not an answer. */
-  async #exchange<T>(
-    request: FederationRequest,
-    send: (target: HttpTarget, outgoing: OutboundRequest) => Promise<T>,
-  ): Promise<T> {
-    const { destination, essential = false } = request;
+  async #exchange(request: FederationRequest): Promise<{ status: number; value: unknown }> {
+    const { destination, requester, timeoutMs, essential = false } = request;
     const { serverName, health, clock, isAllowed } = this.#options;
     if (destination === serverName) {
       throw new RequestImpossible(destination, 'is this server itself');
@@ -153,22 +150,29 @@ export class FederationClient {
     if (!isAllowed(destination)) {
       throw new RequestImpossible(destination, 'is not a server we may speak to');
     }
-    const timeoutMs = request.timeoutMs ?? this.#options.timeoutMs;
     const deadlineMs = performance.now() + timeoutMs;
     let startedMs = clock.nowMs();
+    const wish = {
+      destination,
+      maxWaitMs: timeoutMs / 2,
+      ...(requester !== undefined && { requester }),
+    };
     try {
-      return await this.#slots.run(destination, async () => {
+      return await this.#slots.run(this.#purposeOf(request), wish, async () => {
         // Asked only now: it may have stopped answering while this request waited in line.
         if (!essential && health.isLeftAlone(destination)) {
           throw new ServerUnreachable(destination, 'did not answer lately and is left alone');
         }
         startedMs = clock.nowMs();
+        const targets = await inTime(
+          this.#options.discovery.targetsOf(destination),
+          deadlineMs - performance.now(),
+        );
         const outgoing = this.#outgoing(request);
-        const targets = await this.#options.discovery.targetsOf(destination);
         for (const [index, target] of targets.entries()) {
           try {
             const leftMs = Math.max(1, deadlineMs - performance.now());
-            return await send(target, { ...outgoing, timeoutMs: leftMs });
+            return await this.#read(target, { ...outgoing, timeoutMs: leftMs }, request);
           } catch (error) {
             const mayTryNext = error instanceof RetryableFailure && error.nothingSent;
             if (!mayTryNext || index === targets.length - 1) throw error;
@@ -179,6 +183,29 @@ export class FederationClient {
     } catch (error) {
       throw this.#failure(destination, error, startedMs);
     }
+  }
+
+  async #read(
+    target: HttpTarget,
+    outgoing: OutboundRequest,
+    bounds: AnswerBounds,
+  ): Promise<{ status: number; value: unknown }> {
+    let reader: AnswerReader | undefined;
+    try {
+      const { status } = await this.#options.outbound.pour(target, outgoing, (status) => {
+        reader = new AnswerReader(this.#memory, status, bounds);
+        return reader;
+      });
+      return { status, value: reader?.value() };
+    } finally {
+      reader?.close();
+    }
+  }
+
+  /** Names that anyone may have brought up do not take the place of those that matter here. */
+  #purposeOf({ purpose, destination }: FederationRequest): Purpose {
+    const isStrange = purpose === 'keys' && !this.#options.health.isKnown(destination);
+    return isStrange ? 'strange_keys' : purpose;
   }
 
   #outgoing(request: FederationRequest): Omit<OutboundRequest, 'timeoutMs'> {
@@ -199,7 +226,7 @@ export class FederationClient {
       method,
       path,
       headers,
-      maxBytes: request.maxBytes ?? maxResponseBytes,
+      maxBytes: Math.min(request.maxBytes, maxResponseBytes),
       ...(canonicalBody === undefined ? {} : { body: canonicalBody }),
       ...(signal === undefined ? {} : { signal }),
     };
@@ -210,7 +237,7 @@ export class FederationClient {
     if (error instanceof InvalidServerName) {
       return new RequestImpossible(destination, error.message, because);
     }
-    if (error instanceof PermanentFailure) {
+    if (error instanceof PermanentFailure || error instanceof JsonTooCostly) {
       return new RequestImpossible(destination, error.message, because);
     }
     if (error instanceof NoSlot) return new ServerUnreachable(destination, error.message, because);
@@ -220,13 +247,23 @@ export class FederationClient {
   }
 }
 
-const jsonObjectIn = ({ body }: OutboundResponse): JsonObject | undefined => {
-  let parsed: unknown;
+const asObject = (value: unknown): Answer | undefined => {
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+  return isObject ? (value as JsonObject) : undefined;
+};
+
+/** What finding a server takes counts as well: a name server may be as silent as any other. */
+const inTime = async <T>(work: Promise<T>, timeoutMs: number): Promise<T> => {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new RetryableFailure('timeout', `not found in ${Math.round(timeoutMs)} ms`)),
+      timeoutMs,
+    );
+  });
   try {
-    parsed = JSON.parse(body.toString('utf8'));
-  } catch {
-    return undefined;
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
   }
-  const isObject = typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed);
-  return isObject ? (parsed as JsonObject) : undefined;
 };

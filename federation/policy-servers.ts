@@ -17,6 +17,7 @@ import type { FederationClient } from './http-client.ts';
 const RECEIPT_TIMEOUT_MS = 5_000;
 const CLIENT_TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 64 * 1024;
+const MAX_ANSWER_VALUES = 1_000;
 const MAX_TEXT_LENGTH = 1000;
 
 /**
@@ -54,7 +55,9 @@ export class FederatedPolicyServers implements PolicySigner {
         canonicalBody: lenientCanonicalJson(event.pdu as unknown as JsonObject),
         essential: forClient,
         timeoutMs: forClient ? CLIENT_TIMEOUT_MS : RECEIPT_TIMEOUT_MS,
+        purpose: 'room',
         maxBytes: MAX_ANSWER_BYTES,
+        maxValues: MAX_ANSWER_VALUES,
       });
       return signatureOf({ signatures }, server, POLICY_SERVER_KEY_ID);
     } catch (error) {

@@ -6,8 +6,11 @@
  * https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events
  */
 import type { RemoteEvents, RoomOfVersion } from '../homeserver/rooms/remote-events.ts';
+import { turns } from '../homeserver/turns.ts';
 import type { JsonObject, MatrixEvent } from '../spec/event.ts';
 import { type EventId, isEventIdInFormat, type ServerName } from '../spec/identifiers.ts';
+import { JsonTextList } from '../spec/json-pieces.ts';
+import type { AnswerBounds } from './answer-reader.ts';
 import { type CheckOptions, checkedEvents } from './checked-events.ts';
 import { FederationError, RefusedByServer, RequestImpossible } from './federation-error.ts';
 import type { FederationClient } from './http-client.ts';
@@ -15,14 +18,37 @@ import type { KeyRing } from './keys/key-ring.ts';
 import { uri } from './uri.ts';
 
 const MEBIBYTE = 1024 * 1024;
-/** Of a whole room: state and auth chain in full. */
-export const MAX_STATE_BYTES = 128 * MEBIBYTE;
 export const MAX_STATE_EVENTS = 150_000;
-const MAX_STATE_IDS_BYTES = 16 * MEBIBYTE;
-const MAX_TIMELINE_BYTES = 16 * MEBIBYTE;
-const MAX_EVENT_ANSWER_BYTES = 256 * 1024;
-const MAX_BACKFILL_EVENTS = 500;
+const MAX_TIMELINE_EVENTS = 500;
 const MAX_AUTH_CHAIN_EVENTS = 20_000;
+/** What is in an answer besides events. */
+const MAX_OTHER_VALUES = 20_000;
+/** An event has some thirty values. */
+const VALUES_PER_EVENT = 40;
+/** Of a whole room: state and auth chain in full. */
+export const STATE_BOUNDS: AnswerBounds = {
+  maxBytes: 128 * MEBIBYTE,
+  maxValues: MAX_OTHER_VALUES,
+  lists: { state: MAX_STATE_EVENTS, pdus: MAX_STATE_EVENTS, auth_chain: MAX_STATE_EVENTS },
+  maxListValues: MAX_STATE_EVENTS * VALUES_PER_EVENT,
+};
+const STATE_IDS_BOUNDS: AnswerBounds = {
+  maxBytes: 16 * MEBIBYTE,
+  maxValues: 2 * MAX_STATE_EVENTS + 10,
+};
+const TIMELINE_BOUNDS: AnswerBounds = {
+  maxBytes: 16 * MEBIBYTE,
+  maxValues: MAX_OTHER_VALUES,
+  lists: { events: MAX_TIMELINE_EVENTS, pdus: MAX_TIMELINE_EVENTS },
+  maxListValues: 500_000,
+};
+const AUTH_CHAIN_BOUNDS: AnswerBounds = {
+  maxBytes: 16 * MEBIBYTE,
+  maxValues: MAX_OTHER_VALUES,
+  lists: { auth_chain: MAX_AUTH_CHAIN_EVENTS },
+  maxListValues: MAX_AUTH_CHAIN_EVENTS * VALUES_PER_EVENT,
+};
+const EVENT_BOUNDS: AnswerBounds = { maxBytes: 256 * 1024, maxValues: 40_000 };
 
 const CONCURRENT_EVENTS = 6;
 /** For what takes the other server some work. */
@@ -57,7 +83,9 @@ export class FederationEvents implements RemoteEvents {
         limit: ask.limit,
         min_depth: ask.minDepth,
       },
-      maxBytes: MAX_TIMELINE_BYTES,
+      purpose: 'room',
+      timeoutMs: this.#client.timeoutMs,
+      ...TIMELINE_BOUNDS,
     });
     return this.#checked(room, listOf(server, events, ask.limit));
   }
@@ -94,9 +122,11 @@ export class FederationEvents implements RemoteEvents {
       destination: server,
       method: 'GET',
       path: uri`/_matrix/federation/v1/event/${eventId}`,
-      maxBytes: MAX_EVENT_ANSWER_BYTES,
+      purpose: 'room',
+      timeoutMs: this.#client.timeoutMs,
+      ...EVENT_BOUNDS,
     });
-    return listOf(server, pdus, 1);
+    return [...listOf(server, pdus, 1)];
   }
 
   async stateIds(
@@ -110,7 +140,8 @@ export class FederationEvents implements RemoteEvents {
       path: uri`/_matrix/federation/v1/state_ids/${room.id}`,
       query: { event_id: eventId },
       timeoutMs: LONG_TIMEOUT_MS,
-      maxBytes: MAX_STATE_IDS_BYTES,
+      purpose: 'room',
+      ...STATE_IDS_BOUNDS,
     });
     return {
       stateIds: idsOf(server, room, answer['pdu_ids']),
@@ -129,7 +160,8 @@ export class FederationEvents implements RemoteEvents {
       path: uri`/_matrix/federation/v1/state/${room.id}`,
       query: { event_id: eventId },
       timeoutMs: LONG_TIMEOUT_MS,
-      maxBytes: MAX_STATE_BYTES,
+      purpose: 'room',
+      ...STATE_BOUNDS,
     });
     return this.stateIn(server, room, answer['pdus'], answer['auth_chain']);
   }
@@ -141,16 +173,22 @@ export class FederationEvents implements RemoteEvents {
     statePdus: unknown,
     authPdus: unknown,
   ): Promise<{ state: MatrixEvent[]; authChain: MatrixEvent[] }> {
-    const state = listOf(server, statePdus, MAX_STATE_EVENTS);
-    const auth = listOf(server, authPdus, MAX_STATE_EVENTS);
-    const stateEvents = await this.#checked(room, state);
-    const known = new Map(stateEvents.map((event) => [signatureKey(event.pdu), event]));
-    const authEvents = await this.#checked(
-      room,
-      auth.filter((pdu) => !known.has(signatureKey(pdu))),
-    );
-    const both = auth.flatMap((pdu) => known.get(signatureKey(pdu)) ?? []);
-    return { state: stateEvents, authChain: [...authEvents, ...both] };
+    const state = await this.#checked(room, listOf(server, statePdus, MAX_STATE_EVENTS));
+    const known = new Map<string, MatrixEvent>();
+    const both: MatrixEvent[] = [];
+    const giveWay = turns();
+    for (const event of state) {
+      known.set(signatureKey(event.pdu), event);
+      await giveWay();
+    }
+    const others: unknown[] = [];
+    for (const pdu of listOf(server, authPdus, MAX_STATE_EVENTS)) {
+      const event = known.get(signatureKey(pdu));
+      if (event === undefined) others.push(pdu);
+      else both.push(event);
+      await giveWay();
+    }
+    return { state, authChain: [...(await this.#checked(room, others)), ...both] };
   }
 
   async eventAuth(
@@ -163,7 +201,8 @@ export class FederationEvents implements RemoteEvents {
       method: 'GET',
       path: uri`/_matrix/federation/v1/event_auth/${room.id}/${eventId}`,
       timeoutMs: LONG_TIMEOUT_MS,
-      maxBytes: MAX_TIMELINE_BYTES,
+      purpose: 'room',
+      ...AUTH_CHAIN_BOUNDS,
     });
     return this.#checked(room, listOf(server, chain, MAX_AUTH_CHAIN_EVENTS));
   }
@@ -180,15 +219,16 @@ export class FederationEvents implements RemoteEvents {
       path: uri`/_matrix/federation/v1/backfill/${room.id}`,
       query: { v: from, limit },
       timeoutMs: LONG_TIMEOUT_MS,
-      maxBytes: MAX_TIMELINE_BYTES,
+      purpose: 'room',
+      ...TIMELINE_BOUNDS,
     });
-    const list = listOf(server, pdus, MAX_BACKFILL_EVENTS);
+    const list = listOf(server, pdus, MAX_TIMELINE_EVENTS);
     return this.#checked(room, list, { anyReferences: true });
   }
 
   #checked(
     room: RoomOfVersion,
-    pdus: readonly unknown[],
+    pdus: Iterable<unknown>,
     options: CheckOptions = {},
   ): Promise<MatrixEvent[]> {
     return checkedEvents(this.#keyRing, room, pdus, options);
@@ -196,15 +236,24 @@ export class FederationEvents implements RemoteEvents {
 }
 
 /** @throws RequestImpossible for what is no list; more than `max` entries are left out */
-const listOf = (server: ServerName, value: unknown, max: number): readonly unknown[] => {
+const listOf = (server: ServerName, value: unknown, max: number): Iterable<unknown> => {
+  if (value instanceof JsonTextList) return value.length > max ? firstOf(value, max) : value;
   if (!Array.isArray(value)) {
     throw new RequestImpossible(server, 'answered with something other than events');
   }
   return value.length > max ? value.slice(0, max) : value;
 };
 
+const firstOf = function* (list: Iterable<unknown>, count: number): Iterable<unknown> {
+  let left = count;
+  for (const element of list) {
+    if (left-- === 0) return;
+    yield element;
+  }
+};
+
 const idsOf = (server: ServerName, { rules }: RoomOfVersion, value: unknown): EventId[] => {
-  const ids = listOf(server, value, MAX_STATE_EVENTS).filter(
+  const ids = [...listOf(server, value, MAX_STATE_EVENTS)].filter(
     (id): id is EventId => typeof id === 'string' && isEventIdInFormat(id, rules.eventIdFormat),
   );
   return [...new Set(ids)];

@@ -13,6 +13,7 @@ import { FederationError, RefusedByServer } from './federation-error.ts';
 import type { FederationClient } from './http-client.ts';
 
 const MAX_PROFILE_BYTES = 96 * 1024;
+const MAX_PROFILE_VALUES = 10_000;
 const TIMEOUT_MS = 10_000;
 const LIFETIME_MS = 5 * 60_000;
 const MAX_CACHED = 5000;
@@ -36,11 +37,11 @@ export class FederatedProfiles implements RemoteProfiles {
    * The whole profile, whatever field is wanted: the next question is often for another.
    * @throws MatrixError M_FORBIDDEN, or M_UNKNOWN (502) when the server does not answer
    */
-  profile(userId: UserId): Promise<ProfileFields | undefined> {
+  profile(userId: UserId, asker: UserId): Promise<ProfileFields | undefined> {
     const nowMs = this.#clock.nowMs();
     const cached = this.#cache.get(userId);
     if (cached !== undefined && cached.expiresAtMs > nowMs) return cached.profile;
-    const profile = this.#ask(userId);
+    const profile = this.#ask(userId, asker);
     const entry = { profile, expiresAtMs: nowMs + LIFETIME_MS };
     this.#cache.set(userId, entry);
     // A failure is nobody's profile: the next one who asks makes another try.
@@ -50,7 +51,7 @@ export class FederatedProfiles implements RemoteProfiles {
     return profile;
   }
 
-  async #ask(userId: UserId): Promise<ProfileFields | undefined> {
+  async #ask(userId: UserId, asker: UserId): Promise<ProfileFields | undefined> {
     try {
       const answer = await this.#client.request({
         destination: serverNameOf(userId),
@@ -58,7 +59,10 @@ export class FederatedProfiles implements RemoteProfiles {
         path: '/_matrix/federation/v1/query/profile',
         query: { user_id: userId },
         timeoutMs: TIMEOUT_MS,
+        purpose: 'person',
+        requester: asker,
         maxBytes: MAX_PROFILE_BYTES,
+        maxValues: MAX_PROFILE_VALUES,
       });
       return checkedProfile(answer);
     } catch (error) {

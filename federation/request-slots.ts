@@ -1,82 +1,136 @@
-/** Bounds how many requests run at a time, in all and to each server; the others wait in line. */
+/**
+ * Bounds how many requests run at a time: in all, to each server and for each requester. The others
+ * wait in line, requesters taking turns, so that a busy one keeps nobody else waiting.
+ */
 
 export interface SlotLimits {
   readonly maxRunning: number;
-  readonly maxRunningPerKey: number;
-  /** More than this many waiting for one key are turned away. */
-  readonly maxWaitingPerKey: number;
+  readonly maxRunningPerDestination: number;
+  readonly maxRunningPerRequester: number;
+  /** More than this many waiting for one requester, or in all, are turned away. */
+  readonly maxWaitingPerRequester: number;
+  readonly maxWaiting: number;
 }
 
-interface Line {
-  running: number;
-  readonly waiting: (() => void)[];
+export interface SlotWish {
+  readonly destination: string;
+  /** Whose turn it is: a person, a server. Its destination's where nobody else is to blame. */
+  readonly requester?: string;
+  /** In line; without end by default. */
+  readonly maxWaitMs?: number;
 }
 
-/** Too many are waiting already. */
+interface Waiting {
+  readonly destination: string;
+  readonly start: () => void;
+}
+
+/** Too many are waiting already, or it took too long. */
 export class NoSlot extends Error {
   override readonly name = 'NoSlot';
 }
 
 export class RequestSlots {
   readonly #limits: SlotLimits;
-  readonly #lines = new Map<string, Line>();
-  /** Keys with someone waiting who may run as far as the key is concerned, each once, in turn. */
-  readonly #ready = new Set<string>();
   #running = 0;
+  #waiting = 0;
+  readonly #byDestination = new Map<string, number>();
+  readonly #byRequester = new Map<string, number>();
+  /** Lines by requester, the one whose turn it is first. None is empty. */
+  readonly #lines = new Map<string, Waiting[]>();
 
   constructor(limits: SlotLimits) {
     this.#limits = limits;
   }
 
-  /** Runs `work` when its turn has come. Keys take turns, so a busy one does not starve others. */
-  async run<T>(key: string, work: () => Promise<T>): Promise<T> {
-    await this.#enter(key);
+  /** Runs `work` when its turn has come. @throws NoSlot */
+  async run<T>(wish: SlotWish, work: () => Promise<T>): Promise<T> {
+    const { destination, requester = destination } = wish;
+    if (this.#mayRun(destination, requester)) this.#began(destination, requester);
+    else await this.#wait(wish, requester);
     try {
       return await work();
     } finally {
-      this.#leave(key);
+      this.#running--;
+      less(this.#byDestination, destination);
+      less(this.#byRequester, requester);
+      this.#next();
     }
   }
 
-  #enter(key: string): Promise<void> | undefined {
-    let line = this.#lines.get(key);
-    if (line === undefined) {
-      line = { running: 0, waiting: [] };
-      this.#lines.set(key, line);
-    }
-    const { maxRunning, maxRunningPerKey, maxWaitingPerKey } = this.#limits;
-    if (this.#running < maxRunning && line.running < maxRunningPerKey) {
-      this.#running++;
-      line.running++;
-      return undefined;
-    }
-    if (line.waiting.length >= maxWaitingPerKey) throw new NoSlot('too many requests are waiting');
-    const { waiting } = line;
-    if (line.running < maxRunningPerKey) this.#ready.add(key);
-    return new Promise((resolve) => waiting.push(resolve));
+  #mayRun(destination: string, requester: string): boolean {
+    const { maxRunning, maxRunningPerDestination, maxRunningPerRequester } = this.#limits;
+    return (
+      this.#running < maxRunning &&
+      (this.#byDestination.get(destination) ?? 0) < maxRunningPerDestination &&
+      (this.#byRequester.get(requester) ?? 0) < maxRunningPerRequester
+    );
   }
 
-  #leave(key: string): void {
-    const line = this.#lines.get(key) as Line;
-    this.#running--;
-    line.running--;
-    if (line.waiting.length > 0) this.#ready.add(key);
-    else if (line.running === 0) this.#lines.delete(key);
-    this.#next();
-  }
-
-  #next(): void {
-    const [key] = this.#ready;
-    if (key === undefined || this.#running >= this.#limits.maxRunning) return;
-    const line = this.#lines.get(key) as Line;
-    this.#ready.delete(key);
+  #began(destination: string, requester: string): void {
     this.#running++;
-    line.running++;
-    const start = line.waiting.shift() as () => void;
-    // At the end of the line, if there is more of it.
-    if (line.waiting.length > 0 && line.running < this.#limits.maxRunningPerKey) {
-      this.#ready.add(key);
+    this.#byDestination.set(destination, (this.#byDestination.get(destination) ?? 0) + 1);
+    this.#byRequester.set(requester, (this.#byRequester.get(requester) ?? 0) + 1);
+  }
+
+  #wait({ destination, maxWaitMs }: SlotWish, requester: string): Promise<void> {
+    const line = this.#lines.get(requester) ?? [];
+    const { maxWaiting, maxWaitingPerRequester } = this.#limits;
+    if (this.#waiting >= maxWaiting || line.length >= maxWaitingPerRequester) {
+      throw new NoSlot('too many requests are waiting');
     }
-    start();
+    return new Promise((resolve, reject) => {
+      const entry = {
+        destination,
+        start: () => {
+          clearTimeout(timer);
+          this.#began(destination, requester);
+          resolve();
+        },
+      };
+      const timer =
+        maxWaitMs === undefined
+          ? undefined
+          : setTimeout(() => {
+              this.#leaveLine(requester, line, line.indexOf(entry));
+              reject(new NoSlot(`its turn did not come in ${Math.round(maxWaitMs)} ms`));
+            }, maxWaitMs);
+      if (line.push(entry) === 1) this.#lines.set(requester, line);
+      this.#waiting++;
+    });
+  }
+
+  #leaveLine(requester: string, line: Waiting[], index: number): void {
+    line.splice(index, 1);
+    this.#waiting--;
+    if (line.length === 0) this.#lines.delete(requester);
+  }
+
+  /** Starts whatever may run now, one of each requester before a second of any. */
+  #next(): void {
+    let hasStarted = true;
+    while (hasStarted && this.#running < this.#limits.maxRunning) {
+      hasStarted = false;
+      for (const [requester, line] of this.#lines) {
+        const index = line.findIndex(({ destination }) => this.#mayRun(destination, requester));
+        const entry = line[index];
+        if (entry === undefined) continue;
+        this.#leaveLine(requester, line, index);
+        if (line.length > 0) {
+          // To the end of the turns.
+          this.#lines.delete(requester);
+          this.#lines.set(requester, line);
+        }
+        entry.start();
+        hasStarted = true;
+        break;
+      }
+    }
   }
 }
+
+const less = (counts: Map<string, number>, key: string): void => {
+  const count = counts.get(key) as number;
+  if (count === 1) counts.delete(key);
+  else counts.set(key, count - 1);
+};

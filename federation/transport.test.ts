@@ -16,6 +16,7 @@ import { systemRandom } from '../homeserver/random.ts';
 import { SigningKeys } from '../homeserver/signing-keys/signing-keys.ts';
 import { type TestDatabase, testDatabase } from '../homeserver/testing/test-database.ts';
 import type { ServerName } from '../spec/identifiers.ts';
+import { ANY_REQUEST } from './testing/any-request.ts';
 import { createTransport, type Transport } from './transport.ts';
 
 /** Two of our own servers, each behind TLS of the same authority, that know each other by name. */
@@ -114,6 +115,7 @@ describe('two servers', () => {
         method: 'PUT',
         path: '/_matrix/federation/v1/who',
         body: { hello: 'wörld' },
+        ...ANY_REQUEST,
       });
     expect(await ask(alice, bob)).toEqual({ you: alice.name });
     expect(await ask(bob, alice)).toEqual({ you: bob.name });

@@ -77,7 +77,7 @@ describe('JSON in pieces', () => {
     const value = { origin: 'x', state, auth_chain: [], other: long(5000), last: { state: [1] } };
     const lists = { state: 5000, auth_chain: 1 };
     for (const text of [JSON.stringify(value), JSON.stringify([200, value])]) {
-      const answer = parsed(text, 16_384, { ...NO_BOUND, lists });
+      const answer = parsed(text, 16_384, { ...NO_BOUND, lists, maxListValues: 20_000 });
       const found = (Array.isArray(answer) ? answer[1] : answer) as Record<string, unknown>;
       expect(found['state']).toBeInstanceOf(JsonTextList);
       expect((found['state'] as JsonTextList).length).toBe(5000);
@@ -102,7 +102,8 @@ describe('JSON in pieces', () => {
     expect(() => endless('', '{"a":')).toThrow('nested too deeply');
     expect(() => endless('["', 'x'.repeat(1000))).toThrow('too long');
     expect(() => endless('[1', ' '.repeat(1000))).toThrow('too long');
-    const few = { lists: { pdus: 10 } };
+    const few = { lists: { pdus: 10 }, maxListValues: 1000 };
+    expect(() => endless('{"pdus":[[1', ',1', few)).toThrow('too many values');
     expect(() => endless('{"pdus":[1', ',1', few)).toThrow('too many elements');
     expect(parsed('[[],[1]]', 3, { maxValues: 4, maxDepth: 2 })).toEqual([[], [1]]);
     expect(() => parsed('[[],[1]]', 3, { maxValues: 3, maxDepth: 2 })).toThrow(JsonTooCostly);

@@ -6,7 +6,10 @@
 import type { JsonValue } from './event.ts';
 
 export interface JsonPiecesBounds {
-  /** Objects, lists, texts, numbers and words; the keys of objects are not counted. */
+  /**
+   * Objects, lists, texts, numbers and words; the keys of objects are not counted, nor what is in
+   * `lists`.
+   */
   readonly maxValues: number;
   /** How many objects and lists may stand inside each other: 1 for a list of numbers. */
   readonly maxDepth: number;
@@ -15,6 +18,8 @@ export interface JsonPiecesBounds {
    * they may have. The outermost object may stand in a list, as in the first versions of endpoints.
    */
   readonly lists?: Readonly<Record<string, number>>;
+  /** In all `lists` together. */
+  readonly maxListValues?: number;
 }
 
 /** The text breaks a bound. What is no JSON is a `SyntaxError`. */
@@ -102,6 +107,9 @@ export class JsonPieces {
   readonly #frames: Frame[] = [];
   #expected = VALUE;
   #values = 0;
+  #listValues = 0;
+  /** How many frames there are where a list begins that stays text; none is inside another. */
+  #listDepth = 0;
   #inText = false;
   #inKey = false;
   #afterBackslash = false;
@@ -205,10 +213,14 @@ export class JsonPieces {
   #beginValue(expected: number): void {
     if (expected !== VALUE && expected !== VALUE_OR_CLOSE) throw unexpected();
     if (this.#inScalar) throw unexpected();
-    this.#values++;
-    if (this.#values > this.#bounds.maxValues) throw new JsonTooCostly('JSON has too many values');
-    const { length } = this.#frames;
-    const list = length > 0 ? this.#frames[length - 1]?.built : undefined;
+    const { maxValues, maxListValues = 0 } = this.#bounds;
+    if (this.#listDepth === 0) {
+      if (++this.#values > maxValues) throw new JsonTooCostly('JSON has too many values');
+      return;
+    }
+    if (++this.#listValues > maxListValues) throw new JsonTooCostly('JSON has too many values');
+    if (this.#frames.length !== this.#listDepth) return;
+    const list = this.#frames[this.#listDepth - 1]?.built;
     if (list instanceof JsonTextList) list.counted();
   }
 
@@ -232,7 +244,9 @@ export class JsonPieces {
     const isOutermost = frames.length === 2 || (frames.length === 3 && !frames[0]?.isObject);
     if (!isOutermost) return;
     const name = keyIn(this.#peek(memberAt, at));
-    if (Object.hasOwn(lists, name)) this.#build(new JsonTextList(lists[name] as number));
+    if (!Object.hasOwn(lists, name)) return;
+    this.#build(new JsonTextList(lists[name] as number));
+    this.#listDepth = frames.length;
   }
 
   /** Returns whether it stands in an object. */
@@ -261,6 +275,7 @@ export class JsonPieces {
     if (frame === undefined || frame.isObject !== isObject || !mayClose) throw unexpected();
     const { built } = frame;
     if (built === undefined) return;
+    if (built instanceof JsonTextList) this.#listDepth = 0;
     if (!frame.isAfterBuilt) this.#group(frame, at);
     const parent = this.#frames.at(-1);
     if (parent === undefined) {

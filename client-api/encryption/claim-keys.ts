@@ -31,7 +31,7 @@ export const claimKeys = ({ auth, encryption }: Pick<ClientApiDeps, 'auth' | 'en
       one_time_keys: Type.Record(Type.String(), Type.Record(Type.String(), AnyObject)),
       failures: Type.Record(Type.String(), AnyObject),
     }),
-    handler: ({ body }) => {
+    handler: ({ requester, body }) => {
       const claims = Object.entries(body.one_time_keys).flatMap(([userId, devices]) => {
         if (!isUserId(userId)) throw matrixError('M_INVALID_PARAM', 'Keys are claimed by user id');
         return Object.entries(devices).map(([deviceId, algorithm]) => ({
@@ -43,6 +43,6 @@ export const claimKeys = ({ auth, encryption }: Pick<ClientApiDeps, 'auth' | 'en
       if (claims.length > MAX_CLAIMS) {
         throw matrixError('M_INVALID_PARAM', `At most ${MAX_CLAIMS} keys can be claimed at once`);
       }
-      return encryption.keyQueries.claim(claims, body.timeout);
+      return encryption.keyQueries.claim(requester.userId, claims, body.timeout);
     },
   });

@@ -1,7 +1,8 @@
 /**
  * Which servers are being left alone, because they did not answer, and until when. Kept in memory
- * for those that fail, written to the database at every change, so that a restart does not start
- * knocking on a thousand dead doors.
+ * for those that fail. For those that something was to be delivered to, it is written to the database
+ * at every change, so that a restart does not start knocking on a thousand dead doors. Anyone can
+ * name any number of other servers: of those little is remembered and nothing written.
  */
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../homeserver/clock.ts';
@@ -11,6 +12,7 @@ import type { Database } from '../../homeserver/storage/database.ts';
 import {
   type DestinationRetry,
   failingDestinations,
+  knownDestinations,
   saveDestinationRetry,
 } from '../../homeserver/storage/destinations.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
@@ -31,6 +33,7 @@ interface Failing {
 }
 
 const MAX_REMEMBERED = 100_000;
+const MAX_STRANGERS = 10_000;
 /** A server that talks to us but cannot be reached is not tried more often than this. */
 const MIN_RETRY_MS = 5000;
 
@@ -40,7 +43,9 @@ export class DestinationHealth {
   readonly #random: Random;
   readonly #logger: Logger;
   readonly #policy: RetryPolicy;
-  readonly #failing = new LRUCache<ServerName, Failing>({ max: MAX_REMEMBERED });
+  readonly #known = new LRUCache<ServerName, true>({ max: MAX_REMEMBERED });
+  readonly #failingKnown = new LRUCache<ServerName, Failing>({ max: MAX_REMEMBERED });
+  readonly #failingStrangers = new LRUCache<ServerName, Failing>({ max: MAX_STRANGERS });
   readonly #listeners = new Set<(destination: ServerName) => void>();
   /** Writes of one destination follow each other; the last one waiting is enough. */
   readonly #writes = new Map<ServerName, { next: DestinationRetry | undefined }>();
@@ -55,16 +60,33 @@ export class DestinationHealth {
 
   static async open(options: DestinationHealthOptions): Promise<DestinationHealth> {
     const health = new DestinationHealth(options);
+    for (const destination of await knownDestinations(options.database, MAX_REMEMBERED)) {
+      health.#known.set(destination, true);
+    }
     for (const row of await failingDestinations(options.database, MAX_REMEMBERED)) {
       const { failureCount, retryAtMs } = row;
-      health.#failing.set(row.destination, { failureCount, retryAtMs, failedAtMs: 0 });
+      health.#failingKnown.set(row.destination, { failureCount, retryAtMs, failedAtMs: 0 });
     }
     return health;
   }
 
+  /** Something is to be delivered to this server: it is none that just anybody came up with. */
+  know(destination: ServerName): void {
+    if (this.#known.get(destination) === true) return;
+    this.#known.set(destination, true);
+    const failing = this.#failingStrangers.get(destination);
+    if (failing === undefined) return;
+    this.#failingStrangers.delete(destination);
+    this.#failingKnown.set(destination, failing);
+  }
+
+  isKnown(destination: ServerName): boolean {
+    return this.#known.has(destination);
+  }
+
   /** Before this time the destination is left alone; 0 when nothing is known against it. */
   retryAtMs(destination: ServerName): number {
-    return this.#failing.get(destination)?.retryAtMs ?? 0;
+    return this.#failingOf(destination)?.retryAtMs ?? 0;
   }
 
   isLeftAlone(destination: ServerName): boolean {
@@ -73,7 +95,7 @@ export class DestinationHealth {
 
   /** Whether it failed when last tried, be it left alone still or about to be tried again. */
   isFailing(destination: ServerName): boolean {
-    return this.#failing.has(destination);
+    return this.#failingOf(destination) !== undefined;
   }
 
   /** Called whenever a failing destination may be worth another try before its time. */
@@ -82,7 +104,9 @@ export class DestinationHealth {
   }
 
   succeeded(destination: ServerName): void {
-    if (!this.#failing.delete(destination)) return;
+    const wasFailing =
+      this.#failingKnown.delete(destination) || this.#failingStrangers.delete(destination);
+    if (!wasFailing) return;
     const lastSuccessMs = this.#clock.nowMs();
     this.#save({ destination, failureCount: 0, retryAtMs: 0, lastSuccessMs });
     this.#logger.info({ destination }, 'server is reachable again');
@@ -95,14 +119,15 @@ export class DestinationHealth {
    */
   failed(destination: ServerName, startedMs: number, notBeforeMs = 0): void {
     const nowMs = this.#clock.nowMs();
-    const known = this.#failing.get(destination);
+    const known = this.#failingOf(destination);
     if (known !== undefined && startedMs <= known.failedAtMs) return;
     const failureCount = (known?.failureCount ?? 0) + 1;
     const fraction = this.#random.bytes(4).readUInt32BE() / 2 ** 32;
     const delayMs = retryDelayMs(this.#policy, failureCount, fraction);
     const askedMs = Math.min(notBeforeMs, nowMs + this.#policy.maxDelayMs);
     const retryAtMs = Math.max(nowMs + delayMs, askedMs);
-    this.#failing.set(destination, { failureCount, retryAtMs, failedAtMs: nowMs });
+    const failing = this.isKnown(destination) ? this.#failingKnown : this.#failingStrangers;
+    failing.set(destination, { failureCount, retryAtMs, failedAtMs: nowMs });
     this.#save({ destination, failureCount, retryAtMs, lastSuccessMs: undefined });
     this.#logger.debug({ destination, failureCount, delayMs }, 'server is left alone');
   }
@@ -112,7 +137,7 @@ export class DestinationHealth {
    * of failures stays until it answers, in case it can reach us but not we it.
    */
   heardFrom(destination: ServerName): void {
-    const known = this.#failing.get(destination);
+    const known = this.#failingOf(destination);
     if (known === undefined) return;
     const soonMs = Math.max(this.#clock.nowMs(), known.failedAtMs + MIN_RETRY_MS);
     if (soonMs >= known.retryAtMs) return;
@@ -120,7 +145,12 @@ export class DestinationHealth {
     for (const listener of this.#listeners) listener(destination);
   }
 
+  #failingOf(destination: ServerName): Failing | undefined {
+    return this.#failingKnown.get(destination) ?? this.#failingStrangers.get(destination);
+  }
+
   #save(retry: DestinationRetry): void {
+    if (!this.isKnown(retry.destination)) return;
     const writing = this.#writes.get(retry.destination);
     if (writing !== undefined) {
       writing.next = retry;

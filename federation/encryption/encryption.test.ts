@@ -247,7 +247,7 @@ it('two of our servers exchange keys and messages', async () => {
   const oneTimeKeys = { 'signed_curve25519:1': { key: 'a', signatures: {} } };
   await here.core.encryption.deviceKeys.upload(alice, phone, { oneTimeKeys });
   const claims = [{ userId: alice, deviceId: phone, algorithm: 'signed_curve25519' }];
-  const claimed = await there.core.encryption.keyQueries.claim(claims, 5000);
+  const claimed = await there.core.encryption.keyQueries.claim(bob, claims, 5000);
   expect(claimed.one_time_keys[alice]?.[phone]).toEqual(oneTimeKeys);
   const messages = { [alice]: { [phone]: { hello: 'alice' } } };
   await there.core.encryption.toDevice.send(bob, phone, 'm.test', 'x', messages);

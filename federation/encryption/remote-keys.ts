@@ -5,7 +5,10 @@ import { type ServerName, serverNameOf, type UserId } from '../../spec/identifie
 import type { FederationClient } from '../http-client.ts';
 import { uri } from '../uri.ts';
 
-const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+/** Keys of some thousand devices. */
+const ANSWER_BOUNDS = { maxBytes: 16 * 1024 * 1024, maxValues: 500_000 };
+/** One person's devices, a thousand at most. */
+const DEVICES_BOUNDS = { maxBytes: 8 * 1024 * 1024, maxValues: 100_000 };
 
 export class FederatedKeys implements RemoteKeys {
   readonly #client: FederationClient;
@@ -14,35 +17,50 @@ export class FederatedKeys implements RemoteKeys {
     this.#client = client;
   }
 
-  query(server: ServerName, deviceKeys: JsonObject, timeoutMs: number): Promise<JsonObject> {
+  query(
+    server: ServerName,
+    deviceKeys: JsonObject,
+    asker: UserId,
+    timeoutMs: number,
+  ): Promise<JsonObject> {
     return this.#client.request({
       destination: server,
       method: 'POST',
       path: '/_matrix/federation/v1/user/keys/query',
       body: { device_keys: deviceKeys },
       timeoutMs,
-      maxBytes: MAX_ANSWER_BYTES,
+      purpose: 'person',
+      requester: asker,
+      ...ANSWER_BOUNDS,
     });
   }
 
-  claim(server: ServerName, oneTimeKeys: JsonObject, timeoutMs: number): Promise<JsonObject> {
+  claim(
+    server: ServerName,
+    oneTimeKeys: JsonObject,
+    asker: UserId,
+    timeoutMs: number,
+  ): Promise<JsonObject> {
     return this.#client.request({
       destination: server,
       method: 'POST',
       path: '/_matrix/federation/v1/user/keys/claim',
       body: { one_time_keys: oneTimeKeys },
       timeoutMs,
-      maxBytes: MAX_ANSWER_BYTES,
+      purpose: 'person',
+      requester: asker,
+      ...ANSWER_BOUNDS,
     });
   }
 
-  devices(userId: UserId, timeoutMs: number): Promise<JsonObject> {
+  devices(userId: UserId, timeoutMs: number, asker: UserId | undefined): Promise<JsonObject> {
     return this.#client.request({
       destination: serverNameOf(userId),
       method: 'GET',
       path: uri`/_matrix/federation/v1/user/devices/${userId}`,
       timeoutMs,
-      maxBytes: MAX_ANSWER_BYTES,
+      ...(asker === undefined ? { purpose: 'room' } : { purpose: 'person', requester: asker }),
+      ...DEVICES_BOUNDS,
     });
   }
 }

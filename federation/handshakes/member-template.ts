@@ -50,6 +50,7 @@ export interface SignedMember {
 }
 
 const MAX_TEMPLATE_BYTES = 256 * 1024;
+const MAX_TEMPLATE_VALUES = 20_000;
 
 /**
  * @throws BadAnswer
@@ -70,7 +71,10 @@ export const signedTemplate = async (
     query: membership === 'leave' ? {} : { ver: KNOWN_ROOM_VERSIONS },
     essential: true,
     timeoutMs: Math.min(wish.leftMs, deps.client.timeoutMs),
+    purpose: 'person',
+    requester: userId,
     maxBytes: MAX_TEMPLATE_BYTES,
+    maxValues: MAX_TEMPLATE_VALUES,
   });
   const answer = await asked.catch((error: unknown) => {
     throw refusalForPerson(error);

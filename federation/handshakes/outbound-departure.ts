@@ -44,6 +44,7 @@ export interface OutboundDepartureDeps extends TemplateDeps {
 
 const TRY_FOR_MS = 30_000;
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+const MAX_ANSWER_VALUES = 100_000;
 
 export class OutboundDeparture {
   readonly #deps: OutboundDepartureDeps;
@@ -109,7 +110,10 @@ export class OutboundDeparture {
       canonicalBody: lenientCanonicalJson(signed.event.pdu as unknown as JsonObject),
       essential: true,
       timeoutMs: Math.max(1, deadlineMs - performance.now()),
+      purpose: 'person',
+      requester: wish.userId,
       maxBytes: MAX_ANSWER_BYTES,
+      maxValues: MAX_ANSWER_VALUES,
     };
     const { client } = this.#deps;
     const answer =

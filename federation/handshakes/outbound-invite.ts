@@ -20,7 +20,7 @@ import { type KeyRing, MAX_SIGNATURES } from '../keys/key-ring.ts';
 import { SignatureFailure } from '../keys/signature-failure.ts';
 import { uri } from '../uri.ts';
 import { BadAnswer, errorForPerson } from './candidates.ts';
-import { isUnknownPath, requestFirstVersion } from './older-servers.ts';
+import { isUnknownPath } from './older-servers.ts';
 
 export interface OutboundInviteDeps {
   readonly client: FederationClient;
@@ -30,7 +30,8 @@ export interface OutboundInviteDeps {
 }
 
 const TIMEOUT_MS = 30_000;
-const MAX_ANSWER_BYTES = 1024 * 1024;
+const MAX_ANSWER_BYTES = 256 * 1024;
+const MAX_ANSWER_VALUES = 20_000;
 
 export class OutboundInvite {
   readonly #deps: OutboundInviteDeps;
@@ -74,8 +75,11 @@ export class OutboundInvite {
           content: { ...content, membership: 'invite' },
         },
         essential: true,
+        purpose: 'person',
+        requester: (signed?.['mxid'] ?? sender) as UserId,
         timeoutMs: TIMEOUT_MS,
         maxBytes: MAX_ANSWER_BYTES,
+        maxValues: MAX_ANSWER_VALUES,
       });
     } catch (error) {
       throw errorForPerson(error);
@@ -85,7 +89,7 @@ export class OutboundInvite {
   async #ask(
     server: ServerName,
     { id, rules }: LiveRoom,
-    { eventId }: MatrixEvent,
+    { eventId, sender }: MatrixEvent,
     pdu: JsonObject,
     roomState: JsonObject[],
   ): Promise<JsonValue | undefined> {
@@ -93,8 +97,11 @@ export class OutboundInvite {
       destination: server,
       method: 'PUT' as const,
       essential: true,
+      purpose: 'person' as const,
+      requester: sender,
       timeoutMs: TIMEOUT_MS,
       maxBytes: MAX_ANSWER_BYTES,
+      maxValues: MAX_ANSWER_VALUES,
     };
     try {
       const answer = await this.#deps.client.request({
@@ -113,7 +120,7 @@ export class OutboundInvite {
       // as the server may be older, if the room version is 1 or 2."
       if (!isUnknownPath(error) || rules.eventIdFormat !== 'domain') throw error;
     }
-    const answer = await requestFirstVersion(this.#deps.client, {
+    const answer = await this.#deps.client.requestFirstVersion({
       ...common,
       path: uri`/_matrix/federation/v1/invite/${id}/${eventId}`,
       canonicalBody: lenientCanonicalJson({

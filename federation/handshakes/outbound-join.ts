@@ -18,7 +18,7 @@ import { IMPLICIT_ROOM_VERSION } from '../../spec/room-versions.ts';
 import { authorisingUserOf } from '../../spec/signing.ts';
 import { checkPdus } from '../checked-events.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
-import { type FederationEvents, MAX_STATE_BYTES } from '../remote-events.ts';
+import { type FederationEvents, STATE_BOUNDS } from '../remote-events.ts';
 import { uri } from '../uri.ts';
 import { BadAnswer, firstToHelp } from './candidates.ts';
 import { signedTemplate, type TemplateDeps } from './member-template.ts';
@@ -74,7 +74,9 @@ export class OutboundJoin {
         essential: true,
         // A large room's server takes its time to collect the state.
         timeoutMs: Math.max(1, deadlineMs - performance.now()),
-        maxBytes: MAX_STATE_BYTES,
+        purpose: 'person',
+        requester: userId,
+        ...STATE_BOUNDS,
       },
       uri`/_matrix/federation/v1/send_join/${roomId}/${event.eventId}`,
     );

@@ -19,7 +19,7 @@ import {
   type UserId,
 } from '../../spec/identifiers.ts';
 import { RefusedByServer } from '../federation-error.ts';
-import type { FederationClient } from '../http-client.ts';
+import type { FederationClient, FederationRequest } from '../http-client.ts';
 import { errorForPerson } from './candidates.ts';
 import { OutboundDeparture, type OutboundDepartureDeps } from './outbound-departure.ts';
 import { OutboundInvite, type OutboundInviteDeps } from './outbound-invite.ts';
@@ -28,8 +28,8 @@ import { OutboundJoin, type OutboundJoinDeps } from './outbound-join.ts';
 export type FederatedRoomsDeps = OutboundJoinDeps & OutboundDepartureDeps & OutboundInviteDeps;
 
 const QUERY_TIMEOUT_MS = 15_000;
-const MAX_ALIAS_ANSWER_BYTES = 256 * 1024;
-const MAX_DIRECTORY_BYTES = 8 * 1024 * 1024;
+const ALIAS_BOUNDS = { maxBytes: 256 * 1024, maxValues: 10_000 };
+const DIRECTORY_BOUNDS = { maxBytes: 4 * 1024 * 1024, maxValues: 50_000 };
 const MAX_SERVERS = 50;
 const MAX_PUBLIC_ROOMS = 500;
 
@@ -68,6 +68,7 @@ export class FederatedRooms implements RemoteRooms {
 
   async resolveAlias(
     alias: RoomAlias,
+    asker: UserId,
   ): Promise<{ roomId: RoomId; servers: readonly ServerName[] }> {
     const server = serverNameOf(alias);
     const { room_id: roomId, servers } = await this.#query({
@@ -75,7 +76,8 @@ export class FederatedRooms implements RemoteRooms {
       method: 'GET',
       path: '/_matrix/federation/v1/query/directory',
       query: { room_alias: alias },
-      maxBytes: MAX_ALIAS_ANSWER_BYTES,
+      ...ALIAS_BOUNDS,
+      requester: asker,
     });
     if (typeof roomId !== 'string' || !isRoomId(roomId)) {
       throw matrixError('M_NOT_FOUND', `${server} knows no room with the alias ${alias}`);
@@ -86,21 +88,29 @@ export class FederatedRooms implements RemoteRooms {
     return { roomId, servers: [...new Set([server, ...named])].slice(0, MAX_SERVERS) };
   }
 
-  async publicRooms(server: ServerName, query: PublicRoomsQuery): Promise<JsonObject> {
+  async publicRooms(
+    server: ServerName,
+    query: PublicRoomsQuery,
+    asker: UserId,
+  ): Promise<JsonObject> {
     const answer = await this.#query({
       destination: server,
       method: 'POST',
       path: '/_matrix/federation/v1/publicRooms',
       body: directoryQuery(query),
-      maxBytes: MAX_DIRECTORY_BYTES,
+      ...DIRECTORY_BOUNDS,
+      requester: asker,
     });
     return checkedDirectory(answer);
   }
 
-  async #query(request: Parameters<FederationClient['request']>[0]): Promise<JsonObject> {
+  async #query(
+    request: Omit<FederationRequest, 'purpose' | 'timeoutMs' | 'essential'>,
+  ): Promise<JsonObject> {
     try {
       return await this.#client.request({
         ...request,
+        purpose: 'person',
         essential: true,
         timeoutMs: QUERY_TIMEOUT_MS,
       });

@@ -47,13 +47,15 @@ const byId = (keys: readonly RemoteKey[]): KeysOfServer =>
 
 export class KeyRing implements Signers {
   readonly #options: KeyRingOptions;
-  readonly #gate: FetchGate;
+  /** Who asks us about a server uses up nothing of what we may ask it ourselves. */
+  readonly #gates: Readonly<Record<'keys' | 'notary', FetchGate>>;
   readonly #memory = new LRUCache<ServerName, KeysOfServer>({ max: MAX_SERVERS_IN_MEMORY });
-  readonly #fetching = new Map<ServerName, Promise<void>>();
+  /** By purpose and server. */
+  readonly #fetching = new Map<string, Promise<void>>();
 
   constructor(options: KeyRingOptions) {
     this.#options = options;
-    this.#gate = new FetchGate(options.clock);
+    this.#gates = { keys: new FetchGate(options.clock), notary: new FetchGate(options.clock) };
   }
 
   /** @throws {SignatureFailure} */
@@ -115,7 +117,7 @@ export class KeyRing implements Signers {
    * for newer keys than are known.
    */
   async refresh(serverName: ServerName): Promise<void> {
-    await this.#fetchDirectly([serverName]);
+    await this.#fetchDirectly([serverName], 'notary');
   }
 
   #known(serverName: ServerName): KeysOfServer {
@@ -154,34 +156,39 @@ export class KeyRing implements Signers {
   }
 
   /** Each server is asked once, however many want its keys meanwhile. */
-  async #fetchDirectly(serverNames: readonly ServerName[]): Promise<void> {
+  async #fetchDirectly(
+    serverNames: readonly ServerName[],
+    purpose: 'keys' | 'notary' = 'keys',
+  ): Promise<void> {
     await Promise.all(
       [...new Set(serverNames)].map((serverName) => {
-        let fetching = this.#fetching.get(serverName);
+        const key = `${purpose} ${serverName}`;
+        let fetching = this.#fetching.get(key);
         if (fetching === undefined) {
-          fetching = this.#fetchOne(serverName).finally(() => this.#fetching.delete(serverName));
-          this.#fetching.set(serverName, fetching);
+          fetching = this.#fetchOne(serverName, purpose).finally(() => this.#fetching.delete(key));
+          this.#fetching.set(key, fetching);
         }
         return fetching;
       }),
     );
   }
 
-  async #fetchOne(serverName: ServerName): Promise<void> {
-    if (!this.#gate.take(serverName)) return;
+  async #fetchOne(serverName: ServerName, purpose: 'keys' | 'notary'): Promise<void> {
+    const gate = this.#gates[purpose];
+    if (!gate.take(serverName)) return;
     const { client, clock, logger } = this.#options;
     try {
-      const parsed = await fetchOwnDocument(client, serverName, clock);
+      const parsed = await fetchOwnDocument(client, serverName, purpose, clock);
       if (parsed === undefined) {
-        this.#gate.failed(serverName);
+        gate.failed(serverName);
         logger.debug({ serverName }, 'a server published no valid key document');
         return;
       }
-      this.#gate.succeeded(serverName);
+      gate.succeeded(serverName);
       await this.#store(parsed, true);
     } catch (error) {
       if (!(error instanceof FederationError)) throw error;
-      this.#gate.failed(serverName);
+      gate.failed(serverName);
       logger.debug({ err: error, serverName }, 'the keys of a server could not be fetched');
     }
   }

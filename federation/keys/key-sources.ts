@@ -17,7 +17,9 @@ export interface KeyWish {
 }
 
 const TIMEOUT_MS = 10_000;
+const MAX_DOCUMENT_VALUES = 1_000;
 const MAX_NOTARY_ANSWER_BYTES = 4 * 1024 * 1024;
+const MAX_NOTARY_ANSWER_VALUES = 50_000;
 /** What a notary may tell of one server: it may have keys from several documents. */
 const MAX_DOCUMENTS_PER_SERVER = 16;
 
@@ -25,6 +27,7 @@ const MAX_DOCUMENTS_PER_SERVER = 16;
 export const fetchOwnDocument = async (
   client: FederationClient,
   serverName: ServerName,
+  purpose: 'keys' | 'notary',
   clock: Clock,
 ): Promise<ParsedKeyDocument | undefined> => {
   const document = await client.request({
@@ -35,7 +38,9 @@ export const fetchOwnDocument = async (
     // A server that is being left alone may just have spoken to us, which is why we want its key.
     essential: true,
     timeoutMs: TIMEOUT_MS,
+    purpose,
     maxBytes: MAX_DOCUMENT_BYTES,
+    maxValues: MAX_DOCUMENT_VALUES,
   });
   return parseKeyDocument(document, serverName, clock.nowMs());
 };
@@ -63,7 +68,9 @@ export const fetchFromNotary = async (
     path: '/_matrix/key/v2/query',
     body: { server_keys: wanted },
     timeoutMs: TIMEOUT_MS,
+    purpose: 'keys',
     maxBytes: MAX_NOTARY_ANSWER_BYTES,
+    maxValues: MAX_NOTARY_ANSWER_VALUES,
   });
   const documents: ParsedKeyDocument[] = [];
   const counts = new Map<string, number>();

@@ -106,20 +106,22 @@ describe('what other servers ask', () => {
 
   it('is asked in turn', async () => {
     const there = await network.server();
-    const profile = await there.federation.remoteProfiles.profile(alice, undefined);
+    const asker = `@asker:${there.name}` as UserId;
+    const profile = await there.federation.remoteProfiles.profile(alice, asker);
     expect(profile).toEqual({ displayname: 'Alice' });
     const nobody = `@nobody:${here.name}` as UserId;
-    expect(await there.federation.remoteProfiles.profile(nobody, undefined)).toBeUndefined();
-    const { chunk } = await there.rooms.publicRooms.list({}, here.name);
+    expect(await there.federation.remoteProfiles.profile(nobody, asker)).toBeUndefined();
+    const { chunk } = await there.rooms.publicRooms.list({}, here.name, asker);
     expect((chunk as JsonObject[]).map(({ name }) => name)).toEqual(['The lobby']);
   });
 
   it('is asked once for the same profile in a while, and again when it failed', async () => {
     const there = await network.server();
+    const asker = `@asker:${there.name}` as UserId;
     const someone = peer.user('someone');
     let answer: JsonObject = { status: 500, body: '{}' };
     peer.on(/^GET \/_matrix\/federation\/v1\/query\/profile/, () => answer);
-    const profile = () => there.federation.remoteProfiles.profile(someone, undefined);
+    const profile = () => there.federation.remoteProfiles.profile(someone, asker);
     const asked = () => peer.received.filter(({ url }) => url.includes('query/profile')).length;
     await expect(profile()).rejects.toMatchObject({ status: 502 });
     answer = { displayname: 'Someone', avatar_url: null, odd: { a: 1 } };
@@ -137,6 +139,7 @@ describe('what other servers ask', () => {
 
   it('is passed on to clients only in good form', async () => {
     const there = await network.server();
+    const asker = `@asker:${there.name}` as UserId;
     const good = {
       room_id: '!good:elsewhere.test',
       num_joined_members: 3,
@@ -148,10 +151,10 @@ describe('what other servers ask', () => {
       next_batch: 5,
       total_room_count_estimate: 'many',
     }));
-    const listed = await there.rooms.publicRooms.list({}, peer.name);
+    const listed = await there.rooms.publicRooms.list({}, peer.name, asker);
     expect(listed).toEqual({ chunk: [good] });
     peer.on(/query\/directory/, () => ({ room_id: 'nonsense', servers: [] }));
-    const alias = there.rooms.roomAliases.resolve(`#any:${peer.name}` as never);
+    const alias = there.rooms.roomAliases.resolve(`#any:${peer.name}` as never, asker);
     await expect(alias).rejects.toMatchObject({ errcode: 'M_NOT_FOUND' });
   });
 });

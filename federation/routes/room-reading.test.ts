@@ -2,6 +2,7 @@ import type { JsonObject } from '../../spec/event.ts';
 import { parsePdu } from '../../spec/event-format.ts';
 import type { EventId, RoomId, UserId } from '../../spec/identifiers.ts';
 import { rulesOf } from '../../spec/room-versions.ts';
+import { ANY_REQUEST } from '../testing/any-request.ts';
 import type { RoomPeer } from '../testing/room-peer.ts';
 import { type NetworkServer, TestNetwork } from '../testing/test-network.ts';
 
@@ -26,6 +27,7 @@ describe('rooms read by other servers', () => {
       method,
       path: `/_matrix/federation/v1${path}`,
       ...(body !== undefined && { body }),
+      ...ANY_REQUEST,
     });
   const inRoom = (name: string): string => `/${name}/${encodeURIComponent(roomId)}`;
   const id = (eventId: EventId): string => encodeURIComponent(eventId);

@@ -38,6 +38,9 @@ export interface QueueServices {
 const MAX_LIVE_ITEMS = 200;
 /** The receiver answers only when it has worked through the transaction. */
 const TRANSACTION_TIMEOUT_MS = 120_000;
+/** An error for each PDU, if it must be. */
+const MAX_ANSWER_BYTES = 256 * 1024;
+const MAX_ANSWER_VALUES = 2_000;
 /** A failed transaction is repeated as it was if this soon and small; else it is put together anew. */
 const MAX_REPEAT_AGE_MS = 60_000;
 const MAX_REPEAT_LENGTH = 64 * 1024;
@@ -149,10 +152,11 @@ export class DestinationQueue {
   /** Sends one transaction after the other until there is nothing more to send, or one fails. */
   async #work(): Promise<void> {
     const { slots, logger } = this.#services;
+    const wish = { destination: this.#destination };
     try {
       let goOn = true;
       while (goOn && !this.#isClosed) {
-        goOn = await slots.run(this.#destination, () => this.#sendNext());
+        goOn = await slots.run(wish, () => this.#sendNext());
       }
     } catch (error) {
       // A bug or the database; the log still has everything, so it is tried again.
@@ -176,7 +180,10 @@ export class DestinationQueue {
         method: 'PUT',
         path: uri`/_matrix/federation/v1/send/${next.txnId}`,
         canonicalBody: next.body,
+        purpose: 'transaction',
         timeoutMs: TRANSACTION_TIMEOUT_MS,
+        maxBytes: MAX_ANSWER_BYTES,
+        maxValues: MAX_ANSWER_VALUES,
         mustSucceed: true,
         signal: this.#services.signal,
       });

@@ -78,8 +78,10 @@ export class FederationSender {
     let count = 0;
     const slots = new RequestSlots({
       maxRunning: options.maxConcurrentTransactions ?? 64,
-      maxRunningPerKey: 1,
-      maxWaitingPerKey: 1,
+      maxRunningPerDestination: 1,
+      maxRunningPerRequester: 1,
+      maxWaitingPerRequester: 1,
+      maxWaiting: Number.POSITIVE_INFINITY,
     });
     const freshTxnId = () => `${prefix}.${++count}`;
     const { signal } = this.#aborter;
@@ -171,6 +173,7 @@ export class FederationSender {
   #queueOf(destination: ServerName, delivered = this.#dispatched): DestinationQueue {
     let queue = this.#queues.get(destination);
     if (queue === undefined) {
+      this.#options.health.know(destination);
       queue = new DestinationQueue(destination, delivered, this.#services);
       this.#queues.set(destination, queue);
     }

@@ -2,7 +2,7 @@
  * Another server, as far as tests need one: a real HTTPS server on a free port of loopback, named
  * `127.0.0.1:port`, with a signing key, that publishes its keys and records what it is sent.
  */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -20,8 +20,15 @@ export interface ReceivedRequest {
   readonly text: string;
 }
 
-/** An answer: a body with status 200, a status of its own, or `hang` for none at all. */
-export type PeerAnswer = JsonObject | { readonly status: number; readonly body: string } | 'hang';
+/**
+ * An answer: a body with status 200, a status of its own, `hang` for none at all, or whatever the
+ * function writes.
+ */
+export type PeerAnswer =
+  | JsonObject
+  | { readonly status: number; readonly body: string }
+  | 'hang'
+  | ((outgoing: ServerResponse) => void);
 
 export const newKey = (version: string): SigningKey =>
   signingKeyFromSeed(version, systemRandom.bytes(32));
@@ -70,6 +77,7 @@ export class TestPeer {
         peer.requests.push(request);
         const answer = await peer.#answer(request);
         if (answer === 'hang') return;
+        if (typeof answer === 'function') return answer(outgoing);
         const isRaw = typeof answer['status'] === 'number' && typeof answer['body'] === 'string';
         outgoing.statusCode = isRaw ? (answer['status'] as number) : 200;
         outgoing.end(isRaw ? answer['body'] : JSON.stringify(answer));

@@ -14,6 +14,7 @@ import {
   serverNameOf,
   type UserId,
 } from '../../spec/identifiers.ts';
+import { knownAsker } from '../known-asker.ts';
 import type { Database } from '../storage/database.ts';
 import {
   deleteProfileField,
@@ -40,7 +41,7 @@ export interface ProfileChangeListener {
 /** Profiles of other servers' users. */
 export interface RemoteProfiles {
   /** `undefined` when there is no such user; throws a Matrix error when it cannot be told. */
-  profile(userId: UserId, field: string | undefined): Promise<ProfileFields | undefined>;
+  profile(userId: UserId, asker: UserId): Promise<ProfileFields | undefined>;
 }
 
 export interface ProfilesOptions {
@@ -117,12 +118,13 @@ export class Profiles {
   }
 
   /**
-   * Of anybody; `field` tells another server what alone is wanted. `undefined` when there is no
-   * such user.
+   * Of anybody; `undefined` when there is no such user.
+   * @param asker for whom another server is asked; nobody unknown makes us do so
+   * @throws MatrixError M_MISSING_TOKEN without an asker
    */
-  async of(userId: UserId, field?: string): Promise<ProfileFields | undefined> {
+  async of(userId: UserId, asker?: UserId): Promise<ProfileFields | undefined> {
     const { database, serverName, remote } = this.#options;
-    if (serverNameOf(userId) !== serverName) return remote?.profile(userId, field);
+    if (serverNameOf(userId) !== serverName) return remote?.profile(userId, knownAsker(asker));
     const profile = (await profilesOf(database, [userId])).get(userId);
     if (profile !== undefined) return profile;
     return (await existingUsers(database, [userId])).has(userId) ? {} : undefined;

@@ -4,6 +4,7 @@
  */
 import type { JsonObject } from '../../spec/event.ts';
 import { type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
+import { someAtATime } from '../some-at-a-time.ts';
 import type { ClaimedKey, KeyClaim } from '../storage/device-keys.ts';
 import type { DeviceKeys } from './device-keys.ts';
 import {
@@ -28,10 +29,20 @@ export type Failures = Record<string, JsonObject>;
 export type KeysByDevice = Record<string, Record<string, JsonObject>>;
 
 const defaultTimeoutMs = 10_000;
-const maxTimeoutMs = 60_000;
+const maxTimeoutMs = 20_000;
+/** Of one question; the next are asked when these have answered, as long as there is time. */
+const maxServersAtOnce = 10;
+const maxListsAtOnce = 8;
 
-const boundedTimeout = (timeoutMs: number | undefined): number =>
-  Math.min(Math.max(1, timeoutMs ?? defaultTimeoutMs), maxTimeoutMs);
+/** Until when other servers may answer, as `performance.now()` has it. */
+const deadlineOf = (timeoutMs: number | undefined): number =>
+  performance.now() + Math.min(Math.max(1, timeoutMs ?? defaultTimeoutMs), maxTimeoutMs);
+
+const leftUntil = (deadlineMs: number): number => {
+  const leftMs = deadlineMs - performance.now();
+  if (leftMs <= 0) throw new Error('There was no time left to ask');
+  return leftMs;
+};
 
 export class KeyQueries {
   readonly #deps: KeyQueriesDeps;
@@ -55,11 +66,15 @@ export class KeyQueries {
     const byServer = groupByServer(wanted, ([userId]) => userId);
     const mine = new Map(byServer.get(serverName));
     byServer.delete(serverName);
-    const answers = await Promise.all([
-      directory.local(mine, viewer),
-      ...[...byServer].map(([server, entries]) =>
-        this.#queryServer(server, viewer, new Map(entries), boundedTimeout(timeoutMs), failures),
-      ),
+    const deadlineMs = deadlineOf(timeoutMs);
+    const answers: PublishedKeys[] = [];
+    await Promise.all([
+      directory.local(mine, viewer).then((local) => answers.push(local)),
+      someAtATime(byServer, maxServersAtOnce, async ([server, entries]) => {
+        answers.push(
+          await this.#queryServer(server, viewer, new Map(entries), deadlineMs, failures),
+        );
+      }),
     ]);
     const answer = emptyAnswer();
     for (const part of answers) {
@@ -72,6 +87,7 @@ export class KeyQueries {
   }
 
   async claim(
+    viewer: UserId,
     claims: readonly KeyClaim[],
     timeoutMs: number | undefined,
   ): Promise<{ one_time_keys: KeysByDevice; failures: Failures }> {
@@ -80,21 +96,26 @@ export class KeyQueries {
     const byServer = groupByServer(claims, ({ userId }) => userId);
     const mine = byServer.get(serverName) ?? [];
     byServer.delete(serverName);
-    const answers = await Promise.all([
-      deviceKeys.claim(mine).then(claimedKeys),
-      ...[...byServer].map(([server, theirs]) =>
-        this.#claimFrom(server, theirs, boundedTimeout(timeoutMs), failures),
-      ),
+    const deadlineMs = deadlineOf(timeoutMs);
+    const answers: KeysByDevice[] = [];
+    await Promise.all([
+      deviceKeys.claim(mine).then((claimed) => answers.push(claimedKeys(claimed))),
+      someAtATime(byServer, maxServersAtOnce, async ([server, theirs]) => {
+        answers.push(await this.#claimFrom(server, viewer, theirs, deadlineMs, failures));
+      }),
     ]);
     return { one_time_keys: Object.assign({}, ...answers) as KeysByDevice, failures };
   }
 
-  /** Lists that are followed come from here; lists that can be followed are fetched first. */
+  /**
+   * Lists that are followed come from here; of those that can be followed as many are fetched first
+   * as half of the time allows. All others are asked for at once.
+   */
   async #queryServer(
     server: ServerName,
     viewer: UserId,
     wanted: WantedDevices,
-    timeoutMs: number,
+    deadlineMs: number,
     failures: Failures,
   ): Promise<PublishedKeys> {
     const { directory, remoteLists } = this.#deps;
@@ -104,24 +125,19 @@ export class KeyQueries {
       viewer,
       users.filter((userId) => !followed.has(userId)),
     );
-    await Promise.all(
-      [...sharing].map((userId) =>
-        remoteLists.fetch(userId, timeoutMs).then(
-          () => followed.add(userId),
-          (error: unknown) => this.#failed(server, failures, error),
-        ),
-      ),
-    );
+    const halfTimeMs = (performance.now() + deadlineMs) / 2;
+    await someAtATime(sharing, maxListsAtOnce, async (userId) => {
+      await remoteLists.fetch(userId, leftUntil(halfTimeMs), viewer);
+      followed.add(userId);
+    }).catch(() => undefined);
     const known = new Map([...wanted].filter(([userId]) => followed.has(userId)));
-    const strangers = [...wanted].filter(
-      ([userId]) => !followed.has(userId) && !sharing.has(userId),
-    );
+    const strangers = [...wanted].filter(([userId]) => !followed.has(userId));
     const answer = await directory.remote(known, viewer);
     if (strangers.length === 0) return answer;
     try {
       if (this.#remote === undefined) throw new Error('There is no federation');
       const asked = Object.fromEntries(strangers.map(([userId, ids]) => [userId, [...ids]]));
-      const theirs = await this.#remote.query(server, asked, timeoutMs);
+      const theirs = await this.#remote.query(server, asked, viewer, leftUntil(deadlineMs));
       for (const [userId] of strangers) {
         const devices = objectIn(theirs['device_keys'], userId);
         if (devices !== undefined) answer.device_keys[userId] = objectsIn(devices);
@@ -159,8 +175,9 @@ export class KeyQueries {
 
   async #claimFrom(
     server: ServerName,
+    viewer: UserId,
     claims: readonly KeyClaim[],
-    timeoutMs: number,
+    deadlineMs: number,
     failures: Failures,
   ): Promise<KeysByDevice> {
     try {
@@ -169,7 +186,12 @@ export class KeyQueries {
       for (const { userId, deviceId, algorithm } of claims) {
         asked[userId] = { ...asked[userId], [deviceId]: algorithm };
       }
-      const { one_time_keys: keys } = await this.#remote.claim(server, asked, timeoutMs);
+      const { one_time_keys: keys } = await this.#remote.claim(
+        server,
+        asked,
+        viewer,
+        leftUntil(deadlineMs),
+      );
       const answer: KeysByDevice = {};
       for (const userId of Object.keys(asked)) {
         const devices = objectIn(keys, userId);

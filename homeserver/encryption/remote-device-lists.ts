@@ -60,13 +60,16 @@ export class RemoteDeviceLists {
     return new Set(userIds.filter((userId) => rooms.get(userId)?.some((nid) => mine.has(nid))));
   }
 
-  /** Fetches a user's list. Those who ask together share an answer. Throws when there is none. */
-  fetch(userId: UserId, timeoutMs = resyncTimeoutMs): Promise<void> {
+  /**
+   * Fetches a user's list, for somebody or to keep it up to date. Those who ask together share an
+   * answer. Throws when there is none.
+   */
+  fetch(userId: UserId, timeoutMs = resyncTimeoutMs, asker?: UserId): Promise<void> {
     const running = this.#fetching.get(userId);
     if (running !== undefined) return running.done;
     const work = { again: false, done: Promise.resolve() };
     this.#fetching.set(userId, work);
-    work.done = this.#fetchAll(userId, work, timeoutMs).finally(() => {
+    work.done = this.#fetchAll(userId, work, timeoutMs, asker).finally(() => {
       this.#fetching.delete(userId);
     });
     return work.done;
@@ -138,14 +141,19 @@ export class RemoteDeviceLists {
       });
   }
 
-  async #fetchAll(userId: UserId, work: { again: boolean }, timeoutMs: number): Promise<void> {
+  async #fetchAll(
+    userId: UserId,
+    work: { again: boolean },
+    timeoutMs: number,
+    asker: UserId | undefined,
+  ): Promise<void> {
     const { db, log } = this.#deps;
     if (this.#remote === undefined) throw new Error('There is no federation');
     do {
       work.again = false;
       // Rooms shared by now are rooms in which every later change reaches us.
       const syncedPos = log.position;
-      const answer = await this.#remote.devices(userId, timeoutMs);
+      const answer = await this.#remote.devices(userId, timeoutMs, asker);
       const { stream_id: streamId, devices } = answer;
       if (!Number.isSafeInteger(streamId) || !Array.isArray(devices)) {
         throw new Error('The answer is not a device list');

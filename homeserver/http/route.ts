@@ -21,8 +21,11 @@ export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE' | 'PATCH';
 
 /** A way to tell who asks. `authenticate` throws a Matrix error for anyone it does not accept. */
 export interface Auth<T> {
-  /** As in the specification's data: `accessTokenBearer`, `signedRequest`. */
-  readonly name: string;
+  /**
+   * As in the specification's data: `accessTokenBearer`, `signedRequest`; `undefined` where somebody
+   * unknown may ask as well.
+   */
+  readonly name: string | undefined;
   authenticate(request: HttpRequest): T | Promise<T>;
   /** What else must hold of a requester on this path. Throws a Matrix error where it does not. */
   authorize?(requester: T, params: Readonly<Record<string, string>>): void;

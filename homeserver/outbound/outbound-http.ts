@@ -11,6 +11,7 @@ import https from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import type { Readable } from 'node:stream';
 import tls, { type SecureContext } from 'node:tls';
+import { turns } from '../turns.ts';
 import type { AddressGuard } from './address-guard.ts';
 import { ACCEPTED_CODINGS, boundedBody } from './bounded-body.ts';
 import {
@@ -64,6 +65,13 @@ export interface OutboundResponse {
   readonly body: Buffer;
 }
 
+/** Takes in a response body while it comes; what it throws ends the request. */
+export interface BodySink {
+  /** Of the decoded body; no more than the request's `maxBytes` in any case. */
+  readonly maxBytes: number;
+  push(chunk: Buffer): void;
+}
+
 const CONNECT_ATTEMPT_MS = 2000;
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
 
@@ -104,17 +112,49 @@ export class OutboundHttp {
    * @throws {OutboundFailure}
    */
   async send(target: HttpTarget, request: OutboundRequest): Promise<OutboundResponse> {
+    const chunks: Buffer[] = [];
+    const { maxBytes } = request;
+    const sink = { maxBytes, push: (chunk: Buffer) => void chunks.push(chunk) };
+    const head = await this.pour(target, request, () => sink);
+    const only = chunks[0];
+    const body = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
+    return { ...head, body };
+  }
+
+  /**
+   * Sends a request and gives the body of the answer, as it comes, to a sink chosen by its status.
+   * @throws {OutboundFailure} and whatever the sink throws
+   */
+  async pour(
+    target: HttpTarget,
+    request: OutboundRequest,
+    sinkFor: (status: number) => BodySink,
+  ): Promise<Omit<OutboundResponse, 'body'>> {
     const exchange = await this.#begin(target, request);
     const { response } = exchange;
+    const status = response.statusCode ?? 0;
+    const sink = sinkFor(status);
+    const giveWay = turns();
+    // What the sink refuses is no failure of the network.
+    let refusal: { readonly error: unknown } | undefined;
     try {
-      const body = await collect(exchange, request.maxBytes);
-      exchange.finish();
-      return { status: response.statusCode ?? 0, headers: response.headers, body };
+      const maxBytes = Math.min(sink.maxBytes, request.maxBytes);
+      for await (const chunk of plainOrBounded(exchange, maxBytes)) {
+        try {
+          sink.push(chunk as Buffer);
+        } catch (error) {
+          refusal = { error };
+          throw error;
+        }
+        await giveWay();
+      }
     } catch (error) {
       const failure = exchange.failureOf(error);
       exchange.finish(failure);
-      throw failure;
+      throw refusal === undefined ? failure : refusal.error;
     }
+    exchange.finish();
+    return { status, headers: response.headers };
   }
 
   /**
@@ -292,14 +332,10 @@ const guardedLookup =
     );
   };
 
-const collect = async ({ response, failureOf }: Exchange, maxBytes: number): Promise<Buffer> => {
-  const plain =
+/** What announces its length need not be counted. */
+const plainOrBounded = ({ response, failureOf }: Exchange, maxBytes: number): Readable => {
+  const isPlain =
     response.headers['content-encoding'] === undefined &&
     Number(response.headers['content-length'] ?? Number.POSITIVE_INFINITY) <= maxBytes;
-  const chunks: Buffer[] = [];
-  for await (const chunk of plain ? response : boundedBody(response, maxBytes, failureOf)) {
-    chunks.push(chunk as Buffer);
-  }
-  const only = chunks[0];
-  return chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
+  return isPlain ? response : boundedBody(response, maxBytes, failureOf);
 };

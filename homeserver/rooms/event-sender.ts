@@ -137,7 +137,7 @@ export class EventSender {
       );
     }
     if (type === 'm.room.canonical_alias') {
-      await this.#deps.aliases.checkCanonicalAlias(roomId, content);
+      await this.#deps.aliases.checkCanonicalAlias(roomId, sender.userId, content);
     }
     const draft = { type, stateKey, sender: sender.userId, content, originServerTs: ts };
     return this.#deps.localEvents.send(roomId, draft);

@@ -68,7 +68,7 @@ export class Membership {
    * @throws MatrixError M_FORBIDDEN, M_GUEST_ACCESS_FORBIDDEN, M_NOT_FOUND
    */
   async join(userId: UserId, target: RoomId | RoomAlias, entry: Entry = {}): Promise<RoomId> {
-    const { roomId, servers } = await this.#resolve(target, entry.via);
+    const { roomId, servers } = await this.#resolve(userId, target, entry.via);
     const room = await this.#deps.registry.find(roomId);
     const inRoom = room?.hasJoinedServer(this.#deps.serverName) === true;
     if (inRoom && room.membership(userId) === 'join' && entry.content === undefined) return roomId;
@@ -88,7 +88,7 @@ export class Membership {
 
   /** @throws MatrixError M_FORBIDDEN, M_NOT_FOUND */
   async knock(userId: UserId, target: RoomId | RoomAlias, entry: Entry = {}): Promise<RoomId> {
-    const { roomId, servers } = await this.#resolve(target, entry.via);
+    const { roomId, servers } = await this.#resolve(userId, target, entry.via);
     const content = memberContent(
       'knock',
       await this.#deps.profiles.of(userId),
@@ -287,11 +287,12 @@ export class Membership {
   }
 
   async #resolve(
+    userId: UserId,
     target: RoomId | RoomAlias,
     via: readonly ServerName[] = [],
   ): Promise<{ roomId: RoomId; servers: readonly ServerName[] }> {
     if (isRoomId(target)) return { roomId: target, servers: via };
-    const { roomId, servers } = await this.#deps.aliases.resolve(target as RoomAlias);
+    const { roomId, servers } = await this.#deps.aliases.resolve(target as RoomAlias, userId);
     return { roomId, servers: [...via, ...servers] };
   }
 

@@ -5,6 +5,7 @@
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
+import { knownAsker } from '../known-asker.ts';
 import type { Database } from '../storage/database.ts';
 import { type PublishedRoom, publishedRooms, stateContents } from '../storage/published-rooms.ts';
 import { isPublished, setPublished } from '../storage/room-directory.ts';
@@ -45,10 +46,16 @@ export class PublicRooms {
     this.#deps = deps;
   }
 
-  /** As the response of `/publicRooms` has it. @throws MatrixError M_INVALID_PARAM for the token */
-  async list(query: PublicRoomsQuery, server?: ServerName): Promise<JsonObject> {
+  /**
+   * As the response of `/publicRooms` has it.
+   * @param asker for whom another server is asked; nobody unknown makes us do so
+   * @throws MatrixError M_INVALID_PARAM for the token of the list, M_MISSING_TOKEN without an asker
+   */
+  async list(query: PublicRoomsQuery, server?: ServerName, asker?: UserId): Promise<JsonObject> {
     const { remote, serverName } = this.#deps;
-    if (server !== undefined && server !== serverName) return remote.publicRooms(server, query);
+    if (server !== undefined && server !== serverName) {
+      return remote.publicRooms(server, query, knownAsker(asker));
+    }
     // No network but Matrix itself has rooms in this directory.
     if (query.networkId !== undefined) return { chunk: [], total_room_count_estimate: 0 };
     const start = query.since === undefined ? 0 : offsetOf(query.since);

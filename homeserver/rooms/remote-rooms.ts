@@ -48,9 +48,12 @@ export interface RemoteRooms {
   invite(room: LiveRoom, invite: SignedInvite): Promise<SignedInvite>;
   /** Turns a pending third-party invite into an invite, through the server of who sent it. */
   exchangeThirdPartyInvite(roomId: RoomId, sender: UserId, content: JsonObject): Promise<void>;
-  resolveAlias(alias: RoomAlias): Promise<{ roomId: RoomId; servers: readonly ServerName[] }>;
+  resolveAlias(
+    alias: RoomAlias,
+    asker: UserId,
+  ): Promise<{ roomId: RoomId; servers: readonly ServerName[] }>;
   /** As the other server answers `/publicRooms`. */
-  publicRooms(server: ServerName, query: PublicRoomsQuery): Promise<JsonObject>;
+  publicRooms(server: ServerName, query: PublicRoomsQuery, asker: UserId): Promise<JsonObject>;
 }
 
 /** For a server that speaks with no other. */

@@ -12,6 +12,7 @@ import {
   serverNameOf,
   type UserId,
 } from '../../spec/identifiers.ts';
+import { knownAsker } from '../known-asker.ts';
 import type { Database } from '../storage/database.ts';
 import { aliasesOfRoom, aliasRecord, deleteAlias, insertAlias } from '../storage/room-directory.ts';
 import type { EventStore } from './event-store.ts';
@@ -46,10 +47,13 @@ export class RoomAliases {
     this.#deps = deps;
   }
 
-  /** @throws MatrixError M_NOT_FOUND */
-  async resolve(alias: RoomAlias): Promise<ResolvedAlias> {
+  /**
+   * @param asker for whom another server is asked; nobody unknown makes us do so
+   * @throws MatrixError M_NOT_FOUND, M_MISSING_TOKEN without an asker
+   */
+  async resolve(alias: RoomAlias, asker?: UserId): Promise<ResolvedAlias> {
     const { database, registry, remote, serverName } = this.#deps;
-    if (serverNameOf(alias) !== serverName) return remote.resolveAlias(alias);
+    if (serverNameOf(alias) !== serverName) return remote.resolveAlias(alias, knownAsker(asker));
     const record = await aliasRecord(database, alias);
     if (record === undefined) throw matrixError('M_NOT_FOUND', `No room has the alias ${alias}`);
     const room = await registry.find(record.roomId);
@@ -114,12 +118,12 @@ export class RoomAliases {
    * Checks the aliases that a new `m.room.canonical_alias` event adds to those of the present one.
    * @throws MatrixError M_INVALID_PARAM for what is no alias, M_BAD_ALIAS for what points elsewhere
    */
-  async checkCanonicalAlias(roomId: RoomId, content: JsonObject): Promise<void> {
+  async checkCanonicalAlias(roomId: RoomId, sender: UserId, content: JsonObject): Promise<void> {
     const given = aliasesIn(content, true);
     const known = new Set(aliasesIn((await this.#canonicalAlias(roomId)) ?? {}, false));
     for (const alias of new Set(given)) {
       if (known.has(alias)) continue;
-      const found = await this.resolve(alias as RoomAlias).catch(() => undefined);
+      const found = await this.resolve(alias as RoomAlias, sender).catch(() => undefined);
       if (found?.roomId !== roomId) {
         throw matrixError('M_BAD_ALIAS', `The alias ${alias} does not point to this room`);
       }

@@ -10,6 +10,16 @@ export interface DestinationRetry {
   readonly lastSuccessMs: number | undefined;
 }
 
+/** Destinations that something was to be delivered to, those that were reached last first. */
+export const knownDestinations = async (db: Db, limit: number): Promise<ServerName[]> => {
+  const { rows } = await db.query<{ destination: ServerName }>({
+    text: `SELECT destination FROM destinations
+      ORDER BY last_success_ms DESC NULLS LAST LIMIT $1`,
+    values: [limit],
+  });
+  return rows.map(({ destination }) => destination);
+};
+
 /** The destinations that failed when last tried, those to be retried last first. */
 export const failingDestinations = async (db: Db, limit: number): Promise<DestinationRetry[]> => {
   const { rows } = await db.query<{

@@ -31,7 +31,7 @@ export const queryPublicRooms = ({
       third_party_instance_id: Type.Optional(Type.String()),
     }),
     response: PublicRoomsResponse,
-    handler: ({ query, body }) =>
+    handler: ({ query, body, requester }) =>
       publicRooms.list(
         {
           limit: body.limit,
@@ -42,5 +42,6 @@ export const queryPublicRooms = ({
           networkId: body.third_party_instance_id,
         },
         query.server,
+        requester.userId,
       ),
   });
