@@ -204,7 +204,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     budget,
   });
   const pushRules = new PushRules({ db: database, log, notifier });
-  const pushEvaluator = new PushEvaluator(events);
+  const pushEvaluator = new PushEvaluator(database, events, registry);
   const unreadCounts = new UnreadCounts({
     database,
     logger,

@@ -48,6 +48,11 @@ export interface Notification {
   readonly read: boolean;
 }
 
+interface AskedRoom {
+  readonly room: LiveRoom;
+  readonly context: PushContext;
+}
+
 export interface NotificationsPage {
   readonly notifications: readonly Notification[];
   /** Where to go on; undefined when there is nothing further. */
@@ -84,33 +89,34 @@ export class Notifications {
         if (found.length === limit) return { notifications: found, before };
         before = stored.streamPos as number;
         if (ignored.has(stored.event.sender)) continue;
-        const context = await contextOf(stored.roomNid);
-        const verdict = context && this.#deps.evaluator.verdict(context, stored);
-        if (context === undefined || verdict?.notify !== true) continue;
+        const asked = await contextOf(stored.roomNid);
+        if (asked === undefined) continue;
+        const verdict = this.#deps.evaluator.verdict(asked.context, stored);
+        if (!verdict.notify) continue;
         if (onlyHighlights && !verdict.highlight) continue;
         const thread = await threadOf(this.#deps.events, stored);
         const read = counters.get(stored.roomNid)?.isRead(thread, before) ?? false;
         const access = this.#deps.access.ofMember(
           userId,
-          context.room,
+          asked.room,
           rooms.get(stored.roomNid) as UserRoom,
         );
         const [view] = await access.views([stored]);
-        if (view !== undefined) found.push({ room: context.room, view, verdict, read });
+        if (view !== undefined) found.push({ room: asked.room, view, verdict, read });
       }
       if (records.length < pageSize) return { notifications: found, before: undefined };
     }
     return { notifications: found, before };
   }
 
-  #contexts(userId: UserId): (roomNid: number) => Promise<PushContext | undefined> {
+  #contexts(userId: UserId): (roomNid: number) => Promise<AskedRoom | undefined> {
     const { registry, evaluator, pushRules } = this.#deps;
-    const contexts = new Map<number, PushContext | undefined>();
+    const contexts = new Map<number, AskedRoom | undefined>();
     return async (roomNid) => {
       if (!contexts.has(roomNid)) {
         const room = await registry.findByNid(roomNid);
         const rules = await pushRules.of(userId);
-        contexts.set(roomNid, room && (await evaluator.contextOf(room, rules)));
+        contexts.set(roomNid, room && { room, context: await evaluator.contextOf(room, rules) });
       }
       return contexts.get(roomNid);
     };

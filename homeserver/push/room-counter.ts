@@ -76,6 +76,15 @@ export class RoomCounter {
     this.changedPos = Math.max(this.changedPos, position);
   }
 
+  /** Counts many that highlight nothing, between two positions, all of them beyond what is read. */
+  addMany(thread: string, notifications: number, firstPos: number, lastPos: number): void {
+    const count = this.#count(thread);
+    count.firstPos = count.firstPos === 0 ? firstPos : Math.min(count.firstPos, firstPos);
+    count.lastPos = Math.max(count.lastPos, lastPos);
+    count.notifications += notifications;
+    this.changedPos = Math.max(this.changedPos, lastPos);
+  }
+
   /** A receipt of this person. */
   heed({ threadId, eventPos, streamPos }: ReceiptRow): void {
     if (eventPos === null) return;

@@ -10,20 +10,16 @@
 import type { Logger } from 'pino';
 import type { UserId } from '../../spec/identifiers.ts';
 import type { EventStore } from '../rooms/event-store.ts';
-import { storedEventFrom } from '../rooms/event-store.ts';
-import { threadOf } from '../rooms/relations.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
-import type { StoredEvent } from '../rooms/stored-event.ts';
 import type { UserRoom } from '../rooms/user-rooms.ts';
 import type { Database } from '../storage/database.ts';
-import { liveEventsAfter } from '../storage/events.ts';
 import type { AccountData } from '../streams/account-data.ts';
 import type { Receipts } from '../streams/receipts.ts';
-import type { PushContext, PushEvaluator } from './push-evaluator.ts';
+import type { PushEvaluator } from './push-evaluator.ts';
 import type { PushRules } from './push-rules.ts';
 import type { RoomCounter } from './room-counter.ts';
 import { type Counters, RoomCounters } from './room-counters.ts';
-import type { UserRules } from './user-rules.ts';
+import { countEvent, type Reader, type ScanTask, UnreadScan } from './unread-scan.ts';
 
 export interface UnreadCountsDeps {
   readonly database: Database;
@@ -36,27 +32,16 @@ export interface UnreadCountsDeps {
   readonly evaluator: PushEvaluator;
 }
 
-/** Unread events of one room that are looked at: beyond, the oldest are not counted. */
-const maxEventsCounted = 1000;
-/** Read of every room at once; a room with more is then read alone. */
-const eventsReadAtFirst = 50;
-const roomsReadTogether = 40;
-
-/** One person, and what their events are judged by. */
-interface Reader {
-  readonly userId: UserId;
-  readonly rules: UserRules;
-  readonly ignored: ReadonlySet<UserId>;
-}
-
 export class UnreadCounts {
   readonly #deps: UnreadCountsDeps;
   readonly #counters: RoomCounters;
+  readonly #scan: UnreadScan;
   /** Work of each person that waits for the database: one at a time. */
   readonly #turns = new Map<UserId, Promise<unknown>>();
 
   constructor(deps: UnreadCountsDeps, options: { maxUsers?: number; saveEveryMs?: number } = {}) {
     this.#deps = deps;
+    this.#scan = new UnreadScan(deps);
     this.#counters = new RoomCounters({ ...deps, ...options });
   }
 
@@ -127,7 +112,8 @@ export class UnreadCounts {
     if (context instanceof Promise) return false;
     for (const { stored, position } of entries) {
       if (stored === undefined) continue;
-      const thread = this.#count(counter, reader, context, stored);
+      const { events, evaluator } = this.#deps;
+      const thread = countEvent(events, evaluator, { counter }, reader, context, stored);
       if (thread instanceof Promise) {
         // Asked again, where a failure is heard of, when the counting goes on from what is stored.
         thread.catch(() => undefined);
@@ -137,36 +123,6 @@ export class UnreadCounts {
     }
     counter.countedPos = upTo;
     return true;
-  }
-
-  /**
-   * Counts one event, or with `only` counts it again for threads that are counted anew. A promise:
-   * nothing has been done yet, because its thread is not known at once.
-   */
-  #count(
-    counter: RoomCounter,
-    reader: Reader,
-    context: PushContext,
-    stored: StoredEvent,
-    only?: ReadonlyMap<string, number>,
-    knownThread?: string,
-  ): Promise<string> | undefined {
-    const { sender } = stored.event;
-    const position = stored.streamPos as number;
-    if (sender === reader.userId) {
-      const thread = knownThread ?? threadOf(this.#deps.events, stored);
-      if (typeof thread !== 'string') return thread;
-      if (only === undefined) counter.readThread(thread, position, position);
-      return undefined;
-    }
-    if (position <= counter.readPos || reader.ignored.has(sender)) return undefined;
-    const verdict = this.#deps.evaluator.verdict(context, stored);
-    if (!verdict.notify) return undefined;
-    const thread = knownThread ?? threadOf(this.#deps.events, stored);
-    if (typeof thread !== 'string') return thread;
-    if (only !== undefined && !only.has(thread)) return undefined;
-    if (!counter.isRead(thread, position)) counter.add(thread, position, verdict.highlight);
-    return undefined;
   }
 
   #inTurn<T>(userId: UserId, work: () => Promise<T>): Promise<T> {
@@ -190,15 +146,17 @@ export class UnreadCounts {
     };
     try {
       await this.#heedAll(counters, userId, rooms, upTo);
-      const behind: UserRoom[] = [];
+      await this.#countAnew(counters, reader, rooms);
+      const behind: ScanTask[] = [];
       for (const room of rooms) {
         const counter = counters.get(room.roomNid) as RoomCounter;
-        if (counter.stale.size > 0) await this.#countAnew(counter, reader, room.roomNid);
         if (counter.countedPos >= upTo) continue;
         this.#counters.changed(userId, room.roomNid);
-        if (!this.#scanMemory(counter, reader, room.roomNid, upTo)) behind.push(room);
+        if (this.#scanMemory(counter, reader, room.roomNid, upTo)) continue;
+        behind.push({ room, counter, after: counter.countedPos, upTo });
       }
-      await this.#scanStored(counters, reader, behind, upTo);
+      await this.#scan.count(reader, behind);
+      for (const { counter } of behind) counter.countedPos = upTo;
     } catch (error) {
       // Half of a count is worth nothing; the log still has it all.
       this.#counters.forget(userId);
@@ -229,84 +187,25 @@ export class UnreadCounts {
   }
 
   /** Counts threads again in which a receipt has moved into the midst of what was counted. */
-  async #countAnew(counter: RoomCounter, reader: Reader, roomNid: number): Promise<void> {
-    const stale = new Map(counter.stale);
-    const from = Math.min(...stale.values());
-    const events = await this.#read(
-      [{ roomNid, after: from }],
-      counter.countedPos,
-      maxEventsCounted,
-    );
-    await this.#countEvents(counter, reader, roomNid, events, stale);
-    counter.stale.clear();
-    this.#counters.changed(reader.userId, roomNid);
-  }
-
-  async #scanStored(
-    counters: Counters,
-    reader: Reader,
-    rooms: readonly UserRoom[],
-    upTo: number,
-  ): Promise<void> {
-    for (let start = 0; start < rooms.length; start += roomsReadTogether) {
-      const some = rooms.slice(start, start + roomsReadTogether);
-      const ranges = some.map(({ roomNid }) => ({
-        roomNid,
-        after: (counters.get(roomNid) as RoomCounter).countedPos,
-      }));
-      const events = await this.#read(ranges, upTo, eventsReadAtFirst);
-      const byRoom = grouped(events);
-      for (const range of ranges) {
-        const counter = counters.get(range.roomNid) as RoomCounter;
-        let unread = byRoom.get(range.roomNid) ?? [];
-        if (unread.length === eventsReadAtFirst) {
-          unread = await this.#read([range], upTo, maxEventsCounted);
-        }
-        await this.#countEvents(counter, reader, range.roomNid, unread);
-        counter.countedPos = upTo;
-      }
+  async #countAnew(counters: Counters, reader: Reader, rooms: readonly UserRoom[]): Promise<void> {
+    const tasks: ScanTask[] = [];
+    for (const room of rooms) {
+      const counter = counters.get(room.roomNid) as RoomCounter;
+      if (counter.stale.size === 0) continue;
+      const only = new Map(counter.stale);
+      tasks.push({
+        room,
+        counter,
+        only,
+        after: Math.min(...only.values()),
+        upTo: counter.countedPos,
+      });
     }
-  }
-
-  async #countEvents(
-    counter: RoomCounter,
-    reader: Reader,
-    roomNid: number,
-    events: readonly StoredEvent[],
-    only?: ReadonlyMap<string, number>,
-  ): Promise<void> {
-    if (events.length === 0) return;
-    const room = await this.#deps.registry.findByNid(roomNid);
-    if (room === undefined) return;
-    const context = await this.#deps.evaluator.contextOf(room, reader.rules);
-    for (const stored of events) {
-      const thread = this.#count(counter, reader, context, stored, only);
-      if (thread !== undefined) {
-        this.#count(counter, reader, context, stored, only, await thread);
-      }
-      if (only === undefined) counter.countedPos = stored.streamPos as number;
+    if (tasks.length === 0) return;
+    await this.#scan.count(reader, tasks);
+    for (const { room, counter } of tasks) {
+      counter.stale.clear();
+      this.#counters.changed(reader.userId, room.roomNid);
     }
-  }
-
-  /** Read past the cache of events, which a long absence would empty of everything else. */
-  async #read(
-    ranges: readonly { roomNid: number; after: number }[],
-    upTo: number,
-    limit: number,
-  ): Promise<StoredEvent[]> {
-    const records = await liveEventsAfter(this.#deps.database, ranges, upTo, limit);
-    return records.map(
-      (record) => this.#deps.events.cached(record.event_nid) ?? storedEventFrom(record),
-    );
   }
 }
-
-const grouped = (events: readonly StoredEvent[]): Map<number, StoredEvent[]> => {
-  const byRoom = new Map<number, StoredEvent[]>();
-  for (const stored of events) {
-    const others = byRoom.get(stored.roomNid);
-    if (others === undefined) byRoom.set(stored.roomNid, [stored]);
-    else others.push(stored);
-  }
-  return byRoom;
-};

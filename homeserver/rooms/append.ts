@@ -277,6 +277,8 @@ export class Appender {
     write.head = {
       extremities: room.extremities.map(({ nid }) => nid),
       snapshotNid: room.state.nid,
+      joined: room.joinedCount,
+      invited: room.invitedCount,
     };
     room.pendingWrites += 1;
     const view = room.ahead;

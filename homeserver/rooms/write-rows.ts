@@ -6,6 +6,7 @@ import {
   isWellFormedText,
   MAX_IDENTIFIER_BYTES,
 } from '../../spec/identifiers.ts';
+import { pushMarkOf } from '../push/push-mark.ts';
 import type { EventRow, RoomWrite, SnapshotRow } from '../storage/room-write.ts';
 import { relationOf } from './relations.ts';
 import type { StateSnapshot } from './state-snapshot.ts';
@@ -41,6 +42,7 @@ export const rowOf = (stored: StoredEvent, json: string): EventRow => ({
   json,
   relation: indexedRelation(stored.event),
   promoted: false,
+  pushMark: pushMarkOf(stored.event, stored.softFailed || stored.rejectedReason !== undefined),
 });
 
 /** State events relate to nothing: https://spec.matrix.org/v1.19/client-server-api/#mrelates_to */

@@ -16,14 +16,16 @@ export type {
   UserRoomRow,
 } from './room-write.ts';
 
-/** Takes three parameters, of which this is the first. */
+/** Takes five parameters, of which this is the first. */
 const headsCte = (first: number): string => `heads AS (
-    INSERT INTO room_heads (room_nid, extremities, snapshot_nid)
-    SELECT h.room_nid, h.extremities::bigint[], h.snapshot_nid
-    FROM unnest($${first}::bigint[], $${first + 1}::text[], $${first + 2}::bigint[])
-      AS h (room_nid, extremities, snapshot_nid)
+    INSERT INTO room_heads (room_nid, extremities, snapshot_nid, joined, invited)
+    SELECT h.room_nid, h.extremities::bigint[], h.snapshot_nid, h.joined, h.invited
+    FROM unnest($${first}::bigint[], $${first + 1}::text[], $${first + 2}::bigint[],
+        $${first + 3}::int[], $${first + 4}::int[])
+      AS h (room_nid, extremities, snapshot_nid, joined, invited)
     ON CONFLICT (room_nid) DO UPDATE
-      SET extremities = EXCLUDED.extremities, snapshot_nid = EXCLUDED.snapshot_nid
+      SET extremities = EXCLUDED.extremities, snapshot_nid = EXCLUDED.snapshot_nid,
+        joined = EXCLUDED.joined, invited = EXCLUDED.invited
   )`;
 
 /**
@@ -35,19 +37,19 @@ const plainMessages = `WITH
     SELECT e.*, nextval('stream_positions') AS stream_pos
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[],
         $7::bigint[], $8::bigint[], $9::boolean[], $10::text[], $11::text[],
-        string_to_array($12, E'\\x1e'))
+        string_to_array($12, E'\\x1e'), $13::int[])
       AS e (room_nid, event_nid, event_id, type, sender, depth, origin_server_ts, snapshot,
-        relayed, sender_device, txn_id, json)
+        relayed, sender_device, txn_id, json, push_mark)
   ),
   written AS (
     INSERT INTO events (room_nid, event_nid, event_id, type, sender, depth, origin_server_ts,
       stream_pos, backfill_pos, snapshot_before, snapshot_after, current_snapshot, soft_failed,
-      relayed, sender_device, txn_id, json)
+      relayed, sender_device, txn_id, json, push_mark)
     SELECT room_nid, event_nid, event_id, type, sender, depth, origin_server_ts, stream_pos, 0,
-      snapshot, snapshot, snapshot, false, relayed, sender_device, txn_id, json
+      snapshot, snapshot, snapshot, false, relayed, sender_device, txn_id, json, push_mark
     FROM input
   ),
-  ${headsCte(13)}
+  ${headsCte(14)}
   SELECT array_agg(event_nid) AS nids, array_agg(stream_pos) AS positions FROM input`;
 
 const eventsCte = (onConflict: string): string => `
@@ -57,26 +59,26 @@ const eventsCte = (onConflict: string): string => `
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
         $7::text[], $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bigint[],
         $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::text[], $18::boolean[],
-        $19::boolean[], $20::text[], $21::text[], string_to_array($22, E'\\x1e'))
+        $19::boolean[], $20::text[], $21::text[], string_to_array($22, E'\\x1e'), $23::int[])
       AS e (room_nid, event_nid, event_id, type, state_key, membership, sender, depth,
         origin_server_ts, place, given_pos, backfill_pos, snapshot_before, snapshot_after,
         current_snapshot, replaces_nid, rejected_reason, soft_failed, relayed, sender_device,
-        txn_id, json)
+        txn_id, json, push_mark)
   ),
   written AS (
     INSERT INTO events AS stored (room_nid, event_nid, event_id, type, state_key, membership,
       sender, depth, origin_server_ts, stream_pos, backfill_pos, snapshot_before, snapshot_after,
       current_snapshot, replaces_nid, rejected_reason, soft_failed, relayed, sender_device,
-        txn_id, json)
+        txn_id, json, push_mark)
     SELECT room_nid, event_nid, event_id, type, state_key, membership, sender, depth,
       origin_server_ts, CASE WHEN place <> 'announced' THEN stream_pos END, backfill_pos,
       snapshot_before, snapshot_after, current_snapshot, replaces_nid, rejected_reason,
-      soft_failed, relayed, sender_device, txn_id, json
+      soft_failed, relayed, sender_device, txn_id, json, push_mark
     FROM input
     ${onConflict}
     RETURNING event_nid
   ),
-  ${headsCte(23)}`;
+  ${headsCte(24)}`;
 
 /** Costs a second look at the index for every row, so it is left out where nothing needs it. */
 const promoteOutliers = `-- An outlier that takes its place in the timeline keeps its row.
@@ -85,21 +87,21 @@ const promoteOutliers = `-- An outlier that takes its place in the timeline keep
       snapshot_after = EXCLUDED.snapshot_after, current_snapshot = EXCLUDED.current_snapshot,
       replaces_nid = EXCLUDED.replaces_nid,
       rejected_reason = EXCLUDED.rejected_reason, soft_failed = EXCLUDED.soft_failed,
-      relayed = EXCLUDED.relayed
+      relayed = EXCLUDED.relayed, push_mark = EXCLUDED.push_mark
     WHERE stored.stream_pos IS NULL AND stored.event_nid = EXCLUDED.event_nid`;
 
 const stateCte = `
   snapshots AS (
     INSERT INTO state_snapshots (room_nid, snapshot_nid, height, chain, event_nids)
     SELECT s.room_nid, s.snapshot_nid, s.height, s.chain::bigint[], s.event_nids::bigint[]
-    FROM unnest($26::bigint[], $27::bigint[], $28::int[], $29::text[], $30::text[])
+    FROM unnest($29::bigint[], $30::bigint[], $31::int[], $32::text[], $33::text[])
       AS s (room_nid, snapshot_nid, height, chain, event_nids)
     -- Two writes may both build on a state that neither knew to be stored.
     ON CONFLICT DO NOTHING
   ),
   changes AS MATERIALIZED (
     SELECT c.room_nid, c.type, c.state_key, c.event_nid, c.membership, c.ord, input.stream_pos
-    FROM unnest($31::bigint[], $32::bigint[], $33::text[], $34::text[], $35::bigint[], $36::text[])
+    FROM unnest($34::bigint[], $35::bigint[], $36::text[], $37::text[], $38::bigint[], $39::text[])
       WITH ORDINALITY AS c (room_nid, caused_by, type, state_key, event_nid, membership, ord)
     JOIN input ON input.event_nid = c.caused_by
   ),
@@ -127,7 +129,7 @@ const stateCte = `
       membership_pos, stripped_state)
     SELECT DISTINCT ON (u.user_id, u.room_nid) u.user_id, u.room_nid, u.membership, u.event_nid,
       input.stream_pos, input.stream_pos, u.stripped_state
-    FROM unnest($37::text[], $38::bigint[], $39::bigint[], $40::text[], $41::bigint[], $42::text[])
+    FROM unnest($40::text[], $41::bigint[], $42::bigint[], $43::text[], $44::bigint[], $45::text[])
       WITH ORDINALITY
       AS u (user_id, room_nid, caused_by, membership, event_nid, stripped_state, ord)
     JOIN input ON input.event_nid = u.caused_by
@@ -172,6 +174,7 @@ const eventColumns = (events: readonly EventRow[]): unknown[] => [
   textArray(events, (e) => e.senderDevice),
   textArray(events, (e) => e.txnId),
   records(events, (e) => e.json),
+  numberArray(events, (e) => e.pushMark),
 ];
 
 const plainColumns = (events: readonly EventRow[]): unknown[] => [
@@ -187,6 +190,7 @@ const plainColumns = (events: readonly EventRow[]): unknown[] => [
   textArray(events, (e) => e.senderDevice),
   textArray(events, (e) => e.txnId),
   records(events, (e) => e.json),
+  numberArray(events, (e) => e.pushMark),
 ];
 
 const isPlain = (event: EventRow): boolean =>
@@ -208,6 +212,8 @@ const headColumns = (writes: readonly RoomWrite[]): unknown[] => {
     numberArray(entries, ([roomNid]) => roomNid),
     textArray(entries, ([, head]) => braces(head.extremities)),
     numberArray(entries, ([, head]) => head.snapshotNid),
+    numberArray(entries, ([, head]) => head.joined),
+    numberArray(entries, ([, head]) => head.invited),
   ];
 };
 

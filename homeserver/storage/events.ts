@@ -128,35 +128,10 @@ export const latestByRoom = async (
 };
 
 /**
- * The newest `limit` live timeline events of each room with `after < position <= upTo`, by room and
- * in log order. Uses index events_timeline: the bounds are compared as places, and "live" is written
- * as an inequality, because an equality would invite the planner to read the whole log for each room.
- */
-export const liveEventsAfter = async (
-  db: Db,
-  rooms: readonly { roomNid: number; after: number }[],
-  upTo: number,
-  limit: number,
-): Promise<EventRecord[]> => {
-  const { rows } = await db.query<EventRecord>({
-    name: 'live-events-after',
-    text: `SELECT ${eventColumns} FROM unnest($1::bigint[], $2::bigint[]) AS wanted (room_nid, after)
-      JOIN rooms r USING (room_nid)
-      CROSS JOIN LATERAL (
-        SELECT * FROM events WHERE events.room_nid = wanted.room_nid AND stream_pos IS NOT NULL
-          AND (stream_pos, backfill_pos) > (wanted.after, 0) AND (stream_pos, backfill_pos) <= ($3, 0)
-          AND backfill_pos >= 0 AND rejected_reason IS NULL AND NOT soft_failed
-        ORDER BY stream_pos DESC, backfill_pos DESC LIMIT $4
-      ) e
-      ORDER BY e.room_nid, e.stream_pos`,
-    values: [rooms.map(({ roomNid }) => roomNid), rooms.map(({ after }) => after), upTo, limit],
-  });
-  return rows;
-};
-
-/**
  * The newest `limit` live timeline events with `after < position < before` over all these rooms that
- * others have sent, newest first. Uses index events_timeline, like `liveEventsAfter`.
+ * others have sent, newest first. Uses index events_timeline: the bounds are compared as places, and
+ * "live" is written as an inequality, because an equality would invite the planner to read the whole
+ * log for each room.
  */
 export const newestOfOthers = async (
   db: Db,

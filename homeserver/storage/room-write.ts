@@ -33,6 +33,8 @@ export interface EventRow {
   relation: { parentId: string; type: string } | undefined;
   /** The event is there as an outlier, and its row takes its place in the timeline. */
   promoted: boolean;
+  /** What it means to people with the predefined push rules; see push/push-mark.ts. */
+  pushMark: number;
 }
 
 export interface SnapshotRow {
@@ -73,7 +75,15 @@ export interface RoomWrite {
   readonly events: EventRow[];
   readonly snapshots: SnapshotRow[];
   /** Undefined when the write leaves the extremities alone (outliers, filled gaps). */
-  head: { extremities: readonly number[]; snapshotNid: number } | undefined;
+  head:
+    | {
+        extremities: readonly number[];
+        snapshotNid: number;
+        /** Members in the state of the snapshot. */
+        joined: number;
+        invited: number;
+      }
+    | undefined;
   /** The live event (by nid) that brings these changes about. */
   readonly changes: { causedByNid: number; rows: StateChangeRow[]; users: UserRoomRow[] }[];
   /** Other servers whose first member came or whose last one went. */
