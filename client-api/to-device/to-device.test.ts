@@ -1,3 +1,4 @@
+import { eventually } from '../../homeserver/testing/server-process.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import {
   type DeviceUser,
@@ -133,4 +134,31 @@ describe('messages to devices', () => {
     const answer = await server.server.request('PUT', `/_matrix/client/v3${path}`, { body: {} });
     expect([answer.status, answer.body.errcode]).toEqual([401, 'M_MISSING_TOKEN']);
   });
+});
+
+it('keeps no more for a device that does not come than fits its queue, and gives it in parts', async () => {
+  const { next_batch: since } = await bob.sync();
+  const large = 'x'.repeat(900_000);
+  for (let n = 0; n < 22; n += 1) await send(alice, bob, { n, large });
+  const bytes = async (): Promise<number> => {
+    const { rows } = await server.test.core.database.query<{ bytes: number }>({
+      text: `SELECT coalesce(sum(octet_length(event)), 0)::bigint AS bytes FROM to_device_messages
+        WHERE user_id = $1`,
+      values: [bob.userId],
+    });
+    return rows[0]?.bytes as number;
+  };
+  await eventually('the oldest are dropped', async () => (await bytes()) <= 16_000_000 * 1.1);
+  const got: unknown[] = [];
+  for (let token = since; ; ) {
+    const answer = await bob.sync(token);
+    const parts = contents(answer);
+    if (parts.length === 0) break;
+    expect(parts).toHaveLength(1);
+    got.push(...parts.map(({ n }) => n));
+    token = answer.next_batch;
+  }
+  expect(got.at(-1)).toBe(21);
+  expect(got.length).toBeGreaterThan(14);
+  expect(got.length).toBeLessThan(20);
 });

@@ -65,8 +65,9 @@ const changedFor = async (after: number): Promise<readonly UserId[]> => {
   return (await encryption.deviceLists.newsFor(alice, after, log.position)).changed;
 };
 
-const waiting = (server: NetworkServer, userId: UserId) =>
-  server.core.encryption.toDevice.waiting(userId, phone, 0, Number.MAX_SAFE_INTEGER);
+const waiting = async (server: NetworkServer, userId: UserId) =>
+  (await server.core.encryption.toDevice.waiting(userId, phone, 0, Number.MAX_SAFE_INTEGER))
+    .messages;
 
 describe('what other servers are told', () => {
   it('each change of a device, in a chain', async () => {

@@ -54,7 +54,9 @@ export class OutboundEdus {
   /** Committed: called before the log advances over them. */
   follow(positions: readonly number[]): void {
     const last = positions.at(-1);
-    if (last !== undefined) this.#marks.add('edu', last, undefined);
+    // What was written in one batch is followed in the order of the writes, not of the positions.
+    if (last !== undefined && last > this.#marks.lastPosition)
+      this.#marks.add('edu', last, undefined);
   }
 
   async read(

@@ -3,6 +3,7 @@
  * https://spec.matrix.org/v1.19/client-server-api/#send-to-device-messaging
  */
 import { LRUCache } from 'lru-cache';
+import type { Logger } from 'pino';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import {
@@ -24,6 +25,7 @@ import {
   type ToDeviceSend,
   toDeviceMessages,
   toDeviceSection,
+  trimToDeviceMessages,
 } from '../storage/to-device.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
 import { LogTail } from '../streams/log-tail.ts';
@@ -33,6 +35,7 @@ import { isObject } from './remote-keys.ts';
 export interface ToDeviceDeps {
   readonly db: Database;
   readonly log: Log;
+  readonly logger: Logger;
   readonly notifier: Notifier;
   readonly clock: Clock;
   readonly random: Random;
@@ -44,13 +47,29 @@ export interface ToDeviceDeps {
 /** By user id, then by device id or `*`. */
 export type DeviceMessages = JsonObject;
 
-/** In one response of sync. */
-const maxDelivered = 100;
+/** In one response of sync; a single larger message goes alone. */
+const maxDelivered = { messages: 100, bytes: 1_000_000 };
+/**
+ * What waits for a device that does not come. The oldest go first, because they are of use to it last:
+ * sessions are renewed and messages that begin them repeated until they are answered, and old keys are
+ * in the key backup. Of many servers that send, none takes the place of the others: see
+ * `trimToDeviceMessages`. Checked whenever a tenth of it has come, so there may be that much more.
+ */
+const maxQueued = { messages: 10_000, bytes: 16_000_000 };
 /** Of one request or EDU. */
 const maxMessages = 10_000;
 const maxDevices = 50_000;
 /** A message id is remembered for so long. */
 const rememberForMs = 7 * 24 * 60 * 60_000;
+
+/** What goes into one response of sync. */
+export interface Waiting {
+  readonly messages: readonly ToDeviceMessage[];
+  /** False when more are waiting. */
+  readonly isAll: boolean;
+}
+
+const nothing: Waiting = { messages: [], isAll: true };
 
 const keyOf = (userId: UserId, deviceId: DeviceId): string => `${userId} ${deviceId}`;
 
@@ -63,6 +82,8 @@ export class ToDevice {
    * here may have some that they have got.
    */
   readonly #given = new LRUCache<string, number>({ max: maxDevices });
+  /** What has come for each device since its queue was last looked at or emptied. */
+  readonly #come = new LRUCache<string, { messages: number; bytes: number }>({ max: maxDevices });
 
   constructor(deps: ToDeviceDeps) {
     this.#deps = deps;
@@ -134,17 +155,17 @@ export class ToDevice {
 
   /**
    * What is waiting with `after < position <= upTo`, oldest first: as much as goes into one
-   * response. At once when there is nothing.
+   * response, and whether that is all. At once when there is nothing.
    */
   waiting(
     userId: UserId,
     deviceId: DeviceId,
     after: number,
     upTo: number,
-  ): readonly ToDeviceMessage[] | Promise<readonly ToDeviceMessage[]> {
+  ): Waiting | Promise<Waiting> {
     const key = keyOf(userId, deviceId);
     if (this.#recent.isCompleteAfter(after) && (this.#recent.lastChange(key) ?? 0) <= after) {
-      return [];
+      return nothing;
     }
     return this.#read(userId, deviceId, after, upTo);
   }
@@ -155,6 +176,7 @@ export class ToDevice {
     const given = this.#given.get(key);
     if (given === 0 || (given !== undefined && upTo < given)) return undefined;
     return deleteToDeviceMessages(this.#deps.db, userId, deviceId, upTo).then(() => {
+      this.#come.delete(key);
       if (this.#given.get(key) === given) this.#given.set(key, 0);
     });
   }
@@ -171,17 +193,12 @@ export class ToDevice {
     this.#given.clear();
   }
 
-  async #read(
-    userId: UserId,
-    deviceId: DeviceId,
-    after: number,
-    upTo: number,
-  ): Promise<readonly ToDeviceMessage[]> {
+  async #read(userId: UserId, deviceId: DeviceId, after: number, upTo: number): Promise<Waiting> {
     const { db } = this.#deps;
-    const messages = await toDeviceMessages(db, userId, deviceId, after, upTo, maxDelivered);
-    const last = messages.at(-1);
+    const waiting = await toDeviceMessages(db, userId, deviceId, after, upTo, maxDelivered);
+    const last = waiting.messages.at(-1);
     if (last !== undefined) this.#given.set(keyOf(userId, deviceId), last.streamPos);
-    return messages;
+    return waiting;
   }
 
   async #append(
@@ -209,16 +226,36 @@ export class ToDevice {
 
   #follow({ delivered, outboundPositions }: ToDeviceSend): void {
     const { notifier, outbound } = this.#deps;
-    for (const { userId, deviceId, streamPos } of delivered) {
+    for (const { userId, deviceId, streamPos, bytes } of delivered) {
       this.#recent.add(keyOf(userId, deviceId), streamPos, undefined);
+      this.#bound(userId, deviceId, bytes);
       notifier.mark([userId]);
     }
     outbound.follow(outboundPositions);
   }
-}
 
-export const isFullResponse = (messages: readonly ToDeviceMessage[]): boolean =>
-  messages.length === maxDelivered;
+  /** Looks at a queue whenever a tenth of what it may hold has come. */
+  #bound(userId: UserId, deviceId: DeviceId, bytes: number): void {
+    const { db, logger } = this.#deps;
+    const key = keyOf(userId, deviceId);
+    let come = this.#come.get(key);
+    if (come === undefined) {
+      come = { messages: 0, bytes: 0 };
+      this.#come.set(key, come);
+    }
+    come.messages += 1;
+    come.bytes += bytes;
+    if (come.messages < maxQueued.messages / 10 && come.bytes < maxQueued.bytes / 10) return;
+    this.#come.delete(key);
+    trimToDeviceMessages(db, userId, deviceId, maxQueued).then(
+      (dropped) => {
+        if (dropped > 0)
+          logger.info({ userId, deviceId, dropped }, 'old to-device messages dropped');
+      },
+      (error: unknown) => logger.warn({ err: error }, 'a to-device queue could not be bounded'),
+    );
+  }
+}
 
 const eventsFor = (
   userId: UserId,

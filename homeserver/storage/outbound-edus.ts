@@ -1,7 +1,8 @@
 /** The tables `outbound_edus` and `outbound_edu_destinations`: EDUs that may not be lost. */
 import type { ServerName } from '../../spec/identifiers.ts';
 import type { LogSection } from '../streams/log.ts';
-import type { Db, Tx } from './database.ts';
+import { numberArray, records, textArray } from './array-parameters.ts';
+import type { Db, Statement, Tx } from './database.ts';
 
 export interface OutboundEduRow {
   readonly streamPos: number;
@@ -19,29 +20,72 @@ export interface NewOutboundEdu extends Omit<AddressedEduRow, 'streamPos'> {
   streamPos: number;
 }
 
+/** Destinations of one statement, a single EDU that has more apart. */
+const maxAddressesAtOnce = 20_000;
+
 /** EDUs that go with no other change. */
 export const outboundEdusSection: LogSection<NewOutboundEdu> = {
   name: 'outbound EDUs',
-  needsTransaction: (rows) => rows.length > 1,
+  needsTransaction: (rows) => statementsFor(rows).length > 1,
   async write(tx, rows) {
-    for (const row of rows) {
-      const { rows: placed } = await tx.query<{ pos: number }>({
-        name: 'log-outbound-edu',
-        text: `WITH edu AS (
-            INSERT INTO outbound_edus (stream_pos, edu_type, content)
-            VALUES (nextval('stream_positions'), $1, $2) RETURNING stream_pos
-          ),
-          addressed AS (
-            INSERT INTO outbound_edu_destinations (destination, stream_pos)
-            SELECT d, stream_pos FROM edu, unnest($3::text[]) AS d
-          )
-          SELECT stream_pos AS pos FROM edu`,
-        values: [row.type, row.content, row.destinations],
-      });
-      row.streamPos = (placed[0] as { pos: number }).pos;
+    for (const edus of statementsFor(rows)) {
+      const { rows: placed } = await tx.query<{ pos: number }>(insertion(edus));
+      for (const [index, edu] of edus.entries()) {
+        edu.streamPos = (placed[index] as { pos: number }).pos;
+      }
     }
     return Math.max(...rows.map(({ streamPos }) => streamPos));
   },
+};
+
+/** In their order, so many to a statement as make one of bearable size. */
+const statementsFor = (rows: readonly NewOutboundEdu[]): NewOutboundEdu[][] => {
+  const statements: NewOutboundEdu[][] = [];
+  let addresses = 0;
+  for (const row of rows) {
+    const current = statements.at(-1);
+    if (current === undefined || addresses + row.destinations.length > maxAddressesAtOnce) {
+      statements.push([row]);
+      addresses = 0;
+    } else {
+      current.push(row);
+    }
+    addresses += row.destinations.length;
+  }
+  return statements;
+};
+
+/** Positions rise in the order of the EDUs. */
+const insertion = (edus: readonly NewOutboundEdu[]): Statement => {
+  const addresses = edus.flatMap(({ destinations }, index) =>
+    destinations.map((destination) => ({ nth: index + 1, destination })),
+  );
+  return {
+    name: 'log-outbound-edus',
+    text: `WITH input AS MATERIALIZED (
+        SELECT nth, edu_type, content, nextval('stream_positions') AS pos FROM (
+          SELECT * FROM unnest($1::text[], string_to_array($2, E'\\x1e'))
+            WITH ORDINALITY AS e (edu_type, content, nth)
+          ORDER BY nth
+        ) AS ordered
+      ),
+      edus AS (
+        INSERT INTO outbound_edus (stream_pos, edu_type, content)
+        SELECT pos, edu_type, content FROM input
+      ),
+      addressed AS (
+        INSERT INTO outbound_edu_destinations (destination, stream_pos)
+        SELECT a.destination, i.pos
+        FROM unnest($3::bigint[], $4::text[]) AS a (nth, destination) JOIN input i USING (nth)
+      )
+      SELECT pos FROM input ORDER BY pos`,
+    values: [
+      textArray(edus, ({ type }) => type),
+      records(edus, ({ content }) => content),
+      numberArray(addresses, ({ nth }) => nth),
+      textArray(addresses, ({ destination }) => destination),
+    ],
+  };
 };
 
 interface EduRecord {

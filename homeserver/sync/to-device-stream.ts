@@ -3,11 +3,9 @@
  * up to where they have been given; the next sync with it deletes those.
  * https://spec.matrix.org/v1.19/client-server-api/#send-to-device-messaging
  */
-import { isFullResponse, type ToDevice } from '../encryption/to-device.ts';
+import type { ToDevice, Waiting } from '../encryption/to-device.ts';
 import type { SyncResponse } from './response.ts';
 import type { SyncContext, SyncStream } from './sync-stream.ts';
-
-type Waiting = Awaited<ReturnType<ToDevice['waiting']>>;
 
 export class ToDeviceStream implements SyncStream {
   readonly name = 'to-device messages';
@@ -29,11 +27,11 @@ export class ToDeviceStream implements SyncStream {
       add(waiting, response);
       return undefined;
     }
-    return Promise.all([waiting, deleting]).then(([messages]) => add(messages, response));
+    return Promise.all([waiting, deleting]).then(([found]) => add(found, response));
   }
 }
 
-const add = (messages: Waiting, response: SyncResponse): void => {
+const add = ({ messages, isAll }: Waiting, response: SyncResponse): void => {
   for (const { event } of messages) response.addEvent('to_device', event);
-  if (isFullResponse(messages)) response.toDeviceUpTo = messages.at(-1)?.streamPos;
+  if (!isAll) response.toDeviceUpTo = messages.at(-1)?.streamPos;
 };
