@@ -5,7 +5,7 @@
  * rather than taken from a package: docs/decisions/0010-own-canonical-json.md.
  */
 import type { JsonValue } from './event.ts';
-import { RawNumber } from './exact-numbers.ts';
+import { RawNumber, stringifyIfExact } from './exact-numbers.ts';
 import { isWellFormedText } from './identifiers.ts';
 
 /** The value has no canonical form: a number or text that canonical JSON cannot carry. */
@@ -53,6 +53,13 @@ export const canonicalJson = (value: JsonValue): string =>
  */
 export const lenientCanonicalJson = (value: JsonValue): string =>
   serialise(value, LENIENT, LENIENT_BY_CODE_POINT);
+
+/**
+ * JSON of a value with its numbers as they were read: what `JSON.stringify` makes of it wherever that
+ * is so, and the canonical form elsewhere.
+ */
+export const exactJson = (value: unknown): string =>
+  stringifyIfExact(value) ?? lenientCanonicalJson(value as JsonValue);
 
 /** Picks the variant that a room version asks for. */
 export const canonicalJsonFor = (rules: { readonly strictCanonicalJson: boolean }) =>

@@ -10,6 +10,7 @@
 import { decodeBase64 } from './base64.ts';
 import { CanonicalJsonError, canonicalJsonFor } from './canonical-json.ts';
 import type { JsonObject, JsonValue, MatrixEvent, Pdu, PduReference } from './event.ts';
+import { plainNumbers, readExactJson } from './exact-numbers.ts';
 import { contentHash, eventIdOf } from './hashes.ts';
 import {
   type EventId,
@@ -72,7 +73,10 @@ export const parsePdu = (
   const prevEventIds = referencesIn(pdu.prev_events, 'prev_events', maxPrev, rules);
   const authEventIds = referencesIn(pdu.auth_events, 'auth_events', maxAuth, rules);
   checkSize(pdu, rules);
-  return eventFrom(pdu, eventIdOf(pdu, rules), prevEventIds, authEventIds);
+  const event = eventFrom(pdu, eventIdOf(pdu, rules), prevEventIds, authEventIds);
+  if (rules.strictCanonicalJson) return event;
+  const content = plainNumbers(pdu.content);
+  return content === pdu.content ? event : { ...event, content };
 };
 
 /** Puts together an event whose parts are known to be right. */
@@ -88,7 +92,7 @@ export const eventFrom = (
   stateKey: pdu.state_key,
   sender: pdu.sender as UserId,
   content: pdu.content,
-  originServerTs: pdu.origin_server_ts,
+  originServerTs: Number(pdu.origin_server_ts),
   depth: Math.min(pdu.depth, MAX_DEPTH),
   prevEventIds,
   authEventIds,
@@ -101,6 +105,13 @@ export const eventFrom = (
  */
 export const trustedEvent = (pdu: Pdu, eventId: EventId): MatrixEvent =>
   eventFrom(pdu, eventId, idsOf(pdu.prev_events), idsOf(pdu.auth_events));
+
+/** As {@link trustedEvent}, of the JSON that was stored; its numbers are as they were received. */
+export const storedEvent = (json: string, eventId: EventId): MatrixEvent => {
+  const { value, hasOnlyPlain } = readExactJson(json);
+  const event = trustedEvent(value as unknown as Pdu, eventId);
+  return hasOnlyPlain ? event : { ...event, content: plainNumbers(event.content) };
+};
 
 /** The list itself where it is one of ids: events are many, and live long. */
 const idsOf = (references: readonly PduReference[]): readonly EventId[] =>
@@ -121,10 +132,10 @@ const checkFields = (json: JsonObject, rules: RoomVersionRules): void => {
   const sender = json['sender'];
   if (typeof sender !== 'string' || !isUserId(sender)) throw malformed('sender is not a user id');
   if (!isObject(json['content'])) throw malformed('content is not an object');
-  if (!Number.isInteger(json['origin_server_ts'])) {
+  if (!Number.isInteger(plainNumbers(json['origin_server_ts']))) {
     throw malformed('origin_server_ts is not an integer');
   }
-  checkDepth(json['depth'], rules);
+  checkDepth(plainNumbers(json['depth']), rules);
   checkHashesAndSignatures(json);
   if (json['unsigned'] !== undefined && !isObject(json['unsigned'])) {
     throw malformed('unsigned is not an object');

@@ -49,6 +49,7 @@ export interface MatrixEvent {
   readonly type: string;
   readonly stateKey: string | undefined;
   readonly sender: UserId;
+  /** With plain numbers; in `pdu` they are as they were written. */
   readonly content: JsonObject;
   readonly originServerTs: number;
   readonly depth: number;
@@ -56,7 +57,7 @@ export interface MatrixEvent {
   readonly prevEventIds: readonly EventId[];
   /** Plain ids as listed on the wire: in room version 12 the create event is implied, not listed. */
   readonly authEventIds: readonly EventId[];
-  /** The event as signed. Never mutated. */
+  /** The event as signed. Never mutated. Other than `exactJson`, JSON writers may change its numbers. */
   readonly pdu: Readonly<Pdu>;
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { lenientCanonicalJson } from './canonical-json.ts';
-import { parseExactJson, plainNumbers, RawNumber, stringifyNoting } from './exact-numbers.ts';
+import { exactJson, lenientCanonicalJson } from './canonical-json.ts';
+import { parseExactJson, plainNumbers, RawNumber, stringifyIfExact } from './exact-numbers.ts';
 
 describe('JSON with its numbers as they were written', () => {
   // The right side is what Python's canonicaljson 2.0 makes of the left.
@@ -27,8 +27,10 @@ describe('JSON with its numbers as they were written', () => {
 
   it('says whether there was a number that plain JSON does not keep', () => {
     const exact = parseExactJson('{"a":[1.0],"b":2}');
-    expect(stringifyNoting(exact)).toEqual({ json: '{"a":[1],"b":2}', hasRawNumber: true });
-    expect(stringifyNoting({ a: 1 }).hasRawNumber).toBe(false);
+    expect(stringifyIfExact(exact)).toBeUndefined();
+    expect(exactJson(exact)).toBe('{"a":[1.0],"b":2}');
+    expect(JSON.stringify(exact)).toBe('{"a":[1],"b":2}');
+    expect(exactJson({ b: 1, a: undefined })).toBe('{"b":1}');
   });
 
   it('gives a value with plain numbers, the same one where there is nothing to change', () => {

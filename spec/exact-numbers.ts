@@ -29,11 +29,14 @@ export class RawNumber extends Number {
 /** Set by the serialisation under way when it meets one. */
 let metRawNumber = false;
 
-/** Whether a value serialises with other numbers than it was read with; costs a serialisation. */
-export const stringifyNoting = (value: unknown): { json: string; hasRawNumber: boolean } => {
+/**
+ * `JSON.stringify`, if that writes every number as it was read; `undefined` if it does not.
+ * Costs nothing more.
+ */
+export const stringifyIfExact = (value: unknown): string | undefined => {
   metRawNumber = false;
   const json = JSON.stringify(value);
-  return { json, hasRawNumber: metRawNumber };
+  return metRawNumber ? undefined : json;
 };
 
 /** The value with plain numbers only: itself if it has no other, a copy if it has. */
@@ -62,6 +65,19 @@ export const plainNumbers = <T>(value: T): T => {
  * @throws SyntaxError
  */
 export const parseExactJson = (text: string): JsonValue => new Parser(text).whole();
+
+/**
+ * A number in JSON without space that may be one of those, or text that looks so: it costs a slower
+ * reading then.
+ */
+const MAYBE_UNSAFE_NUMBER = /[:,[]-?\d+(?:[.eE]|\d{15})/;
+
+/** Reads what `exactJson` wrote, with its numbers as they were; `hasOnlyPlain` where that is certain. */
+export const readExactJson = (json: string): { value: JsonValue; hasOnlyPlain: boolean } => {
+  const hasOnlyPlain = !MAYBE_UNSAFE_NUMBER.test(json);
+  const value = hasOnlyPlain ? (JSON.parse(json) as JsonValue) : parseExactJson(json);
+  return { value, hasOnlyPlain };
+};
 
 /** What may follow a quote up to the next quote, backslash or forbidden character. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: JSON forbids them in text.

@@ -6,6 +6,7 @@
  */
 
 import type { JsonObject, JsonValue, MatrixEvent, Pdu } from './event.ts';
+import { plainNumbers } from './exact-numbers.ts';
 import { type EventId, isEventId } from './identifiers.ts';
 import type { RedactionRules, RoomVersionRules } from './room-versions.ts';
 
@@ -51,7 +52,7 @@ export const redactContent = (
 /** The redacted form of an event: the same id, and every derived field from the reduced PDU. */
 export const redactEvent = (event: MatrixEvent, rules: RoomVersionRules): MatrixEvent => {
   const pdu = redactPdu(event.pdu, rules);
-  return { ...event, content: pdu.content, pdu };
+  return { ...event, content: plainNumbers(pdu.content), pdu };
 };
 
 /** The event that a redaction asks to redact, wherever its room version writes it. */

@@ -10,7 +10,7 @@ import { turns } from '../../homeserver/turns.ts';
 import { lenientCanonicalJson } from '../../spec/canonical-json.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonValue } from '../../spec/event.ts';
-import { parseExactJson } from '../../spec/exact-numbers.ts';
+import { parseExactJson, plainNumbers } from '../../spec/exact-numbers.ts';
 import { parseServerName, type ServerName } from '../../spec/identifiers.ts';
 import { ALGORITHM_PREFIX, verifyBytes } from '../../spec/signing.ts';
 import { SignatureFailure, type Signers } from '../keys/signature-failure.ts';
@@ -124,7 +124,7 @@ const isSigned = async (
   await giveWay();
   const json = await request.json();
   await giveWay();
-  if (await isSignedAs(canonical(json))) return true;
+  if (await isSignedAs(canonical(hasUnsafeNumber ? plainNumbers(json) : json))) return true;
   if (!hasUnsafeNumber) return false;
   await giveWay();
   const exact = parseExactJson(bytes.toString('utf8'));

@@ -4,11 +4,13 @@
  *
  * Specification: https://spec.matrix.org/v1.19/server-server-api/#inviting-to-a-room
  */
+import { rawJson } from '../../homeserver/http/raw-json.ts';
 import type { Invites } from '../../homeserver/rooms/invites.ts';
 import type { OutsideRooms } from '../../homeserver/rooms/outside-rooms.ts';
 import type { Db } from '../../homeserver/storage/database.ts';
 import { roomsById } from '../../homeserver/storage/events.ts';
 import { userById } from '../../homeserver/storage/users.ts';
+import { exactJson } from '../../spec/canonical-json.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject, MatrixEvent, Pdu } from '../../spec/event.ts';
 import type { RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
@@ -82,7 +84,7 @@ export class InboundInvites {
       const strippedState = strippedStateWith(introduction, signed);
       await outsideRooms.record(invite.roomId, rules, signed, strippedState);
     }
-    return withSignaturesOf(invite.event, signed);
+    return rawJson(exactJson(withSignaturesOf(invite.event, signed)));
   }
 
   /** A room that this server has been in is of the version it was then. */

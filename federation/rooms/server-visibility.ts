@@ -8,6 +8,7 @@ import type { EventStore } from '../../homeserver/rooms/event-store.ts';
 import { type LiveRoom, memberOfKey } from '../../homeserver/rooms/live-room.ts';
 import type { SnapshotStore } from '../../homeserver/rooms/snapshot-store.ts';
 import type { StoredEvent } from '../../homeserver/rooms/stored-event.ts';
+import { exactJson } from '../../spec/canonical-json.ts';
 import { stateKeyOf } from '../../spec/event.ts';
 import {
   historyVisibilityOf,
@@ -43,7 +44,7 @@ export class ServerVisibility {
       const event = (await this.#maySee(server, room, stored, standings))
         ? stored.event
         : redactEvent(stored.event, room.rules);
-      pdus.push(JSON.stringify(event.pdu));
+      pdus.push(exactJson(event.pdu));
     }
     return pdus;
   }

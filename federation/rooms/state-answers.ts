@@ -11,6 +11,7 @@ import type { SnapshotStore } from '../../homeserver/rooms/snapshot-store.ts';
 import type { StoredEvent } from '../../homeserver/rooms/stored-event.ts';
 import type { Db } from '../../homeserver/storage/database.ts';
 import { eventIdsByNid, eventJsonByNid } from '../../homeserver/storage/event-json.ts';
+import { exactJson } from '../../spec/canonical-json.ts';
 import { matrixError } from '../../spec/errors.ts';
 import { createEventIdOf, type EventId } from '../../spec/identifiers.ts';
 
@@ -124,4 +125,4 @@ export class StateAnswers {
 }
 
 const jsonOf = (stored: StoredEvent | undefined): string | undefined =>
-  stored && JSON.stringify(stored.event.pdu);
+  stored && exactJson(stored.event.pdu);

@@ -17,7 +17,7 @@ export const sendInviteV1 = ({ auth, invites }: InviteRouteDeps): Route =>
     path: '/_matrix/federation/v1/invite/{roomId}/{eventId}',
     auth,
     rateLimit: perUser('federation'),
-    jsonTrust: 'server',
+    jsonTrust: 'signed',
     params: SubmittedParams,
     body: PduSchema,
     response: Type.Tuple([Type.Literal(200), Type.Object({ event: PduSchema })]),

@@ -19,7 +19,7 @@ export const sendInviteV2 = ({ auth, invites }: InviteRouteDeps): Route =>
     path: '/_matrix/federation/v2/invite/{roomId}/{eventId}',
     auth,
     rateLimit: perUser('federation'),
-    jsonTrust: 'server',
+    jsonTrust: 'signed',
     params: SubmittedParams,
     body: Type.Object({
       room_version: Type.String(),

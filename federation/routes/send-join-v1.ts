@@ -16,7 +16,7 @@ export const sendJoinV1 = (deps: SendJoinDeps): Route =>
     path: '/_matrix/federation/v1/send_join/{roomId}/{eventId}',
     auth: deps.auth,
     rateLimit: perUser('federation'),
-    jsonTrust: 'server',
+    jsonTrust: 'signed',
     params: SubmittedParams,
     body: PduSchema,
     response: Type.Tuple([Type.Literal(200), JoinAnswer]),

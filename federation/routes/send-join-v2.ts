@@ -3,6 +3,7 @@ import { type Static, Type } from 'typebox';
 import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { rawJson } from '../../homeserver/http/raw-json.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
+import { exactJson } from '../../spec/canonical-json.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
 import type { StateAnswers } from '../rooms/state-answers.ts';
@@ -34,7 +35,7 @@ export const joinAnswer = async (
   return {
     auth_chain: rawJson<JsonObject[]>(await states.list(room, authChain)),
     state: rawJson<JsonObject[]>(await states.list(room, state)),
-    event: rawJson<JsonObject>(JSON.stringify(stored.event.pdu)),
+    event: rawJson<JsonObject>(exactJson(stored.event.pdu)),
     // Not in the specification any more, but older servers look for it.
     origin: serverName,
     members_omitted: false,
@@ -48,7 +49,7 @@ export const sendJoinV2 = (deps: SendJoinDeps): Route =>
     path: '/_matrix/federation/v2/send_join/{roomId}/{eventId}',
     auth: deps.auth,
     rateLimit: perUser('federation'),
-    jsonTrust: 'server',
+    jsonTrust: 'signed',
     params: SubmittedParams,
     // Members may be omitted from the answer, but need not be: it always has them all.
     query: Type.Object({ omit_members: Type.Boolean({ default: false }) }),

@@ -19,7 +19,7 @@ export const sendKnock = ({ auth, handshakes, events }: SendKnockDeps): Route =>
     path: '/_matrix/federation/v1/send_knock/{roomId}/{eventId}',
     auth,
     rateLimit: perUser('federation'),
-    jsonTrust: 'server',
+    jsonTrust: 'signed',
     params: SubmittedParams,
     body: PduSchema,
     response: Type.Object({ knock_room_state: Type.Array(PduSchema) }),

@@ -15,7 +15,7 @@ export const sendLeaveV1 = ({ auth, handshakes }: HandshakeRouteDeps): Route =>
     path: '/_matrix/federation/v1/send_leave/{roomId}/{eventId}',
     auth,
     rateLimit: perUser('federation'),
-    jsonTrust: 'server',
+    jsonTrust: 'signed',
     params: SubmittedParams,
     body: PduSchema,
     response: Type.Tuple([Type.Literal(200), Type.Object({})]),

@@ -12,7 +12,7 @@ export const sendLeaveV2 = ({ auth, handshakes }: HandshakeRouteDeps): Route =>
     path: '/_matrix/federation/v2/send_leave/{roomId}/{eventId}',
     auth,
     rateLimit: perUser('federation'),
-    jsonTrust: 'server',
+    jsonTrust: 'signed',
     params: SubmittedParams,
     body: PduSchema,
     response: Type.Object({}),

@@ -4,6 +4,7 @@ import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { type Auth, type Route, route } from '../../homeserver/http/route.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
+import { plainNumbers } from '../../spec/exact-numbers.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
 import type { Edu } from '../transactions/edu-dispatcher.ts';
 import type { TransactionReceiver } from '../transactions/transaction-receiver.ts';
@@ -27,7 +28,7 @@ export const sendTransaction = ({ auth, transactions }: SendTransactionDeps): Ro
     path: '/_matrix/federation/v1/send/{txnId}',
     auth,
     rateLimit: perUser('federation'),
-    jsonTrust: 'server',
+    jsonTrust: 'signed',
     maxBodyBytes: MAX_BODY_BYTES,
     maxBodyValues: MAX_BODY_VALUES,
     params: Type.Object({ txnId: Type.String({ minLength: 1 }) }),
@@ -55,6 +56,7 @@ const isObject = (value: unknown): value is JsonObject =>
 
 const eduIn = (value: unknown): Edu[] => {
   if (!isObject(value)) return [];
-  const { edu_type, content } = value;
+  // Nothing in an EDU is signed: its numbers are only what they are worth.
+  const { edu_type, content } = plainNumbers(value);
   return typeof edu_type === 'string' && isObject(content) ? [{ edu_type, content }] : [];
 };

@@ -6,6 +6,7 @@ import { selectAuthKeys } from '../../spec/auth/auth-events.ts';
 import { type BuiltEvent, buildEvent } from '../../spec/build-event.ts';
 import { type JsonObject, type MatrixEvent, type StateKey, stateKeyOf } from '../../spec/event.ts';
 import { parsePdu } from '../../spec/event-format.ts';
+import { readExactJson } from '../../spec/exact-numbers.ts';
 import {
   type EventId,
   localpartOf,
@@ -74,7 +75,7 @@ export class Guest {
     userId: UserId = peer.user('guest'),
   ): Promise<Guest> {
     const room = encodeURIComponent(roomId);
-    const versions = ['3', '6', '10', '11', '12'].map((version) => `ver=${version}`).join('&');
+    const versions = ['3', '5', '6', '10', '11', '12'].map((version) => `ver=${version}`).join('&');
     const made = await peer.ask(
       server,
       'GET',
@@ -143,7 +144,7 @@ export class Guest {
       this.peer.peer.key,
     );
     this.#last = built.event;
-    const pdu = JSON.parse(built.json) as JsonObject;
+    const pdu = readExactJson(built.json).value as JsonObject;
     const made = { id: built.event.eventId, pdu, event: built.event };
     this.made.set(made.id, made);
     return made;

@@ -14,6 +14,7 @@ import { type PeerAnswer, type ReceivedRequest, TestPeer } from './test-peer.ts'
 
 export interface PeerResponse {
   readonly status: number;
+  readonly text: string;
   // biome-ignore lint/suspicious/noExplicitAny: an answer's shape is what the test is about.
   readonly body: any;
 }
@@ -165,7 +166,11 @@ export class RoomPeer {
           incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
           incoming.on('end', () => {
             const answer = Buffer.concat(chunks).toString('utf8');
-            resolve({ status: incoming.statusCode ?? 0, body: JSON.parse(answer) });
+            resolve({
+              status: incoming.statusCode ?? 0,
+              text: answer,
+              body: JSON.parse(answer),
+            });
           });
         },
       );

@@ -23,8 +23,9 @@ import {
   waitingCounts,
 } from '../../homeserver/storage/inbound-pdus.ts';
 import { type Log, rowsOf } from '../../homeserver/streams/log.ts';
-import type { MatrixEvent, Pdu } from '../../spec/event.ts';
-import { trustedEvent } from '../../spec/event-format.ts';
+import { exactJson } from '../../spec/canonical-json.ts';
+import type { MatrixEvent } from '../../spec/event.ts';
+import { storedEvent } from '../../spec/event-format.ts';
 import type { EventId, RoomId, ServerName } from '../../spec/identifiers.ts';
 import type { RoomAccess } from '../rooms/room-access.ts';
 
@@ -95,7 +96,7 @@ export class InboundQueue {
       eventId: event.eventId,
       origin,
       receivedAtMs,
-      json: JSON.stringify(event.pdu),
+      json: exactJson(event.pdu),
       isNew: false,
     }));
     await this.#deps.log.append({ parts: [rowsOf(inboundPdus, rows)] });
@@ -183,9 +184,7 @@ export class InboundQueue {
 
   async #takeIn(room: LiveRoom, due: readonly DuePdu[]): Promise<void> {
     for (const [server, pdus] of byServer(room, due)) {
-      const events = pdus.map(({ json, eventId }) =>
-        trustedEvent(JSON.parse(json) as Pdu, eventId),
-      );
+      const events = pdus.map(({ json, eventId }) => storedEvent(json, eventId));
       const receipts = await this.#deps.receiver.receive(server, room, events);
       // The room was dropped from memory under way, or answers of others were cut off: everything is
       // tried again. What is done already is recognised.

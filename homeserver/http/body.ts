@@ -6,6 +6,7 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonValue } from '../../spec/event.ts';
+import { parseExactJson } from '../../spec/exact-numbers.ts';
 import { isWellFormedText } from '../../spec/identifiers.ts';
 import { JsonScan } from '../../spec/json-scan.ts';
 import type { BodyCharge } from './body-budget.ts';
@@ -110,11 +111,12 @@ const ignore = (): void => undefined;
  * How much is checked besides the grammar of JSON. `client`: nesting, and no text that the database
  * or UTF-8 cannot hold (NUL, lone surrogates), no number that became infinite, no `__proto__` keys.
  * `server`: only nesting; what travels inside is signed by others and judged piece by piece where it
- * is used.
+ * is used. `signed`: as `server`, and numbers are kept as they were written (`spec/exact-numbers.ts`)
+ * because events inside are signed over them.
  */
-export type JsonTrust = 'client' | 'server';
+export type JsonTrust = 'client' | 'server' | 'signed';
 
-const MAX_DEPTH: Record<JsonTrust, number> = { client: 100, server: 1_000 };
+const MAX_DEPTH: Record<JsonTrust, number> = { client: 100, server: 1_000, signed: 1_000 };
 
 const SUSPICIOUS_ESCAPE = /\\u(?:0000|d[89a-f])/i;
 
@@ -144,13 +146,19 @@ const checkTree = (value: unknown, scanText: boolean): void => {
 };
 
 /** Parses a body within its rules; `undefined` for an empty one. Throws `M_NOT_JSON` or `M_BAD_JSON`. */
-export const parseJsonBody = ({ bytes }: Body, trust: JsonTrust): JsonValue | undefined => {
+export const parseJsonBody = (
+  { bytes, hasUnsafeNumber }: Body,
+  trust: JsonTrust,
+): JsonValue | undefined => {
   if (bytes.length === 0) return undefined;
   if (!isUtf8(bytes)) throw matrixError('M_NOT_JSON', 'The request body is not UTF-8');
   const text = bytes.toString('utf8');
   let value: JsonValue;
   try {
-    value = JSON.parse(text) as JsonValue;
+    value =
+      hasUnsafeNumber && trust === 'signed'
+        ? parseExactJson(text)
+        : (JSON.parse(text) as JsonValue);
   } catch {
     throw matrixError('M_NOT_JSON', 'The request body is not valid JSON');
   }

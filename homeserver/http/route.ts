@@ -86,7 +86,7 @@ export interface RouteDeclaration<
   readonly maxBodyBytes?: number;
   /** JSON values in the body, instead of {@link DEFAULT_MAX_BODY_VALUES}. */
   readonly maxBodyValues?: number;
-  /** `server` for bodies made of other servers' signed data; see {@link JsonTrust}. */
+  /** `signed` for bodies that hold events of other servers; see {@link JsonTrust}. */
   readonly jsonTrust?: JsonTrust;
   /** The escape for uploads: the handler reads `stream` itself, under its own limits. */
   readonly streamBody?: boolean;

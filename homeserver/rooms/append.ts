@@ -1,3 +1,4 @@
+import { exactJson } from '../../spec/canonical-json.ts';
 import type { MatrixEvent, StateKey } from '../../spec/event.ts';
 import { stateKeyOf } from '../../spec/event.ts';
 import { type EventId, serverNameOf } from '../../spec/identifiers.ts';
@@ -188,7 +189,7 @@ export class Appender {
     draft.stored.push(stored);
     draft.changes.push(changes);
     const relayed = arrival.relay ?? serverNameOf(event.sender) === room.localServer;
-    const row = rowOf(stored, arrival.json ?? JSON.stringify(event.pdu));
+    const row = rowOf(stored, arrival.json ?? exactJson(event.pdu));
     row.promoted = arrival.nid !== undefined;
     row.relayed = relayed;
     draft.write.events.push(row);
@@ -258,7 +259,7 @@ export class Appender {
       write.redactions.push({
         eventNid: target.nid,
         redactedByNid: target.redactedByNid as number,
-        json: JSON.stringify(target.event.pdu),
+        json: exactJson(target.event.pdu),
       });
       redacted.push(target);
     }

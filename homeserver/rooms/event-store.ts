@@ -2,8 +2,7 @@
  * Stored events by id, through a bounded cache. Events are immutable but for two things the log
  * tells the cache of: an outlier taking its place, and a redaction.
  */
-import type { Pdu } from '../../spec/event.ts';
-import { trustedEvent } from '../../spec/event-format.ts';
+import { storedEvent } from '../../spec/event-format.ts';
 import type { EventId } from '../../spec/identifiers.ts';
 import { BoundedCache } from '../bounded-cache.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
@@ -14,7 +13,7 @@ import { bytesOfEvent, type StoredEvent } from './stored-event.ts';
 export const storedEventFrom = (record: EventRecord): StoredEvent => ({
   nid: record.event_nid,
   roomNid: record.room_nid,
-  event: trustedEvent(JSON.parse(record.json) as Pdu, record.event_id),
+  event: storedEvent(record.json, record.event_id),
   streamPos: record.stream_pos ?? undefined,
   backfillPos: record.backfill_pos,
   snapshotBefore: record.snapshot_before ?? undefined,

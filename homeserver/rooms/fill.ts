@@ -5,6 +5,7 @@
  * https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events
  */
 import type { Logger } from 'pino';
+import { exactJson } from '../../spec/canonical-json.ts';
 import { type MatrixEvent, stateKeyOf } from '../../spec/event.ts';
 import type { EventId, ServerName } from '../../spec/identifiers.ts';
 import type { Db } from '../storage/database.ts';
@@ -309,7 +310,7 @@ export class HistoryFill {
     const write = emptyWrite(room.nid);
     const redacted = new Map<number, StoredEvent>();
     for (const stored of placed) {
-      const json = JSON.stringify(stored.event.pdu);
+      const json = exactJson(stored.event.pdu);
       const row = { ...rowOf(stored, json), promoted: filling.promoted.has(stored.nid) };
       write.events.push({ ...row, place: 'filled' });
       if (stored.rejectedReason !== undefined) continue;
@@ -324,7 +325,7 @@ export class HistoryFill {
       write.redactions.push({
         eventNid: nid,
         redactedByNid: redactedByNid as number,
-        json: JSON.stringify(event.pdu),
+        json: exactJson(event.pdu),
       });
     }
     write.snapshots.push(...filling.snapshots.map((snapshot) => snapshotRow(room.nid, snapshot)));

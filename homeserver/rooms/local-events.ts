@@ -2,11 +2,13 @@
  * Events of this server's own users: built on the room's current state, authorised by it, hashed,
  * signed and appended. https://spec.matrix.org/v1.19/server-server-api/#pdus
  */
+
 import {
   buildUnsignedEvent,
   type EventTemplate,
   type UnsignedEvent,
 } from '../../spec/build-event.ts';
+import { exactJson } from '../../spec/canonical-json.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
 import { InvalidEventError } from '../../spec/event-format.ts';
@@ -181,7 +183,7 @@ export class LocalEvents {
   /** With the signature of the room's policy server, if it has one. @throws MatrixError */
   async #recommended(room: LiveRoom, made: LocalEvent): Promise<LocalEvent> {
     const event = await this.#deps.policyServers.signed(room, made.event, { forClient: true });
-    return event === made.event ? made : { event, json: JSON.stringify(event.pdu) };
+    return event === made.event ? made : { event, json: exactJson(event.pdu) };
   }
 
   /** Undefined where what the event stands on was never written. @throws MatrixError M_FORBIDDEN */

@@ -5,6 +5,7 @@
 
 import { lenientCanonicalJson } from '../../spec/canonical-json.ts';
 import type { JsonObject, Pdu } from '../../spec/event.ts';
+import { readExactJson } from '../../spec/exact-numbers.ts';
 import {
   type EventId,
   type ServerName,
@@ -39,7 +40,7 @@ export interface AddressedEvent {
 
 /** `unsigned` is ours to add and never ours to send. Old room versions allow any number. */
 const wireJson = (json: string): string => {
-  const { unsigned: _unsigned, ...pdu } = JSON.parse(json) as Pdu;
+  const { unsigned: _unsigned, ...pdu } = readExactJson(json).value as unknown as Pdu;
   return lenientCanonicalJson(pdu as unknown as JsonObject);
 };
 

@@ -3,8 +3,10 @@
  * timeline. Each is checked against its own auth events before it is kept.
  * https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu
  */
+
 import { type AuthEvent, checkAuthEvents } from '../../spec/auth/auth-events.ts';
 import { EventRejected } from '../../spec/auth/event-rejected.ts';
+import { exactJson } from '../../spec/canonical-json.ts';
 import type { MatrixEvent } from '../../spec/event.ts';
 import { createEventIdOf, type EventId } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
@@ -109,7 +111,7 @@ export class Outliers {
     const { places, links } = await this.#deps.chains.place(room.nid, fresh);
     const write = {
       ...emptyWrite(room.nid),
-      events: fresh.map((stored) => outlierRow(stored, JSON.stringify(stored.event.pdu))),
+      events: fresh.map((stored) => outlierRow(stored, exactJson(stored.event.pdu))),
       chainPlaces: places,
       chainLinks: links,
     };

@@ -3,6 +3,7 @@
  * them is a member event and the stripped state that came with it. Anyone at all may send an invite,
  * so what may wait for an answer is bounded, by user and by server.
  */
+import { exactJson } from '../../spec/canonical-json.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { MatrixEvent } from '../../spec/event.ts';
 import { type RoomId, type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
@@ -117,7 +118,7 @@ export class OutsideRooms {
       ...(record === undefined && {
         create: { roomId, version: null, createdAtMs: receivedAtMs },
       }),
-      events: [{ ...rowOf(stored, JSON.stringify(event.pdu)), place: 'announced' }],
+      events: [{ ...rowOf(stored, exactJson(event.pdu)), place: 'announced' }],
       changes: [
         {
           causedByNid: stored.nid,
