@@ -151,7 +151,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
   const outbound = new OutboundLog(database, log, budget);
   observer.onAppended((room, _events, write) => outbound.follow(room, write));
   const extremityReducer = new ExtremityReducer({ observer, localEvents, policyServers, logger });
-  const transactions = new DeviceTransactions(database);
+  const transactions = new DeviceTransactions(database, log);
   const visibility = new Visibility(events, snapshots);
   const access = new RoomAccesses({
     database,

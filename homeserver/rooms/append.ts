@@ -31,6 +31,7 @@ export interface Arrival {
   readonly softFailed?: boolean;
   readonly senderDevice?: string | undefined;
   readonly txnId?: string | undefined;
+  readonly txnTarget?: EventId | undefined;
   /** The nid under which the event is already stored as an outlier. */
   readonly nid?: number;
   /** The event is another server's, and this server passes it on: a join it has accepted. */
@@ -192,6 +193,7 @@ export class Appender {
     const row = rowOf(stored, arrival.json ?? exactJson(event.pdu));
     row.promoted = arrival.nid !== undefined;
     row.relayed = relayed;
+    row.txnTarget = arrival.txnTarget ?? null;
     draft.write.events.push(row);
     if (changes.size > 0) {
       draft.write.changes.push(await this.#deps.membershipEffects.rowsFor(room, stored, changes));

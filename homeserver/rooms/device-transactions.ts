@@ -2,121 +2,159 @@
  * The transaction ids that clients have used, so that a repeated request is answered with the event
  * it made the first time. https://spec.matrix.org/v1.19/client-server-api/#transaction-identifiers
  *
- * The events themselves record their transaction; a device's newest ones are read when it first
- * sends and kept while it is active, so that sending reads nothing.
+ * The events themselves record their transaction, and the database takes none twice. Memory is there
+ * to spare the look: of a device with few transactions all are known, so an id that is not among them
+ * is new. Of others the newest are known, and an id that is not among them is looked up.
+ *
+ * Known in the process that sends for the user, and in no other; where it dies the database knows.
  */
-import type { DeviceId, EventId, RoomId, UserId } from '../../spec/identifiers.ts';
+import type { DeviceId, EventId, UserId } from '../../spec/identifiers.ts';
 import { BoundedCache } from '../bounded-cache.ts';
+import { LoadingCache } from '../loading-cache.ts';
 import type { Db } from '../storage/database.ts';
-import { deviceTransactions } from '../storage/events.ts';
+import {
+  deviceTransactions,
+  type EventTransaction,
+  eventOfTransaction,
+} from '../storage/event-transactions.ts';
+import { type Log, LogWriteFailed } from '../streams/log.ts';
 
-/** At least. Clients repeat a request at once, not hundreds of requests later. */
-const keptPerDevice = 250;
-
-/** What a transaction is for: its id may be used again for another room or type of event. */
-export interface TransactionScope {
-  readonly roomId: RoomId;
-  readonly type: string;
-  readonly txnId: string;
+export interface DeviceTransactionsOptions {
+  /** Transactions known of one device, at most. */
+  readonly maxPerDevice?: number;
+  /** Of all devices together; some 250 bytes each. */
+  readonly maxTransactions?: number;
 }
 
-/** An answer given, and those to the same transaction id in other scopes. */
-interface Answer {
-  readonly roomId: RoomId;
-  readonly type: string;
-  readonly eventId: Promise<EventId>;
-  readonly others: Answer | undefined;
+/** What a device has sent, oldest first: the path of the request to the event. */
+interface Known {
+  readonly events: Map<string, EventId>;
+  /** Nothing else was ever sent by this device. */
+  isComplete: boolean;
 }
-
-/** By transaction id. */
-type Answers = BoundedCache<string, Answer>;
 
 export class DeviceTransactions {
   readonly #db: Db;
-  readonly #users: BoundedCache<UserId, Map<DeviceId, Answers>>;
-  readonly #loading = new Map<string, Promise<Answers>>();
+  readonly #log: Log;
+  readonly #maxPerDevice: number;
+  readonly #maxTransactions: number;
+  readonly #devices: LoadingCache<string, Known>;
+  /** Those being sent, by device and path. */
+  readonly #running = new Map<string, Promise<EventId>>();
+  #held = 0;
 
-  constructor(db: Db, maxUsers = 10_000) {
+  constructor(db: Db, log: Log, options: DeviceTransactionsOptions = {}) {
     this.#db = db;
-    this.#users = new BoundedCache(maxUsers);
+    this.#log = log;
+    this.#maxPerDevice = options.maxPerDevice ?? 500;
+    this.#maxTransactions = options.maxTransactions ?? 200_000;
+    this.#devices = new LoadingCache(new BoundedCache<string, Known>(10_000), (device) =>
+      this.#load(device),
+    );
   }
 
   /**
-   * Runs `send` unless the device has used this transaction before; two requests at the same time
-   * share one run. A failed run is forgotten, and what was written is read again before the next.
+   * Runs `send` unless the device has used this transaction before, however long ago; two requests
+   * at the same time share one run. Where the outcome of a run was lost, what there is is looked up.
    */
   once(
     user: UserId,
     device: DeviceId,
-    scope: TransactionScope,
+    transaction: EventTransaction,
     send: () => Promise<EventId>,
   ): Promise<EventId> {
-    const answers = this.#users.get(user)?.get(device);
-    return answers === undefined
-      ? this.#load(user, device).then((loaded) => this.#answer(user, device, loaded, scope, send))
-      : this.#answer(user, device, answers, scope, send);
+    const owner = `${user} ${device}`;
+    const path = pathOf(transaction);
+    const request = `${owner}\n${path}`;
+    const running = this.#running.get(request);
+    if (running !== undefined) return running;
+    const known = this.#devices.peek(owner);
+    const eventId = known?.events.get(path);
+    if (eventId !== undefined) return Promise.resolve(eventId);
+    const found = known?.isComplete ? send() : this.#sendUnknown(owner, transaction, send);
+    const run = found.then(
+      (id) => {
+        this.#running.delete(request);
+        this.#remember(owner, path, id);
+        return id;
+      },
+      (error) => this.#afterFailure(request, owner, transaction, error),
+    );
+    this.#running.set(request, run);
+    return run;
   }
 
   forget(): void {
-    this.#users.clear();
-    this.#loading.clear();
+    this.#devices.clear();
+    this.#held = 0;
   }
 
-  #answer(
-    user: UserId,
-    device: DeviceId,
-    answers: Answers,
-    { roomId, type, txnId }: TransactionScope,
+  async #sendUnknown(
+    owner: string,
+    transaction: EventTransaction,
     send: () => Promise<EventId>,
   ): Promise<EventId> {
-    const others = answers.get(txnId);
-    const known = find(others, roomId, type);
-    if (known !== undefined) return known.eventId;
-    const eventId = send();
-    answers.set(txnId, { roomId, type, eventId, others });
-    // The write may have been made although its answer was lost: what there is, is read again.
-    eventId.catch(() => this.#users.get(user)?.delete(device));
-    return eventId;
+    const known = await this.#devices.get(owner);
+    const eventId = known.events.get(pathOf(transaction));
+    if (eventId !== undefined) return eventId;
+    return (known.isComplete ? undefined : await this.#find(owner, transaction)) ?? send();
   }
 
-  #load(user: UserId, device: DeviceId): Promise<Answers> {
-    const key = `${user} ${device}`;
-    const underWay = this.#loading.get(key);
-    if (underWay !== undefined) return underWay;
-    const loading = this.#read(user, device)
-      .then((answers) => {
-        // Unless all was to be forgotten meanwhile.
-        if (this.#loading.get(key) === loading) this.#keep(user, device, answers);
-        return answers;
-      })
-      .finally(() => {
-        if (this.#loading.get(key) === loading) this.#loading.delete(key);
-      });
-    this.#loading.set(key, loading);
-    return loading;
-  }
-
-  #keep(user: UserId, device: DeviceId, answers: Answers): void {
-    const devices = this.#users.get(user);
-    if (devices === undefined) this.#users.set(user, new Map([[device, answers]]));
-    else devices.set(device, answers);
-  }
-
-  async #read(user: UserId, device: DeviceId): Promise<Answers> {
-    const answers: Answers = new BoundedCache(keptPerDevice);
-    for (const row of await deviceTransactions(this.#db, user, device, keptPerDevice)) {
-      const { room_id: roomId, type, txn_id: txnId } = row;
-      const eventId = Promise.resolve(row.event_id);
-      answers.set(txnId, { roomId, type, eventId, others: answers.get(txnId) });
+  /** @throws the failure, unless the transaction has been carried out all the same */
+  async #afterFailure(
+    request: string,
+    owner: string,
+    transaction: EventTransaction,
+    error: unknown,
+  ): Promise<EventId> {
+    try {
+      const found =
+        error instanceof LogWriteFailed ? await this.#find(owner, transaction) : undefined;
+      if (found === undefined) throw error;
+      return found;
+    } finally {
+      this.#running.delete(request);
     }
-    return answers;
+  }
+
+  async #find(owner: string, transaction: EventTransaction): Promise<EventId | undefined> {
+    // While the log has lost its session nobody knows yet what was written.
+    if (!this.#log.isOpen) await this.#log.settled();
+    const [user, device] = partsOf(owner);
+    return eventOfTransaction(this.#db, user, device, transaction);
+  }
+
+  #remember(owner: string, path: string, eventId: EventId): void {
+    const known = this.#devices.peek(owner);
+    if (known === undefined) return;
+    known.events.set(path, eventId);
+    this.#held += 1;
+    if (known.events.size > this.#maxPerDevice) {
+      known.isComplete = false;
+      for (const oldest of known.events.keys()) {
+        if (known.events.size <= this.#maxPerDevice / 2) break;
+        known.events.delete(oldest);
+      }
+    }
+    // Devices come back with one query each.
+    if (this.#held > this.#maxTransactions) this.forget();
+  }
+
+  async #load(owner: string): Promise<Known> {
+    if (!this.#log.isOpen) await this.#log.settled();
+    const [user, device] = partsOf(owner);
+    const all = await deviceTransactions(this.#db, user, device, this.#maxPerDevice / 2);
+    const events = new Map((all ?? []).map((made) => [pathOf(made), made.eventId]));
+    this.#held += events.size;
+    return { events, isComplete: all !== undefined };
   }
 }
 
-const find = (first: Answer | undefined, roomId: RoomId, type: string): Answer | undefined => {
-  let answer = first;
-  while (answer !== undefined && (answer.roomId !== roomId || answer.type !== type)) {
-    answer = answer.others;
-  }
-  return answer;
+const pathOf = ({ roomId, type, target, txnId }: EventTransaction): string =>
+  `${roomId}\n${type}\n${target ?? ''}\n${txnId}`;
+
+/** User ids have no space. */
+const partsOf = (owner: string): [user: string, device: string] => {
+  const at = owner.indexOf(' ');
+  return [owner.slice(0, at), owner.slice(at + 1)];
 };

@@ -13,6 +13,7 @@ import {
   serverNameOf,
   type UserId,
 } from '../../spec/identifiers.ts';
+import type { EventTransaction } from '../storage/event-transactions.ts';
 import type { DeviceTransactions } from './device-transactions.ts';
 import type { LocalEvents } from './local-events.ts';
 import type { Membership } from './membership.ts';
@@ -71,9 +72,10 @@ export class EventSender {
       if (typeof redacts !== 'string' || !isEventId(redacts)) {
         throw matrixError('M_BAD_JSON', "'redacts' is not an event id");
       }
-      return this.redaction(sender, { roomId, txnId, content: rest, ts }, redacts);
+      return this.#redact(sender, { roomId, txnId, content: rest, ts }, redacts, undefined);
     }
-    return this.#once(sender, roomId, type, txnId, async (deviceId) => {
+    const transaction = { roomId, type, target: undefined, txnId };
+    return this.#once(sender, transaction, async (deviceId) => {
       this.#checkSuspended(sender);
       if (content['m.relates_to'] !== undefined) {
         await checkRelation(this.#deps, { sender: sender.userId, type, content });
@@ -93,13 +95,19 @@ export class EventSender {
    * Redacts an event. https://spec.matrix.org/v1.19/client-server-api/#redactions
    * @throws MatrixError M_FORBIDDEN, M_NOT_FOUND
    */
-  redaction(
+  redaction(sender: Sender, message: Omit<Message, 'type'>, redacts: EventId): Promise<EventId> {
+    return this.#redact(sender, message, redacts, redacts);
+  }
+
+  /** @param target the event in the path of the request, which is part of its transaction */
+  #redact(
     sender: Sender,
     { roomId, txnId, content, ts }: Omit<Message, 'type'>,
     redacts: EventId,
+    target: EventId | undefined,
   ): Promise<EventId> {
     const type = 'm.room.redaction';
-    return this.#once(sender, roomId, type, txnId, async (deviceId) => {
+    return this.#once(sender, { roomId, type, target, txnId }, async (deviceId) => {
       await this.#checkRedaction(sender, roomId, redacts);
       return this.#deps.localEvents.send(roomId, {
         type,
@@ -109,6 +117,7 @@ export class EventSender {
         originServerTs: ts,
         senderDevice: deviceId,
         txnId,
+        txnTarget: target,
       });
     });
   }
@@ -145,14 +154,12 @@ export class EventSender {
 
   #once(
     { userId, deviceId = noDevice }: Sender,
-    roomId: RoomId,
-    type: string,
-    txnId: string,
+    transaction: EventTransaction,
     send: (deviceId: DeviceId) => Promise<EventId>,
   ): Promise<EventId> {
     const { transactions, registry } = this.#deps;
-    return transactions.once(userId, deviceId, { roomId, type, txnId }, async () => {
-      const room = await registry.find(roomId);
+    return transactions.once(userId, deviceId, transaction, async () => {
+      const room = await registry.find(transaction.roomId);
       if (room?.membership(userId) !== 'join') throw notInRoom();
       return send(deviceId);
     });

@@ -41,6 +41,8 @@ export interface EventDraft {
   readonly originServerTs?: number | undefined;
   readonly senderDevice?: DeviceId | undefined;
   readonly txnId?: string | undefined;
+  /** The event that the path of the request names. */
+  readonly txnTarget?: EventId | undefined;
 }
 
 export interface LocalEventsDeps {
@@ -368,10 +370,10 @@ export class LocalEvents {
 }
 
 const arrivalOf = (
-  { senderDevice, txnId }: EventDraft,
+  { senderDevice, txnId, txnTarget }: EventDraft,
   { event, json }: LocalEvent,
   stateBefore: StateSnapshot,
-): Arrival => ({ event, json, stateBefore, senderDevice, txnId });
+): Arrival => ({ event, json, stateBefore, senderDevice, txnId, txnTarget });
 
 const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 

@@ -39,6 +39,7 @@ export const rowOf = (stored: StoredEvent, json: string): EventRow => ({
   relayed: false,
   senderDevice: stored.senderDevice ?? null,
   txnId: stored.txnId ?? null,
+  txnTarget: null,
   json,
   relation: indexedRelation(stored.event),
   promoted: false,

@@ -59,26 +59,27 @@ const eventsCte = (onConflict: string): string => `
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[],
         $7::text[], $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bigint[],
         $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::text[], $18::boolean[],
-        $19::boolean[], $20::text[], $21::text[], string_to_array($22, E'\\x1e'), $23::int[])
+        $19::boolean[], $20::text[], $21::text[], $22::text[],
+        string_to_array($23, E'\\x1e'), $24::int[])
       AS e (room_nid, event_nid, event_id, type, state_key, membership, sender, depth,
         origin_server_ts, place, given_pos, backfill_pos, snapshot_before, snapshot_after,
         current_snapshot, replaces_nid, rejected_reason, soft_failed, relayed, sender_device,
-        txn_id, json, push_mark)
+        txn_id, txn_target, json, push_mark)
   ),
   written AS (
     INSERT INTO events AS stored (room_nid, event_nid, event_id, type, state_key, membership,
       sender, depth, origin_server_ts, stream_pos, backfill_pos, snapshot_before, snapshot_after,
       current_snapshot, replaces_nid, rejected_reason, soft_failed, relayed, sender_device,
-        txn_id, json, push_mark)
+        txn_id, txn_target, json, push_mark)
     SELECT room_nid, event_nid, event_id, type, state_key, membership, sender, depth,
       origin_server_ts, CASE WHEN place <> 'announced' THEN stream_pos END, backfill_pos,
       snapshot_before, snapshot_after, current_snapshot, replaces_nid, rejected_reason,
-      soft_failed, relayed, sender_device, txn_id, json, push_mark
+      soft_failed, relayed, sender_device, txn_id, txn_target, json, push_mark
     FROM input
     ${onConflict}
     RETURNING event_nid
   ),
-  ${headsCte(24)}`;
+  ${headsCte(25)}`;
 
 /** Costs a second look at the index for every row, so it is left out where nothing needs it. */
 const promoteOutliers = `-- An outlier that takes its place in the timeline keeps its row.
@@ -94,14 +95,14 @@ const stateCte = `
   snapshots AS (
     INSERT INTO state_snapshots (room_nid, snapshot_nid, height, chain, event_nids)
     SELECT s.room_nid, s.snapshot_nid, s.height, s.chain::bigint[], s.event_nids::bigint[]
-    FROM unnest($29::bigint[], $30::bigint[], $31::int[], $32::text[], $33::text[])
+    FROM unnest($30::bigint[], $31::bigint[], $32::int[], $33::text[], $34::text[])
       AS s (room_nid, snapshot_nid, height, chain, event_nids)
     -- Two writes may both build on a state that neither knew to be stored.
     ON CONFLICT DO NOTHING
   ),
   changes AS MATERIALIZED (
     SELECT c.room_nid, c.type, c.state_key, c.event_nid, c.membership, c.ord, input.stream_pos
-    FROM unnest($34::bigint[], $35::bigint[], $36::text[], $37::text[], $38::bigint[], $39::text[])
+    FROM unnest($35::bigint[], $36::bigint[], $37::text[], $38::text[], $39::bigint[], $40::text[])
       WITH ORDINALITY AS c (room_nid, caused_by, type, state_key, event_nid, membership, ord)
     JOIN input ON input.event_nid = c.caused_by
   ),
@@ -129,7 +130,7 @@ const stateCte = `
       membership_pos, stripped_state)
     SELECT DISTINCT ON (u.user_id, u.room_nid) u.user_id, u.room_nid, u.membership, u.event_nid,
       input.stream_pos, input.stream_pos, u.stripped_state
-    FROM unnest($40::text[], $41::bigint[], $42::bigint[], $43::text[], $44::bigint[], $45::text[])
+    FROM unnest($41::text[], $42::bigint[], $43::bigint[], $44::text[], $45::bigint[], $46::text[])
       WITH ORDINALITY
       AS u (user_id, room_nid, caused_by, membership, event_nid, stripped_state, ord)
     JOIN input ON input.event_nid = u.caused_by
@@ -173,6 +174,7 @@ const eventColumns = (events: readonly EventRow[]): unknown[] => [
   booleanArray(events, (e) => e.relayed),
   textArray(events, (e) => e.senderDevice),
   textArray(events, (e) => e.txnId),
+  textArray(events, (e) => e.txnTarget),
   records(events, (e) => e.json),
   numberArray(events, (e) => e.pushMark),
 ];
@@ -197,6 +199,7 @@ const isPlain = (event: EventRow): boolean =>
   event.place === 'live' &&
   event.stateKey === null &&
   event.rejectedReason === null &&
+  event.txnTarget === null &&
   !event.softFailed &&
   !event.promoted &&
   event.streamPos === null &&

@@ -198,31 +198,6 @@ export const roomByNid = async (db: Db, roomNid: number): Promise<RoomRecord | u
   return rows[0];
 };
 
-/** The newest transactions of a device, newest last: `[txn_id, event_id, room_id]`. */
-export const deviceTransactions = async (
-  db: Db,
-  sender: string,
-  device: string,
-  limit: number,
-): Promise<{ txn_id: string; event_id: EventId; room_id: RoomId; type: string }[]> => {
-  const { rows } = await db.query<{
-    txn_id: string;
-    event_id: EventId;
-    room_id: RoomId;
-    type: string;
-  }>({
-    name: 'device-transactions',
-    text: `SELECT * FROM (
-        SELECT e.txn_id, e.event_id, e.event_nid, r.room_id, e.type FROM events e
-        JOIN rooms r USING (room_nid)
-        WHERE e.sender = $1 AND e.sender_device = $2 AND e.txn_id IS NOT NULL
-        ORDER BY e.event_nid DESC LIMIT $3
-      ) latest ORDER BY event_nid`,
-    values: [sender, device, limit],
-  });
-  return rows;
-};
-
 /** Which of these rooms have live events with `after < position <= upTo`. */
 export const roomsChangedBetween = async (
   db: Db,

@@ -28,6 +28,8 @@ export interface EventRow {
   relayed: boolean;
   senderDevice: string | null;
   txnId: string | null;
+  /** The event that the path of the request names besides: a redaction's target. */
+  txnTarget: string | null;
   json: string;
   /** The event this one relates to, and how. */
   relation: { parentId: string; type: string } | undefined;

@@ -8,6 +8,7 @@ import { localUser, type TestCore, testCore } from '../testing/test-core.ts';
 import { type TestRooms, testRooms } from '../testing/test-rooms.ts';
 
 const alice = localUser('alice');
+const bob = localUser('bob');
 const deviceId = 'D' as DeviceId;
 const sender = (userId = alice) => ({
   userId,
@@ -31,6 +32,7 @@ beforeEach(async () => {
   rooms = testRooms(core);
   roomId = await rooms.roomCreator.create(alice, { preset: 'public_chat' });
   elsewhere = await rooms.roomCreator.create(alice, { preset: 'public_chat' });
+  await rooms.membership.join(bob, roomId);
   nid = (await core.registry.find(roomId))?.nid as number;
 });
 afterEach(async () => {
@@ -96,6 +98,22 @@ describe('a statement that outlives its connection', () => {
     expect(await readOn()).toEqual(['Z']);
     expect((await stored()).map(({ body }) => body)).toEqual(['warm', 'Z']);
     expect((await stored()).at(-1)?.event_id).toBe(eventId);
+  });
+
+  it('makes no second event of a transaction that is repeated before it would end', async () => {
+    await say('warm');
+    const release = await cutInTheMiddle();
+    test.clock.advance(1_500);
+    const again = say('Z');
+    await logWaits(core);
+    await release();
+    await again;
+    await say('next', roomId, bob);
+    const messages = await stored();
+    expect(messages.map(({ body }) => body)).toEqual(['warm', 'Z', 'next']);
+    for (const [index, { prev }] of messages.slice(1).entries()) {
+      expect(prev).toEqual([messages[index]?.event_id]);
+    }
   });
 
   it('leaves no state behind that memory does not know of', async () => {

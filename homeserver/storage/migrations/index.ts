@@ -8,6 +8,7 @@ import { pushMigration } from './0005-push.ts';
 import { reportsMigration } from './0006-reports.ts';
 import { discoveryMigration } from './0007-discovery.ts';
 import { encryptionMigration } from './0008-encryption.ts';
+import { transactionsMigration } from './0011-transactions.ts';
 import { readingMigration } from './0013-reading.ts';
 import { outsideRoomsMigration } from './0017-outside-rooms.ts';
 import { clientLimitsMigration } from './0018-client-limits.ts';
@@ -21,6 +22,7 @@ export const migrations: readonly Migration[] = [
   reportsMigration,
   discoveryMigration,
   encryptionMigration,
+  transactionsMigration,
   readingMigration,
   outsideRoomsMigration,
   clientLimitsMigration,
