@@ -77,6 +77,8 @@ const receiptContent = (rows: readonly ReceiptRow[]): string | undefined => {
   for (const { eventId, type, userId, threadId, receivedAtMs } of rows) {
     const byType = entry(byEvent, eventId, () => new Map<string, Map<string, Receipt>>());
     const byUser = entry(byType, type, () => new Map<string, Receipt>());
+    // One fits: that which says of the whole room what the other says of a thread.
+    if (threadId !== '' && byUser.has(userId)) continue;
     byUser.set(userId, { ts: receivedAtMs, ...(threadId !== '' && { thread_id: threadId }) });
   }
   return JSON.stringify(

@@ -2,7 +2,7 @@
  * Rooms in a sync response that the reader is not in: invited to, knocking on, left.
  * https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync
  */
-import { rulesOf } from '../../spec/room-versions.ts';
+import { DEFAULT_ROOM_VERSION, type RoomVersionRules, rulesOf } from '../../spec/room-versions.ts';
 import type { ClientEvents, EventView } from '../rooms/client-events.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
@@ -12,8 +12,6 @@ import type { StoredEvent } from '../rooms/stored-event.ts';
 import { isFromIgnored } from '../rooms/stripped-state.ts';
 import type { Stretch, Timeline } from '../rooms/timeline.ts';
 import type { UserRoom } from '../rooms/user-rooms.ts';
-import type { Db } from '../storage/database.ts';
-import { roomByNid } from '../storage/events.ts';
 import type { SyncResponse } from './response.ts';
 import type { RoomReading } from './room-reading.ts';
 import type { SyncContext } from './sync-stream.ts';
@@ -21,13 +19,15 @@ import { isAcceptable } from './timeline-filter.ts';
 import { formatPlace } from './tokens.ts';
 
 export interface RoomsOutsideDeps {
-  readonly db: Db;
   readonly registry: RoomRegistry;
   readonly events: EventStore;
   readonly timeline: Timeline;
   readonly access: RoomAccesses;
   readonly clientEvents: ClientEvents;
 }
+
+/** To clients, member events look the same in every version. */
+const anyRules = rulesOf(DEFAULT_ROOM_VERSION) as RoomVersionRules;
 
 type Write = (
   context: SyncContext,
@@ -107,11 +107,10 @@ export class RoomsOutside {
     own: StoredEvent | undefined,
     response: SyncResponse,
   ): Promise<void> {
-    const rules =
-      live?.rules ?? rulesOf((await roomByNid(this.#deps.db, room.roomNid))?.version ?? '');
+    const rules = live?.rules ?? anyRules;
     const { clientEvents } = this.#deps;
     const events: string[] = [];
-    if (own !== undefined && rules !== undefined && isShown(context, own)) {
+    if (own !== undefined && isShown(context, own)) {
       await clientEvents.prepare([own]);
       const { replacesNid } = own;
       const hidden = replacesNid === undefined ? undefined : new Set([replacesNid]);

@@ -99,6 +99,49 @@ describe('members', () => {
   });
 });
 
+describe('members at a place in the timeline', () => {
+  it('are answered for every token this server gives out', async () => {
+    const roomId = await alice.createRoom({ preset: 'public_chat' });
+    const path = `/rooms/${idsIn(roomId)}`;
+    const oldest = await alice.get(`${path}/messages?dir=f&limit=1`);
+    const newest = await alice.get(`${path}/messages?dir=b&limit=100`);
+    const synced = await alice.get('/sync?timeout=0');
+    const tokens = [
+      oldest.body.start,
+      oldest.body.end,
+      newest.body.start,
+      newest.body.end,
+      synced.body.rooms.join[roomId].timeline.prev_batch,
+    ];
+    for (const at of tokens) {
+      expect(await alice.get(`${path}/members?at=${at}`)).toMatchObject({ status: 200 });
+    }
+    expect((await alice.get(`${path}/members?at=${oldest.body.start}`)).body.chunk).toEqual([]);
+  });
+
+  it('are those of a time when one was there', async () => {
+    const roomId = await alice.createRoom({
+      preset: 'public_chat',
+      initial_state: [
+        { type: 'm.room.history_visibility', content: { history_visibility: 'joined' } },
+      ],
+    });
+    await carol.join(roomId);
+    const { next_batch: at } = (await alice.get('/sync?timeout=0')).body;
+    await carol.post(`/rooms/${idsIn(roomId)}/leave`, {});
+    await bob.join(roomId);
+    const { body } = await bob.get(`/rooms/${idsIn(roomId)}/members?at=${at}`);
+    const memberships = body.chunk.map((event: { state_key: string; content: object }) => [
+      event.state_key,
+      event.content,
+    ]);
+    expect(Object.fromEntries(memberships)).toMatchObject({
+      [carol.userId]: { membership: 'leave' },
+      [bob.userId]: { membership: 'join' },
+    });
+  });
+});
+
 describe('setting state', () => {
   it('sends an event, and none where nothing changes', async () => {
     const roomId = await alice.createRoom({});
