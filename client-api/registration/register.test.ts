@@ -53,6 +53,44 @@ describe('POST /register with an open server', () => {
     expect((await server.logIn('again')).status).toBe(200);
   });
 
+  describe('a session that has made an account', () => {
+    const finished = async (username: string) => {
+      const { session } = (await register({})).body;
+      const request = (password?: string) =>
+        register({ username, password, auth: { ...DUMMY, session } });
+      const { body } = await request(passwordOf(username));
+      return { request, session, userId: body.user_id, token: body.access_token };
+    };
+
+    it('is no way in without the password', async () => {
+      const { request } = await finished('nopass');
+      expect((await request(passwordOf('nopass'))).status).toBe(200);
+      expect(await request()).toMatchObject({ status: 403, body: { errcode: 'M_FORBIDDEN' } });
+      expect((await request('another-password')).status).toBe(403);
+    });
+
+    it('is none with a password that has been changed, or to an account that is gone', async () => {
+      const { request, userId } = await finished('changed');
+      const { changes } = server.accounts;
+      await changes.setPassword(userId, 'another-password', { logoutDevices: true });
+      expect((await request(passwordOf('changed'))).status).toBe(403);
+      await changes.deactivate(userId, { erase: false });
+      expect((await request('another-password')).status).toBe(403);
+    });
+
+    it('ends soon, and is stored by its hash', async () => {
+      const { request, session } = await finished('ending');
+      const { rows } = await server.database.query<Record<string, string>>({
+        text: 'SELECT * FROM uia_sessions',
+      });
+      expect(rows.length).toBeGreaterThan(0);
+      expect(JSON.stringify(rows)).not.toContain(session);
+      server.clock.advance(600_000);
+      const late = await request(passwordOf('ending'));
+      expect(late).toMatchObject({ status: 400, body: { errcode: 'M_USER_IN_USE' } });
+    });
+  });
+
   it('makes the first account an administrator, and only that, whoever comes at once', async () => {
     const fresh = await accountServer();
     const people = await Promise.all(['a1', 'a2', 'a3', 'a4'].map((name) => fresh.person(name)));
