@@ -118,6 +118,34 @@ describe('one-time keys', () => {
     }
   });
 
+  it('are bounded for a device, and in algorithms', async () => {
+    const some = (from: number, count: number) =>
+      Object.fromEntries(
+        Array.from({ length: count }, (_, n) => [
+          `signed_curve25519:${from + n}`,
+          oneTimeKey(String(from + n)),
+        ]),
+      );
+    const errcode = async (body: object) =>
+      (await alice.call('POST', '/keys/upload', body)).body.errcode;
+    await upload(alice, { one_time_keys: some(0, 900) });
+    const both = await Promise.all(
+      [900, 1_000].map((from) =>
+        alice.call('POST', '/keys/upload', { one_time_keys: some(from, 100) }),
+      ),
+    );
+    expect(both.map(({ status }) => status).sort()).toEqual([200, 403]);
+    expect(await errcode({ one_time_keys: some(2_000, 1) })).toBe('M_RESOURCE_LIMIT_EXCEEDED');
+    const { one_time_key_counts: counts } = await upload(alice, {});
+    expect(counts).toEqual({ signed_curve25519: 1_000 });
+    await claim(bob, alice);
+    expect(await errcode({ one_time_keys: some(2_000, 1) })).toBeUndefined();
+    const fallback = Object.fromEntries(
+      Array.from({ length: 21 }, (_, n) => [`algorithm${n}:1`, oneTimeKey('f')]),
+    );
+    expect(await errcode({ fallback_keys: fallback })).toBe('M_RESOURCE_LIMIT_EXCEEDED');
+  });
+
   it('are counted in every sync, with the fallback keys that are unused', async () => {
     const fallback = { ...oneTimeKey('f'), fallback: true };
     await upload(alice, {

@@ -4,7 +4,8 @@
  */
 import type { Route } from '../../homeserver/http/route.ts';
 import type { ClientApiDeps } from '../deps.ts';
-import { keyBackupRoutes } from '../key-backup/routes.ts';
+import { backupKeyRoutes } from '../key-backup/keys.ts';
+import { backupVersionRoutes } from '../key-backup/versions.ts';
 import { sendToDevice } from '../to-device/send-to-device.ts';
 import { claimKeys } from './claim-keys.ts';
 import { getKeysChanges } from './get-keys-changes.ts';
@@ -23,5 +24,6 @@ export const encryptionRoutes = (
   uploadCrossSigningKeys(deps),
   uploadCrossSigningSignatures(deps),
   sendToDevice(deps),
-  ...keyBackupRoutes(deps),
+  ...backupVersionRoutes(deps),
+  ...backupKeyRoutes(deps),
 ];

@@ -57,4 +57,20 @@ describe('filters', () => {
       body: { errcode: 'M_NOT_FOUND' },
     });
   });
+
+  it('are bounded together, and the same one is always there', async () => {
+    const carol = await server.person('carol');
+    const own = (body: unknown) =>
+      server.request('POST', `/_matrix/client/v3/user/${carol.userId}/filter`, {
+        token: carol.token,
+        body,
+      });
+    const large = (n: number) => ({ 'org.example': `${n} ${'x'.repeat(65_400)}` });
+    const statuses = [];
+    for (let n = 0; n < 17; n++) statuses.push((await own(large(n))).status);
+    expect(statuses.indexOf(403)).toBe(16);
+    expect((await own(large(17))).body.errcode).toBe('M_RESOURCE_LIMIT_EXCEEDED');
+    expect((await own(large(0))).status).toBe(200);
+    expect((await own({ 'org.example': 'x'.repeat(65_600) })).body.errcode).toBe('M_TOO_LARGE');
+  });
 });

@@ -142,3 +142,116 @@ describe('keys in a backup', () => {
     expect((await put(two, keyData({ is_verified: 'yes' }))).body.errcode).toBe('M_BAD_JSON');
   });
 });
+
+describe('what a backup may hold', () => {
+  const errcodeOf = async (answer: Promise<{ body: { errcode: string } }>) =>
+    (await answer).body.errcode;
+  const setUse = (keys: number, bytes: number) =>
+    server.test.core.database.query({
+      text: 'UPDATE key_backups SET key_count = $2, key_bytes = $3 WHERE user_id = $1',
+      values: [alice.userId, keys, bytes],
+    });
+
+  it('is bounded in keys and bytes, over all versions; better keys of one size still go in', async () => {
+    const version = await create();
+    await put(version, keyData());
+    await setUse(250_000, 0);
+    expect(await errcodeOf(put(version, keyData(), 'other'))).toBe('M_RESOURCE_LIMIT_EXCEEDED');
+    expect((await put(version, keyData({ is_verified: true }))).status).toBe(200);
+    expect((await alice.ok('GET', `/room_keys/keys/${room}?version=${version}`)).sessions).toEqual({
+      s: keyData({ is_verified: true }),
+    });
+    await setUse(1, 256 * 1024 * 1024);
+    expect(await errcodeOf(put(version, keyData(), 'other'))).toBe('M_RESOURCE_LIMIT_EXCEEDED');
+    expect((await alice.ok('GET', '/room_keys/version')).count).toBe(1);
+  });
+
+  it('counts what is stored, replaced and deleted', async () => {
+    const version = await create();
+    const use = async () => {
+      const { rows } = await server.test.core.database.query({
+        text: `SELECT key_count, key_bytes,
+            (SELECT count(*) FROM key_backup_keys k WHERE k.user_id = b.user_id) AS keys,
+            (SELECT coalesce(sum(octet_length(room_id) + octet_length(session_id)
+              + octet_length(session_data)), 0)::bigint
+              FROM key_backup_keys k WHERE k.user_id = b.user_id) AS bytes
+          FROM key_backups b WHERE user_id = $1`,
+        values: [alice.userId],
+      });
+      return rows[0] as Record<string, number>;
+    };
+    for (const step of [
+      () => put(version, keyData(), 'a'),
+      () => put(version, keyData(), 'b'),
+      () => put(version, keyData({ is_verified: true, session_data: { longer: 'secret!' } }), 'a'),
+      () => put(version, keyData({ session_data: 'worse' }), 'a'),
+      () => alice.call('DELETE', `/room_keys/keys/${room}/a?version=${version}`),
+    ]) {
+      expect((await step()).status).toBe(200);
+      const { key_count: count, key_bytes: bytes, ...real } = await use();
+      expect({ keys: count, bytes }).toEqual(real);
+    }
+    await alice.ok('DELETE', `/room_keys/version/${version}`);
+    expect(await use()).toEqual({ key_count: 0, key_bytes: 0, keys: 0, bytes: 0 });
+  });
+
+  it('is bounded in size of a key and of what proves the backup', async () => {
+    const version = await create();
+    const large = 'x'.repeat(65_537);
+    expect(await errcodeOf(put(version, keyData({ session_data: large })))).toBe('M_TOO_LARGE');
+    const path = '/room_keys/version';
+    const backup = { algorithm, auth_data: { large } };
+    expect(await errcodeOf(alice.call('POST', path, backup))).toBe('M_TOO_LARGE');
+    expect(await errcodeOf(alice.call('PUT', `${path}/${version}`, backup))).toBe('M_TOO_LARGE');
+  });
+
+  it('has a bounded number of versions, and forgets old ones that are deleted', async () => {
+    const { keyBackups } = server.test.core.encryption;
+    for (let n = 0; n < 100; n++) await create();
+    const refused = alice.call('POST', '/room_keys/version', { algorithm, auth_data: {} });
+    expect(await errcodeOf(refused)).toBe('M_RESOURCE_LIMIT_EXCEEDED');
+    for (let n = 1; n <= 250; n++) {
+      await keyBackups.delete(alice.userId, String(n));
+      expect(await create()).toBe(String(100 + n));
+    }
+    const { rows } = await server.test.core.database.query({
+      text: 'SELECT count(*) AS count FROM key_backups WHERE user_id = $1',
+      values: [alice.userId],
+    });
+    expect(rows).toEqual([{ count: 200 }]);
+  });
+});
+
+describe('names that clients choose', () => {
+  it('may be those of what every object has', async () => {
+    const version = await create();
+    const names = ['constructor', 'toString', 'hasOwnProperty', 'valueOf'];
+    const sessions = Object.fromEntries(names.map((name) => [name, keyData()]));
+    const rooms = Object.fromEntries(names.map((name) => [name, { sessions }]));
+    const all = `/room_keys/keys?version=${version}`;
+    expect((await alice.ok('PUT', all, { rooms })).count).toBe(16);
+    expect(await alice.ok('GET', all)).toEqual({ rooms });
+    expect(await alice.ok('GET', `/room_keys/keys/constructor?version=${version}`)).toEqual({
+      sessions,
+    });
+    const proto = `/room_keys/keys/__proto__/__proto__?version=${version}`;
+    await alice.ok('PUT', proto, keyData());
+    expect(await alice.ok('GET', proto)).toEqual(keyData());
+    const text = JSON.stringify(await alice.ok('GET', all));
+    expect(text).toContain('"__proto__":{"sessions":{"__proto__":');
+  });
+
+  it('come back however many there are', async () => {
+    const version = await create();
+    const sessions = Object.fromEntries(
+      Array.from({ length: 1_200 }, (_, n) => [`session ${n}`, keyData()]),
+    );
+    const rooms = { '!a:here.test': { sessions }, '!b:here.test': { sessions } };
+    const all = `/room_keys/keys?version=${version}`;
+    expect((await alice.ok('PUT', all, { rooms })).count).toBe(2_400);
+    expect(await alice.ok('GET', all)).toEqual({ rooms });
+    expect(await alice.ok('GET', `/room_keys/keys/!b:here.test?version=${version}`)).toEqual({
+      sessions,
+    });
+  });
+});

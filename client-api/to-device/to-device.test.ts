@@ -60,6 +60,27 @@ describe('messages to devices', () => {
     expect(await stored(bob)).toBe(0);
   });
 
+  it('are bounded, each, and together where they go to all devices', async () => {
+    const attempt = (messages: JsonObject) =>
+      alice.call('PUT', `/sendToDevice/m.test/large${transactions++}`, { messages });
+    const content = (bytes: number) => ({ text: 'x'.repeat(bytes - '{"text":""}'.length) });
+    const one = (bytes: number) => ({ [bob.userId]: { [bob.deviceId]: content(bytes) } });
+    expect((await attempt(one(65_536))).status).toBe(200);
+    expect(await attempt(one(65_537))).toMatchObject({
+      status: 413,
+      body: { errcode: 'M_TOO_LARGE' },
+    });
+    const far = await attempt({ '@x:elsewhere.test': { D: content(65_537) } });
+    expect(far.body.errcode).toBe('M_TOO_LARGE');
+    const star = (bytes: number) => ({
+      [bob.userId]: { '*': content(bytes) },
+      [alice.userId]: { '*': content(bytes) },
+    });
+    expect((await attempt(star(30_000))).status).toBe(200);
+    expect((await attempt(star(33_000))).body.errcode).toBe('M_TOO_LARGE');
+    expect(await stored(bob)).toBe(2);
+  });
+
   it('survive a loss of memory', async () => {
     const { next_batch: since } = await bob.sync();
     await send(alice, bob, { n: 1 });

@@ -55,13 +55,11 @@ export class Devices {
 
   /** A device without tokens, for an application service. `false` when it exists. */
   create(userId: UserId, deviceId: DeviceId, name: string | undefined): Promise<boolean> {
-    const { database, clock, listeners } = this.#options;
+    const { database, clock, sessions } = this.#options;
     return database.transaction(async (tx) => {
       const displayName = name && deviceDisplayName(name);
       const made = await ensureDevice(tx, userId, deviceId, displayName, clock.nowMs());
-      if (made) {
-        for (const listener of listeners) await listener.deviceCreated(tx, userId, deviceId);
-      }
+      if (made) await sessions.deviceMade(tx, userId, deviceId);
       return made;
     });
   }

@@ -9,14 +9,15 @@ import { lenientCanonicalJson } from '../../spec/canonical-json.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import { compileFilter, type Filter, type FilterLimits } from '../../spec/filter.ts';
-import type { UserId } from '../../spec/identifiers.ts';
+import { fitsInBytes, type UserId } from '../../spec/identifiers.ts';
 import type { Database } from '../storage/database.ts';
 import { filterDefinition, filterIdByHash, insertFilter } from '../storage/filters.ts';
 import { lockUser } from '../storage/users.ts';
+import { clientDataLimits } from './client-data-limits.ts';
 
-const MAX_FILTERS = 1_000;
-const MAX_CACHED = 10_000;
-const MAX_DEFINITION_BYTES = 65_536;
+const limits = clientDataLimits.filters;
+/** Definitions in memory, as text: compiled they take a few times as much. */
+const MAX_CACHED_BYTES = 8_388_608;
 const FILTER_ID = /^[1-9][0-9]{0,8}$/;
 
 export interface StoredFilter {
@@ -28,7 +29,7 @@ export class Filters {
   readonly #database: Database;
   readonly #limits: FilterLimits;
   /** Filters never change, so none ever leaves for being out of date. */
-  readonly #cache = new LRUCache<string, StoredFilter>({ max: MAX_CACHED });
+  readonly #cache = new LRUCache<string, StoredFilter>({ maxSize: MAX_CACHED_BYTES });
 
   constructor(database: Database, limits: FilterLimits) {
     this.#database = database;
@@ -39,8 +40,8 @@ export class Filters {
   async define(userId: UserId, definition: JsonObject): Promise<string> {
     compileFilter(definition, this.#limits);
     const text = lenientCanonicalJson(definition);
-    if (text.length > MAX_DEFINITION_BYTES) {
-      throw matrixError('M_TOO_LARGE', `A filter has at most ${MAX_DEFINITION_BYTES} bytes`);
+    if (!fitsInBytes(text, limits.bytesEach)) {
+      throw matrixError('M_TOO_LARGE', `A filter has at most ${limits.bytesEach} bytes`);
     }
     const hash = createHash('sha256').update(text).digest('base64url');
     const known = await filterIdByHash(this.#database, userId, hash);
@@ -49,9 +50,9 @@ export class Filters {
       await lockUser(tx, userId);
       const id =
         (await filterIdByHash(tx, userId, hash)) ??
-        (await insertFilter(tx, userId, JSON.stringify(definition), hash, MAX_FILTERS));
+        (await insertFilter(tx, userId, JSON.stringify(definition), hash, limits));
       if (id === undefined) {
-        throw matrixError('M_RESOURCE_LIMIT_EXCEEDED', `There are ${MAX_FILTERS} filters already`);
+        throw matrixError('M_RESOURCE_LIMIT_EXCEEDED', 'There are too many filters already');
       }
       return String(id);
     });
@@ -67,7 +68,7 @@ export class Filters {
     if (text === undefined) return undefined;
     const definition = JSON.parse(text) as JsonObject;
     const stored = { definition, filter: compileFilter(definition, this.#limits) };
-    this.#cache.set(key, stored);
+    this.#cache.set(key, stored, { size: key.length + text.length });
     return stored;
   }
 }

@@ -102,6 +102,30 @@ describe('Sessions', () => {
     }
   });
 
+  it('are of so many devices: beyond that the one unseen for the longest goes', async () => {
+    const { sessions, devices, registration } = accounts;
+    await registration.registerByOperator({ username: 'many', password: 'x' }, undefined);
+    const userId = '@many:parley.test' as UserId;
+    const made = [];
+    for (let n = 0; n < 200; n++) {
+      clock.advance(1);
+      made.push(await database.transaction((tx) => sessions.open(tx, { userId })));
+    }
+    const [first, second] = made as [(typeof made)[0], (typeof made)[0]];
+    await database.query({
+      text: 'UPDATE devices SET last_seen_ms = $3 WHERE user_id = $1 AND device_id = $2',
+      values: [userId, first.deviceId, clock.nowMs()],
+    });
+    expect(await sessions.recognise(second.accessToken)).toBeDefined();
+    const newest = await database.transaction((tx) => sessions.open(tx, { userId }));
+    expect(await devices.list(userId)).toHaveLength(200);
+    expect(await sessions.recognise(second.accessToken)).toBeUndefined();
+    expect(await sessions.recognise(first.accessToken)).toBeDefined();
+    expect(await sessions.recognise(newest.accessToken)).toBeDefined();
+    expect(await devices.create(userId, 'EXTRA' as DeviceId, undefined)).toBe(true);
+    expect(await devices.list(userId)).toHaveLength(200);
+  });
+
   it('take any number of first uses of refreshed tokens at once', async () => {
     const { sessions } = accounts;
     const first = await database.transaction((tx) =>

@@ -17,7 +17,14 @@ import {
   settleRefresh,
 } from '../storage/access-tokens.ts';
 import type { Database, Tx } from '../storage/database.ts';
-import { deleteDevices, devicesOf, ensureDevice, lockDevice } from '../storage/devices.ts';
+import {
+  deleteDevices,
+  devicesBeyond,
+  devicesOf,
+  ensureDevice,
+  lockDevice,
+} from '../storage/devices.ts';
+import { clientDataLimits } from './client-data-limits.ts';
 import { assertNotLocked } from './credentials.ts';
 import type { DeviceRequester } from './requester.ts';
 import { newSecret, readableText, secretHash } from './secrets.ts';
@@ -82,7 +89,7 @@ export class Sessions {
    * revoked. Throws `M_INVALID_PARAM` for a device id that cannot be one.
    */
   async open(tx: Tx, session: NewSession): Promise<SessionTokens> {
-    const { clock, random, cache, deviceListeners } = this.#options;
+    const { clock, random, cache } = this.#options;
     const { userId } = session;
     const deviceId = session.deviceId ?? readableText(random, NEW_DEVICE_ID_LENGTH).toUpperCase();
     if (!isDeviceId(deviceId)) {
@@ -90,13 +97,22 @@ export class Sessions {
     }
     const displayName = session.displayName && deviceDisplayName(session.displayName);
     if (await ensureDevice(tx, userId, deviceId, displayName, clock.nowMs())) {
-      for (const listener of deviceListeners) await listener.deviceCreated(tx, userId, deviceId);
+      await this.deviceMade(tx, userId, deviceId);
     } else {
       await lockDevice(tx, userId, deviceId);
       await deleteTokensOfDevices(tx, userId, [deviceId]);
       tx.onCommit(() => cache.changed({ userId, deviceIds: [deviceId] }));
     }
     return this.#issue(tx, userId, deviceId, session.refreshable ?? false, false);
+  }
+
+  /** A device has been made: those hear of it that listen, and one too many goes. */
+  async deviceMade(tx: Tx, userId: UserId, deviceId: DeviceId): Promise<void> {
+    for (const listener of this.#options.deviceListeners) {
+      await listener.deviceCreated(tx, userId, deviceId);
+    }
+    const others = clientDataLimits.devices - 1;
+    await this.close(tx, userId, await devicesBeyond(tx, userId, deviceId, others));
   }
 
   async #issue(

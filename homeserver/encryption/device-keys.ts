@@ -12,6 +12,7 @@ import {
   isWellFormedText,
   type UserId,
 } from '../../spec/identifiers.ts';
+import { clientDataLimits } from '../accounts/client-data-limits.ts';
 import type { Database } from '../storage/database.ts';
 import {
   type AlgorithmKey,
@@ -27,6 +28,7 @@ import {
   takeOneTimeKeys,
   useFallbackKeys,
 } from '../storage/device-keys.ts';
+import { lockDevice } from '../storage/devices.ts';
 import type { DeviceLists } from './device-lists.ts';
 import { isObject } from './remote-keys.ts';
 
@@ -43,11 +45,10 @@ export interface KeySupplyJson {
   readonly unusedFallbackTypes: string;
 }
 
-/** Of one kind, for one algorithm or another: clients keep 50 to 100. */
-const maxOneTimeKeys = 1000;
+/** Clients keep 50 to 100 one-time keys of one algorithm. */
+const limits = clientDataLimits.oneTimeKeys;
+const maxDeviceKeysBytes = clientDataLimits.deviceKeys.bytesEach;
 const maxNameBytes = 255;
-const maxKeyBytes = 8192;
-const maxDeviceKeysBytes = 65_536;
 const maxDevices = 50_000;
 
 const keyOfDevice = (userId: UserId, deviceId: string): string => `${userId} ${deviceId}`;
@@ -66,7 +67,7 @@ export class DeviceKeys {
 
   /**
    * How many one-time keys the device has then, by algorithm.
-   * @throws MatrixError M_BAD_JSON, M_INVALID_PARAM
+   * @throws MatrixError M_BAD_JSON, M_INVALID_PARAM, M_RESOURCE_LIMIT_EXCEEDED
    */
   async upload(
     userId: UserId,
@@ -79,14 +80,20 @@ export class DeviceKeys {
     if (deviceKeys !== undefined) checkDeviceKeys(deviceKeys, userId, deviceId);
     if (oneTimeKeys.length > 0) await this.#checkUnchanged(userId, deviceId, oneTimeKeys);
     if (deviceKeys !== undefined) await this.#putDeviceKeys(userId, deviceId, deviceKeys);
-    if (oneTimeKeys.length + fallbackKeys.length > 0) {
-      await this.#db.transaction(async (tx) => {
-        if (oneTimeKeys.length > 0) await addOneTimeKeys(tx, userId, deviceId, oneTimeKeys);
-        if (fallbackKeys.length > 0) await putFallbackKeys(tx, userId, deviceId, fallbackKeys);
-      });
+    if (oneTimeKeys.length + fallbackKeys.length === 0) {
+      return (await keySupplyOf(this.#db, userId, deviceId)).counts;
     }
+    const supply = await this.#db.transaction(async (tx) => {
+      // Two uploads at the same moment would both find room.
+      await lockDevice(tx, userId, deviceId);
+      if (oneTimeKeys.length > 0) await addOneTimeKeys(tx, userId, deviceId, oneTimeKeys);
+      if (fallbackKeys.length > 0) await putFallbackKeys(tx, userId, deviceId, fallbackKeys);
+      const after = await keySupplyOf(tx, userId, deviceId);
+      checkSupply(after);
+      return after;
+    });
     this.forget(userId, [deviceId]);
-    return (await keySupplyOf(this.#db, userId, deviceId)).counts;
+    return supply.counts;
   }
 
   /** One key for each claim, as far as there are any: one-time keys first, then fallback keys. */
@@ -189,6 +196,19 @@ const checkDeviceKeys = (keys: JsonObject, userId: UserId, deviceId: DeviceId): 
   }
 };
 
+/** What is given out first is the oldest: of too many, the newest would lie there for ever. */
+const checkSupply = ({ counts, fallbackTypes }: KeySupply): void => {
+  const kept = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  if (kept > limits.count) {
+    const message = `A device has at most ${limits.count} one-time keys`;
+    throw matrixError('M_RESOURCE_LIMIT_EXCEEDED', message);
+  }
+  if (Math.max(Object.keys(counts).length, fallbackTypes) > limits.algorithms) {
+    const message = `A device has keys for at most ${limits.algorithms} algorithms`;
+    throw matrixError('M_RESOURCE_LIMIT_EXCEEDED', message);
+  }
+};
+
 const isName = (text: string): boolean =>
   text !== '' &&
   fitsInBytes(text, maxNameBytes) &&
@@ -197,8 +217,8 @@ const isName = (text: string): boolean =>
 
 const namedKeys = (keys: JsonObject | undefined): AlgorithmKey[] => {
   const entries = Object.entries(keys ?? {});
-  if (entries.length > maxOneTimeKeys) {
-    throw matrixError('M_INVALID_PARAM', `At most ${maxOneTimeKeys} keys can be uploaded at once`);
+  if (entries.length > limits.count) {
+    throw matrixError('M_INVALID_PARAM', `At most ${limits.count} keys can be uploaded at once`);
   }
   return entries.map(([name, value]) => {
     const colon = name.indexOf(':');
@@ -216,7 +236,7 @@ const namedKeys = (keys: JsonObject | undefined): AlgorithmKey[] => {
 
 const isKey = (value: JsonValue | undefined): boolean =>
   (typeof value === 'string' || (isObject(value) && typeof value['key'] === 'string')) &&
-  fitsInBytes(JSON.stringify(value), maxKeyBytes);
+  fitsInBytes(JSON.stringify(value), limits.bytesEach);
 
 /** The last one counts. */
 const onePerAlgorithm = (keys: readonly AlgorithmKey[]): AlgorithmKey[] => [

@@ -8,12 +8,14 @@ import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import {
   type DeviceId,
+  fitsInBytes,
   isDeviceId,
   isUserId,
   type ServerName,
   serverNameOf,
   type UserId,
 } from '../../spec/identifiers.ts';
+import { clientDataLimits } from '../accounts/client-data-limits.ts';
 import type { Clock } from '../clock.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
 import type { Random } from '../random.ts';
@@ -56,8 +58,7 @@ const maxDelivered = { messages: 100, bytes: 1_000_000 };
  * `trimToDeviceMessages`. Checked whenever a tenth of it has come, so there may be that much more.
  */
 const maxQueued = { messages: 10_000, bytes: 16_000_000 };
-/** Of one request or EDU. */
-const maxMessages = 10_000;
+const limits = clientDataLimits.toDevice;
 const maxDevices = 50_000;
 /** A message id is remembered for so long. */
 const rememberForMs = 7 * 24 * 60 * 60_000;
@@ -96,7 +97,7 @@ export class ToDevice {
 
   /**
    * Sends for a local user. A device that repeats a transaction sends nothing more.
-   * @throws MatrixError M_INVALID_PARAM
+   * @throws MatrixError M_INVALID_PARAM, M_TOO_LARGE
    */
   async send(
     sender: UserId,
@@ -112,6 +113,7 @@ export class ToDevice {
       if (!isUserId(userId) || !isObject(devices)) {
         throw matrixError('M_INVALID_PARAM', 'Messages are given by user, then by device');
       }
+      checkSizes(devices);
       if (serverNameOf(userId) === serverName) {
         local.push(...eventsFor(userId, devices, sender, type));
         continue;
@@ -120,8 +122,21 @@ export class ToDevice {
       others[userId] = devices;
       byServer.set(serverNameOf(userId), others);
     }
-    if (local.length > maxMessages) {
-      throw matrixError('M_INVALID_PARAM', `At most ${maxMessages} messages can be sent at once`);
+    if (local.length > limits.messages) {
+      throw matrixError(
+        'M_INVALID_PARAM',
+        `At most ${limits.messages} messages can be sent at once`,
+      );
+    }
+    const toAllBytes = local.reduce(
+      (bytes, { deviceId: to, event }) => (to === '*' ? bytes + Buffer.byteLength(event) : bytes),
+      0,
+    );
+    if (toAllBytes > limits.bytesToAllDevices) {
+      throw matrixError(
+        'M_TOO_LARGE',
+        `Messages to all devices of users have at most ${limits.bytesToAllDevices} bytes together`,
+      );
     }
     const remote = [...byServer].map(([destination, theirs]) => ({
       destination,
@@ -149,7 +164,7 @@ export class ToDevice {
         ? eventsFor(userId, devices, sender, type)
         : [],
     );
-    if (local.length > maxMessages) return;
+    if (local.length > limits.messages) return;
     await this.#append(origin, messageId, local, []);
   }
 
@@ -256,6 +271,15 @@ export class ToDevice {
     );
   }
 }
+
+/** @throws MatrixError M_TOO_LARGE */
+const checkSizes = (devices: JsonObject): void => {
+  for (const content of Object.values(devices)) {
+    if (!fitsInBytes(JSON.stringify(content), limits.bytesEach)) {
+      throw matrixError('M_TOO_LARGE', `A message has at most ${limits.bytesEach} bytes`);
+    }
+  }
+};
 
 const eventsFor = (
   userId: UserId,

@@ -68,6 +68,21 @@ const fromRecord = (record: AccountDataRecord): AccountDataRow => ({
   streamPos: record.stream_pos,
 });
 
+/** How much a user has: entries, and the bytes of their names and contents. */
+export const accountDataUse = async (
+  db: Db,
+  userId: UserId,
+): Promise<{ readonly entries: number; readonly bytes: number }> => {
+  const { rows } = await db.query<{ entries: number; bytes: number }>({
+    name: 'account-data-use',
+    text: `SELECT count(*) AS entries, coalesce(sum(octet_length(room_id) + octet_length(type)
+        + octet_length(content)), 0)::bigint AS bytes
+      FROM account_data WHERE user_id = $1`,
+    values: [userId],
+  });
+  return rows[0] as { entries: number; bytes: number };
+};
+
 /** All of a user's account data, oldest change first. */
 export const accountDataOf = async (db: Db, userId: UserId): Promise<AccountDataRow[]> => {
   const { rows } = await db.query<AccountDataRecord>({

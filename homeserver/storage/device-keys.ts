@@ -187,6 +187,8 @@ export interface KeySupply {
   /** One-time keys left, by algorithm. */
   readonly counts: Readonly<Record<string, number>>;
   readonly unusedFallbackTypes: readonly string[];
+  /** How many algorithms have a fallback key, used or not. */
+  readonly fallbackTypes: number;
 }
 
 export const keySupplyOf = async (
@@ -194,23 +196,28 @@ export const keySupplyOf = async (
   userId: UserId,
   deviceId: DeviceId,
 ): Promise<KeySupply> => {
-  const { rows } = await db.query<{ algorithm: string; count: number | null }>({
+  const { rows } = await db.query<{
+    algorithm: string;
+    count: number | null;
+    used: boolean | null;
+  }>({
     name: 'key-supply',
-    text: `SELECT algorithm, count(*) AS count FROM one_time_keys
+    text: `SELECT algorithm, count(*) AS count, NULL AS used FROM one_time_keys
         WHERE user_id = $1 AND device_id = $2 GROUP BY algorithm
       UNION ALL
-      SELECT algorithm, NULL FROM fallback_keys
-        WHERE user_id = $1 AND device_id = $2 AND NOT used
+      SELECT algorithm, NULL, used FROM fallback_keys WHERE user_id = $1 AND device_id = $2
       ORDER BY algorithm`,
     values: [userId, deviceId],
   });
   const counts: [string, number][] = [];
   const unusedFallbackTypes: string[] = [];
-  for (const { algorithm, count } of rows) {
-    if (count === null) unusedFallbackTypes.push(algorithm);
-    else counts.push([algorithm, count]);
+  let fallbackTypes = 0;
+  for (const { algorithm, count, used } of rows) {
+    if (count !== null) counts.push([algorithm, count]);
+    else fallbackTypes++;
+    if (used === false) unusedFallbackTypes.push(algorithm);
   }
-  return { counts: Object.fromEntries(counts), unusedFallbackTypes };
+  return { counts: Object.fromEntries(counts), unusedFallbackTypes, fallbackTypes };
 };
 
 export interface KeyClaim {

@@ -90,6 +90,22 @@ export const renameDevice = async (
   return rowCount === 1;
 };
 
+/** Beside this device, those beyond the `kept` that were seen or made last. */
+export const devicesBeyond = async (
+  db: Db,
+  userId: UserId,
+  deviceId: DeviceId,
+  kept: number,
+): Promise<DeviceId[]> => {
+  const { rows } = await db.query<{ device_id: DeviceId }>({
+    name: 'devices-beyond',
+    text: `SELECT device_id FROM devices WHERE user_id = $1 AND device_id <> $2
+      ORDER BY greatest(last_seen_ms, created_at_ms) DESC, device_id OFFSET $3`,
+    values: [userId, deviceId, kept],
+  });
+  return rows.map((row) => row.device_id);
+};
+
 /** The ids of those deleted: devices that did not exist are not among them. */
 export const deleteDevices = async (
   tx: Tx,

@@ -29,22 +29,23 @@ export const filterIdByHash = async (
 };
 
 /**
- * Stores a filter under the next number; `undefined` when the user has `maxFilters`. The caller
- * holds the user's row locked, so that numbers are given out one at a time.
+ * Stores a filter under the next number; `undefined` when that is more than the limits allow.
+ * The caller holds the user's row locked, so that numbers are given out one at a time.
  */
 export const insertFilter = async (
   tx: Tx,
   userId: UserId,
   definition: string,
   definitionHash: string,
-  maxFilters: number,
+  limits: { readonly count: number; readonly bytes: number },
 ): Promise<number | undefined> => {
   const { rows } = await tx.query<{ filter_id: number }>({
     text: `INSERT INTO filters (user_id, filter_id, definition, definition_hash)
       SELECT $1, coalesce(max(filter_id), 0) + 1, $2, $3 FROM filters WHERE user_id = $1
       HAVING count(*) < $4
+        AND coalesce(sum(octet_length(definition)), 0) + octet_length($2::text) <= $5
       RETURNING filter_id`,
-    values: [userId, definition, definitionHash, maxFilters],
+    values: [userId, definition, definitionHash, limits.count, limits.bytes],
   });
   return rows[0]?.filter_id;
 };

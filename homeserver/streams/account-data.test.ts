@@ -1,6 +1,6 @@
 import type { RoomId } from '../../spec/identifiers.ts';
 import { localUser, type TestCore, testCore } from '../testing/test-core.ts';
-import type { AccountData } from './account-data.ts';
+import { AccountData } from './account-data.ts';
 
 let test: TestCore;
 let accountData: AccountData;
@@ -13,6 +13,58 @@ afterAll(() => test.close());
 
 const newUser = () => localUser(`user${people++}`);
 const room = '!room:here.test' as RoomId;
+
+describe('the bound on what one person keeps', () => {
+  const bounded = (limits: { entries: number; bytes: number }) =>
+    new AccountData({ ...test.core, db: test.core.database, limits });
+  const refused = { errcode: 'M_RESOURCE_LIMIT_EXCEEDED', status: 403 };
+
+  it('is of entries, in all rooms; those there are may still be changed', async () => {
+    const user = newUser();
+    const data = bounded({ entries: 3, bytes: 1_000_000 });
+    await data.put(user, undefined, 'a', { n: 0 });
+    await data.put(user, room, 'a', { n: 0 });
+    for (let n = 1; n < 20; n++) await data.put(user, undefined, 'b', { n });
+    await expect(data.put(user, undefined, 'c', {})).rejects.toMatchObject(refused);
+    await data.put(user, undefined, 'a', { n: 1 });
+    // Somebody else, and another process that has counted nothing yet.
+    await data.put(newUser(), undefined, 'c', {});
+    const other = bounded({ entries: 3, bytes: 1_000_000 });
+    await expect(other.put(user, undefined, 'c', {})).rejects.toMatchObject(refused);
+  });
+
+  it('is of bytes; an entry may always be made smaller', async () => {
+    const user = newUser();
+    const data = bounded({ entries: 100, bytes: 1_000 });
+    await data.put(user, undefined, 'a', { text: 'x'.repeat(600) });
+    await expect(data.put(user, undefined, 'b', { text: 'x'.repeat(600) })).rejects.toMatchObject(
+      refused,
+    );
+    await expect(data.put(user, undefined, 'a', { text: 'x'.repeat(1_200) })).rejects.toMatchObject(
+      refused,
+    );
+    await data.put(user, undefined, 'a', {});
+    await data.put(user, undefined, 'b', { text: 'x'.repeat(600) });
+  });
+
+  it('asks the database once for many changes', async () => {
+    const user = newUser();
+    const asked: string[] = [];
+    const db = {
+      query: (statement: { text: string }) => {
+        asked.push(statement.text);
+        return test.core.database.query(statement);
+      },
+    };
+    const data = new AccountData({ ...test.core, db: db as never });
+    await Promise.all(
+      Array.from({ length: 50 }, (_, n) => data.put(user, undefined, 'same', { n })),
+    );
+    expect(await data.get(user, undefined, 'same')).toEqual({ n: 49 });
+    // One count, one look at the entry, and the reading above.
+    expect(asked).toHaveLength(3);
+  });
+});
 
 describe('account data', () => {
   it('holds one entry for each type, of the account and of each room', async () => {

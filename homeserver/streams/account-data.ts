@@ -6,6 +6,8 @@ import { LRUCache } from 'lru-cache';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import { fitsInBytes, isUserId, type RoomId, type UserId } from '../../spec/identifiers.ts';
+import { type AccountDataLimits, AccountDataQuota } from '../accounts/account-data-quota.ts';
+import { clientDataLimits } from '../accounts/client-data-limits.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
 import {
   type AccountDataRow,
@@ -24,7 +26,7 @@ export type { AccountDataRow } from '../storage/account-data.ts';
 
 const ignoredListType = 'm.ignored_user_list';
 /** Room for the content of the largest events, whose limit clients know. */
-const maxContentBytes = 65_536;
+const maxContentBytes = clientDataLimits.accountData.bytesEach;
 const maxTypeBytes = 255;
 
 export interface AccountDataDeps {
@@ -32,6 +34,8 @@ export interface AccountDataDeps {
   readonly log: Log;
   readonly notifier: Notifier;
   readonly budget: MemoryBudget;
+  /** The usual ones unless given. */
+  readonly limits?: AccountDataLimits;
 }
 
 type Ignored = ReadonlySet<UserId>;
@@ -39,6 +43,7 @@ type Ignored = ReadonlySet<UserId>;
 export class AccountData {
   readonly #deps: AccountDataDeps;
   readonly #recent: LogTail<UserId, AccountDataRow>;
+  readonly #quota: AccountDataQuota;
   readonly #ignored: LRUCache<UserId, Ignored | Promise<Ignored>>;
   /** The last change to an entry, by user: read-change-write cycles take turns. */
   readonly #turns = new Map<UserId, Promise<unknown>>();
@@ -50,13 +55,14 @@ export class AccountData {
       weigh: ({ content }) => content.length,
     });
     deps.budget.holds('accountData', () => this.#recent.bytes);
+    this.#quota = new AccountDataQuota(deps.db, deps.limits);
     this.#ignored = new LRUCache({ max: maxUsers });
   }
 
   /**
    * Sets an entry of the account, or of one room with `roomId`. Empty content is how an entry is
    * taken back: devices are told of it, and it is left out of a first sync.
-   * @throws MatrixError M_TOO_LARGE, M_INVALID_PARAM
+   * @throws MatrixError M_TOO_LARGE, M_INVALID_PARAM, M_RESOURCE_LIMIT_EXCEEDED
    */
   async put(
     userId: UserId,
@@ -71,6 +77,8 @@ export class AccountData {
     if (!fitsInBytes(type, maxTypeBytes)) {
       throw matrixError('M_INVALID_PARAM', `A type may have ${maxTypeBytes} bytes`);
     }
+    const counting = this.#quota.take(userId, roomId ?? '', type, Buffer.byteLength(json));
+    if (counting !== undefined) await counting;
     const row: AccountDataRow = { userId, roomId: roomId ?? '', type, content: json, streamPos: 0 };
     await this.#deps.log.append({
       parts: [rowsOf(accountDataSection, [row])],
@@ -82,6 +90,7 @@ export class AccountData {
   async erase(userId: UserId): Promise<void> {
     await deleteAccountDataOf(this.#deps.db, userId);
     this.#ignored.delete(userId);
+    this.#quota.forget(userId);
   }
 
   /** Changes an entry by what it is now; `change` returning undefined leaves it alone. */
