@@ -159,8 +159,8 @@ describe('messages to devices', () => {
 
 it('keeps no more for a device that does not come than fits its queue, and gives it in parts', async () => {
   const { next_batch: since } = await bob.sync();
-  const large = 'x'.repeat(900_000);
-  for (let n = 0; n < 22; n += 1) await send(alice, bob, { n, large });
+  const large = 'x'.repeat(60_000);
+  for (let n = 0; n < 330; n += 1) await send(alice, bob, { n, large });
   const bytes = async (): Promise<number> => {
     const { rows } = await server.test.core.database.query<{ bytes: number }>({
       text: `SELECT coalesce(sum(octet_length(event)), 0)::bigint AS bytes FROM to_device_messages
@@ -175,11 +175,11 @@ it('keeps no more for a device that does not come than fits its queue, and gives
     const answer = await bob.sync(token);
     const parts = contents(answer);
     if (parts.length === 0) break;
-    expect(parts).toHaveLength(1);
+    expect(parts.length).toBeLessThanOrEqual(17);
     got.push(...parts.map(({ n }) => n));
     token = answer.next_batch;
   }
-  expect(got.at(-1)).toBe(21);
-  expect(got.length).toBeGreaterThan(14);
-  expect(got.length).toBeLessThan(20);
+  expect(got.at(-1)).toBe(329);
+  expect(got.length).toBeGreaterThan(230);
+  expect(got.length).toBeLessThan(300);
 });
