@@ -7,7 +7,13 @@ import type { EventId } from '../../spec/identifiers.ts';
 import { BoundedCache } from '../bounded-cache.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
 import type { Db } from '../storage/database.ts';
-import { type EventRecord, eventsById, eventsByIdInRoom, eventsByNid } from '../storage/events.ts';
+import {
+  type EventRecord,
+  eventsById,
+  eventsByIdInRoom,
+  eventsByNid,
+  eventsOfRooms,
+} from '../storage/events.ts';
 import { bytesOfEvent, type StoredEvent } from './stored-event.ts';
 
 export const storedEventFrom = (record: EventRecord): StoredEvent => ({
@@ -106,6 +112,35 @@ export class EventStore {
       }
     }
     return found;
+  }
+
+  /**
+   * Events of many rooms, by nid, read past the cache: one reader's long answer does not take the
+   * place of what everybody reads.
+   */
+  async manyOfRooms(
+    wanted: readonly { readonly roomNid: number; readonly nid: number }[],
+  ): Promise<Map<number, StoredEvent>> {
+    const found = new Map<number, StoredEvent>();
+    const missing: { roomNid: number; nid: number }[] = [];
+    for (const { roomNid, nid } of wanted) {
+      const cached = this.cached(nid);
+      if (cached === undefined) missing.push({ roomNid, nid });
+      else found.set(nid, cached);
+    }
+    if (missing.length === 0) return found;
+    const records = await eventsOfRooms(
+      this.#db,
+      missing.map(({ roomNid }) => roomNid),
+      missing.map(({ nid }) => nid),
+    );
+    for (const stored of this.passing(records)) found.set(stored.nid, stored);
+    return found;
+  }
+
+  /** Like `adopt`, for what is looked at once and not kept. */
+  passing(records: readonly EventRecord[]): StoredEvent[] {
+    return records.map((record) => this.cached(record.event_nid) ?? storedEventFrom(record));
   }
 
   async byId(eventId: EventId): Promise<StoredEvent | undefined> {

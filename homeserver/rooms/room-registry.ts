@@ -3,13 +3,14 @@ import type { RoomId, ServerName } from '../../spec/identifiers.ts';
 import { rulesOf } from '../../spec/room-versions.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
 import type { Db } from '../storage/database.ts';
-import { roomByNid, roomsById } from '../storage/events.ts';
+import { type RoomHeadRecord, roomsById, roomsByNid } from '../storage/events.ts';
 import { missingPrevEvents } from '../storage/gaps.ts';
 import { unappliedRedactions } from '../storage/redactions.ts';
 import type { Log } from '../streams/log.ts';
 import type { EventStore } from './event-store.ts';
-import { LiveRoom } from './live-room.ts';
+import { LiveRoom, type LiveRoomInit } from './live-room.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
+import type { StateSnapshot } from './state-snapshot.ts';
 
 export interface RoomRegistryDeps {
   readonly db: Db;
@@ -81,16 +82,33 @@ export class RoomRegistry {
       this.#use(room);
       return room;
     }
-    let loading = this.#loading.get(roomNid);
-    if (loading === undefined) {
-      loading = this.#load(roomNid).finally(() => this.#loading.delete(roomNid));
-      this.#loading.set(roomNid, loading);
-    }
+    return this.#loading.get(roomNid) ?? this.#loads(roomNid, this.#loadMany([roomNid]));
+  }
+
+  /** Until then, whoever asks for the room waits for this one. */
+  #loads(
+    roomNid: number,
+    batch: Promise<ReadonlyMap<number, LiveRoom>>,
+  ): Promise<LiveRoom | undefined> {
+    const loading = batch
+      .then((rooms) => rooms.get(roomNid))
+      .finally(() => this.#loading.delete(roomNid));
+    this.#loading.set(roomNid, loading);
     return loading;
   }
 
-  /** Many rooms at once, by nid; those this server does not have are left out. */
+  /**
+   * Many rooms at once, by nid; those this server does not have are left out. Those not in memory
+   * are read together: ask for as many as may be held at a time.
+   */
   async findMany(roomNids: readonly number[]): Promise<Map<number, LiveRoom>> {
+    const absent = roomNids.filter(
+      (nid) => this.cached(nid) === undefined && !this.#loading.has(nid),
+    );
+    if (absent.length > 0) {
+      const batch = this.#loadMany(absent);
+      for (const nid of absent) this.#loads(nid, batch);
+    }
     const rooms = await Promise.all(roomNids.map((nid) => this.cached(nid) ?? this.findByNid(nid)));
     return new Map(rooms.flatMap((room) => (room === undefined ? [] : [[room.nid, room]])));
   }
@@ -152,36 +170,46 @@ export class RoomRegistry {
     for (const room of [...this.#rooms.values()]) this.drop(room);
   }
 
-  async #load(roomNid: number): Promise<LiveRoom | undefined> {
-    const { db, log, events, snapshots, localServer } = this.#deps;
-    await this.#settling.get(roomNid);
+  async #loadMany(roomNids: readonly number[]): Promise<Map<number, LiveRoom>> {
+    const { db, log, events, snapshots } = this.#deps;
+    for (const nid of roomNids) await this.#settling.get(nid);
     const generation = this.#generation;
-    // Read before the row: a commit in between is then read twice, never missed.
+    // Read before the rows: a commit in between is then read twice, never missed.
     const position = log.position;
-    const row = await roomByNid(db, roomNid);
-    if (row?.extremities == null || row.snapshot_nid === null) return undefined;
-    const rules = rulesOf(row.version ?? '');
-    if (rules === undefined) throw new Error(`Room ${row.room_id} has version ${row.version}`);
-    const [state, extremities, redactions, missing] = await Promise.all([
-      snapshots.load(roomNid, row.snapshot_nid),
-      events.manyByNid(roomNid, row.extremities),
-      unappliedRedactions(db, roomNid),
-      missingPrevEvents(db, roomNid),
+    const rows = (await roomsByNid(db, roomNids)).filter(hasHead);
+    const [states, extremities, redactions, gaps] = await Promise.all([
+      snapshots.loadOfRooms(
+        rows.map(({ room_nid: roomNid, snapshot_nid: nid }) => ({ roomNid, nid })),
+      ),
+      events.manyOfRooms(
+        rows.flatMap(({ room_nid: roomNid, extremities }) =>
+          extremities.map((nid) => ({ roomNid, nid })),
+        ),
+      ),
+      ofRooms(rows, 'has_redactions', (nid) => unappliedRedactions(db, nid)),
+      ofRooms(rows, 'has_gaps', (nid) => missingPrevEvents(db, nid)),
     ]);
-    if (generation !== this.#generation) return this.#load(roomNid);
-    const room = new LiveRoom({
-      nid: roomNid,
-      id: row.room_id,
-      rules,
-      extremities: [...extremities.values()],
-      state,
-      localServer,
-      position,
-      unappliedRedactions: redactions,
-      missingPrevEvents: missing,
-    });
-    this.add(room);
-    return room;
+    if (generation !== this.#generation) return this.#loadMany(roomNids);
+    const rooms = new Map<number, LiveRoom>();
+    for (const row of rows) {
+      const nid = row.room_nid;
+      const rules = rulesOf(row.version ?? '');
+      if (rules === undefined) throw new Error(`Room ${row.room_id} has version ${row.version}`);
+      const room = new LiveRoom({
+        nid,
+        id: row.room_id,
+        rules,
+        extremities: row.extremities.flatMap((event) => extremities.get(event) ?? []),
+        state: states.get(row.snapshot_nid) as StateSnapshot,
+        localServer: this.#deps.localServer,
+        position,
+        unappliedRedactions: redactions.get(nid) ?? noRedactions,
+        missingPrevEvents: gaps.get(nid) ?? noGaps,
+      });
+      this.add(room);
+      rooms.set(nid, room);
+    }
+    return rooms;
   }
 
   #byLastUse(): [number, LiveRoom][] {
@@ -220,3 +248,23 @@ export class RoomRegistry {
 
 /** Roughly the entries of a room's state, with what any room takes. */
 const weightOf = (room: LiveRoom): number => 50 + room.joinedCount + room.invitedCount;
+
+type RoomWithHead = RoomHeadRecord & { extremities: number[]; snapshot_nid: number };
+
+/** Rooms known only from an invite have none. */
+const hasHead = (row: RoomHeadRecord): row is RoomWithHead =>
+  row.extremities !== null && row.snapshot_nid !== null;
+
+const noRedactions: ReadonlyMap<string, readonly number[]> = new Map();
+const noGaps: NonNullable<LiveRoomInit['missingPrevEvents']> = new Map();
+
+/** What few rooms have, by room. */
+const ofRooms = async <T>(
+  rows: readonly RoomHeadRecord[],
+  property: 'has_redactions' | 'has_gaps',
+  read: (roomNid: number) => Promise<T>,
+): Promise<Map<number, T>> => {
+  const found = new Map<number, T>();
+  for (const row of rows) if (row[property]) found.set(row.room_nid, await read(row.room_nid));
+  return found;
+};

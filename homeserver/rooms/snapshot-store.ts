@@ -13,6 +13,14 @@ export interface SnapshotStoreOptions {
   readonly maxEntries?: number;
 }
 
+export interface StateId {
+  readonly roomNid: number;
+  readonly nid: number;
+}
+
+/** Rooms by the nid of something in them: no two rooms share one. */
+type RoomOfNid = Map<number, number>;
+
 /** By event nid. */
 type Refs = ReadonlyMap<number, readonly [StateKey, StateRef]>;
 
@@ -38,20 +46,25 @@ export class SnapshotStore {
     return cached ?? ((await this.loadMany(roomNid, [nid])).get(nid) as StateSnapshot);
   }
 
-  /** Many states of one room, by id, with at most three queries. @throws like `load` */
-  async loadMany(roomNid: number, nids: Iterable<number>): Promise<Map<number, StateSnapshot>> {
+  /** Many states of one room, by id. @throws like `load` */
+  loadMany(roomNid: number, nids: Iterable<number>): Promise<Map<number, StateSnapshot>> {
+    return this.loadOfRooms([...nids].map((nid) => ({ roomNid, nid })));
+  }
+
+  /** Many states of any rooms, by id, with at most three queries. @throws like `load` */
+  async loadOfRooms(states: Iterable<StateId>): Promise<Map<number, StateSnapshot>> {
     // Held here as well: the cache may turn over meanwhile.
     const known = new Map<number, StateSnapshot>();
-    const missing = new Set<number>();
-    for (const nid of nids) this.#look(nid, known, missing);
+    const missing: RoomOfNid = new Map();
+    for (const { roomNid, nid } of states) this.#look(roomNid, nid, known, missing);
     if (missing.size === 0) return known;
-    const wanted = await this.#records(roomNid, missing);
-    const below = new Set<number>();
-    for (const { chain } of wanted.values()) {
-      for (const nid of chain) if (!wanted.has(nid)) this.#look(nid, known, below);
+    const wanted = await this.#records(missing);
+    const below: RoomOfNid = new Map();
+    for (const { room_nid: roomNid, chain } of wanted.values()) {
+      for (const nid of chain) if (!wanted.has(nid)) this.#look(roomNid, nid, known, below);
     }
-    const records = new Map([...wanted, ...(await this.#records(roomNid, below))]);
-    const refs = await this.#refs(roomNid, records.values());
+    const records = new Map([...wanted, ...(await this.#records(below))]);
+    const refs = await this.#refs(records.values());
     const lowestFirst = [...records.values()].sort((a, b) => a.height - b.height);
     for (const record of lowestFirst) this.#link(record, known, refs);
     return known;
@@ -61,18 +74,18 @@ export class SnapshotStore {
     this.#cache.clear();
   }
 
-  #look(nid: number, known: Map<number, StateSnapshot>, missing: Set<number>): void {
+  #look(roomNid: number, nid: number, known: Map<number, StateSnapshot>, missing: RoomOfNid): void {
     const cached = nid === 0 ? StateSnapshot.empty : this.#cache.get(nid);
-    if (cached === undefined) missing.add(nid);
+    if (cached === undefined) missing.set(nid, roomNid);
     else known.set(nid, cached);
   }
 
-  async #records(roomNid: number, nids: ReadonlySet<number>): Promise<Map<number, SnapshotRecord>> {
-    if (nids.size === 0) return new Map();
-    const list = [...nids];
-    const rows = await snapshotsByNid(this.#db, Array(list.length).fill(roomNid), list);
+  async #records(rooms: ReadonlyMap<number, number>): Promise<Map<number, SnapshotRecord>> {
+    if (rooms.size === 0) return new Map();
+    const nids = [...rooms.keys()];
+    const rows = await snapshotsByNid(this.#db, [...rooms.values()], nids);
     const records = new Map(rows.map((row) => [row.snapshot_nid, row]));
-    for (const nid of list) if (!records.has(nid)) throw new Error(`No state snapshot ${nid}`);
+    for (const nid of nids) if (!records.has(nid)) throw new Error(`No state snapshot ${nid}`);
     return records;
   }
 
@@ -93,12 +106,13 @@ export class SnapshotStore {
     this.remember(snapshot);
   }
 
-  async #refs(roomNid: number, records: Iterable<SnapshotRecord>): Promise<Refs> {
-    const nids = new Set<number>();
-    for (const { event_nids } of records) for (const nid of event_nids) nids.add(Math.abs(nid));
-    const list = [...nids];
-    if (list.length === 0) return new Map();
-    const rows = await stateEventsByNid(this.#db, Array(list.length).fill(roomNid), list);
+  async #refs(records: Iterable<SnapshotRecord>): Promise<Refs> {
+    const rooms: RoomOfNid = new Map();
+    for (const { room_nid: roomNid, event_nids } of records) {
+      for (const nid of event_nids) rooms.set(Math.abs(nid), roomNid);
+    }
+    if (rooms.size === 0) return new Map();
+    const rows = await stateEventsByNid(this.#db, [...rooms.values()], [...rooms.keys()]);
     return new Map(
       rows.map((row) => [
         row.event_nid,

@@ -96,7 +96,7 @@ export class Timeline {
     return { events, more: true, last };
   }
 
-  /** The newest events of many rooms at or below a position, with one query. */
+  /** The newest events of many rooms at or below a position, with one query, past the cache. */
   async newestOfRooms(
     roomNids: readonly number[],
     upTo: number,
@@ -105,7 +105,7 @@ export class Timeline {
   ): Promise<Map<number, Stretch>> {
     const records = await latestByRoom(this.#db, roomNids, upTo, limit + 1);
     const byRoom = new Map<number, StoredEvent[]>(roomNids.map((nid) => [nid, []]));
-    for (const stored of this.#events.adopt(records)) byRoom.get(stored.roomNid)?.push(stored);
+    for (const stored of this.#events.passing(records)) byRoom.get(stored.roomNid)?.push(stored);
     const stretches = new Map<number, Stretch>();
     for (const [roomNid, events] of byRoom) {
       const accepted = events.filter(accept);

@@ -42,6 +42,22 @@ export const eventsByNid = async (
   return rows;
 };
 
+/** Like `eventsByNid`, of many rooms: the two lists go together. */
+export const eventsOfRooms = async (
+  db: Db,
+  roomNids: readonly number[],
+  nids: readonly number[],
+): Promise<EventRecord[]> => {
+  const { rows } = await db.query<EventRecord>({
+    name: 'events-of-rooms',
+    text: `SELECT ${eventColumns} FROM unnest($1::bigint[], $2::bigint[])
+        AS wanted (room_nid, event_nid)
+      JOIN events e USING (room_nid, event_nid) JOIN rooms r USING (room_nid)`,
+    values: [roomNids, nids],
+  });
+  return rows;
+};
+
 /** In no particular order; absent ones are left out. Uses index events_event_id. */
 export const eventsById = async (db: Db, eventIds: readonly EventId[]): Promise<EventRecord[]> => {
   const { rows } = await db.query<EventRecord>({
@@ -188,14 +204,27 @@ export const roomsById = async (db: Db, roomIds: readonly RoomId[]): Promise<Roo
   return rows;
 };
 
-export const roomByNid = async (db: Db, roomNid: number): Promise<RoomRecord | undefined> => {
-  const { rows } = await db.query<RoomRecord>({
-    name: 'room-by-nid',
-    text: `SELECT r.room_nid, r.room_id, r.version, h.extremities, h.snapshot_nid
-      FROM rooms r LEFT JOIN room_heads h USING (room_nid) WHERE r.room_nid = $1`,
-    values: [roomNid],
+export interface RoomHeadRecord extends RoomRecord {
+  /** Whether redactions wait for their targets, and whether its timeline has gaps. */
+  has_redactions: boolean;
+  has_gaps: boolean;
+}
+
+/** In no particular order; absent ones are left out. */
+export const roomsByNid = async (
+  db: Db,
+  roomNids: readonly number[],
+): Promise<RoomHeadRecord[]> => {
+  const { rows } = await db.query<RoomHeadRecord>({
+    name: 'rooms-by-nid',
+    text: `SELECT r.room_nid, r.room_id, r.version, h.extremities, h.snapshot_nid,
+        EXISTS (SELECT 1 FROM unapplied_redactions u WHERE u.room_nid = r.room_nid)
+          AS has_redactions,
+        EXISTS (SELECT 1 FROM missing_prev_events m WHERE m.room_nid = r.room_nid) AS has_gaps
+      FROM rooms r LEFT JOIN room_heads h USING (room_nid) WHERE r.room_nid = ANY($1::bigint[])`,
+    values: [roomNids],
   });
-  return rows[0];
+  return rows;
 };
 
 /** Which of these rooms have live events with `after < position <= upTo`. */

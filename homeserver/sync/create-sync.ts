@@ -2,6 +2,7 @@
 import type { Core } from '../core.ts';
 import { AccountDataStream } from './account-data-stream.ts';
 import { DeviceKeysStream } from './device-keys-stream.ts';
+import { FreshRooms } from './fresh-rooms.ts';
 import { PresenceStream } from './presence-stream.ts';
 import { PushRulesStream } from './push-rules-stream.ts';
 import { ReceiptsStream } from './receipts-stream.ts';
@@ -32,6 +33,7 @@ export const createSync = (core: Core): Sync => {
         aggregations: core.aggregations,
         state: new RoomStateReader(db, events, snapshots),
         summaries: new SummaryReader(events),
+        fresh: new FreshRooms(events, snapshots),
       }),
       new ReceiptsStream(core.receipts, core.notifier),
       new TypingStream(core.typing, core.notifier),

@@ -15,6 +15,8 @@ import type { Stretch, Timeline } from '../rooms/timeline.ts';
 import type { UserRoom } from '../rooms/user-rooms.ts';
 import type { Db } from '../storage/database.ts';
 import { roomsChangedBetween } from '../storage/events.ts';
+import { turns } from '../turns.ts';
+import { type FreshRoom, type FreshRooms, freshRoomsTogether } from './fresh-rooms.ts';
 import type { SyncResponse } from './response.ts';
 import type { RoomReading } from './room-reading.ts';
 import type { RoomStateReader } from './room-state-reader.ts';
@@ -35,6 +37,7 @@ export interface RoomsStreamDeps {
   readonly aggregations: Aggregations;
   readonly state: RoomStateReader;
   readonly summaries: SummaryReader;
+  readonly fresh: FreshRooms;
 }
 
 export class RoomsStream implements SyncStream {
@@ -157,11 +160,24 @@ export class RoomsStream implements SyncStream {
     return stretch.limited ? this.#deps.aggregations.bundle(access, views, related) : views;
   }
 
-  /** Rooms that are new to the reader, or asked for in full. */
+  /** Rooms that are new to the reader. */
   async #collectFresh(
     context: SyncContext,
     rooms: readonly UserRoom[],
     response: SyncResponse,
+  ): Promise<void> {
+    const giveWay = turns();
+    for (let start = 0; start < rooms.length; start += freshRoomsTogether) {
+      const some = rooms.slice(start, start + freshRoomsTogether);
+      await this.#collectSome(context, some, response, giveWay);
+    }
+  }
+
+  async #collectSome(
+    context: SyncContext,
+    rooms: readonly UserRoom[],
+    response: SyncResponse,
+    giveWay: ReturnType<typeof turns>,
   ): Promise<void> {
     const { limit } = context.filter.room.timeline;
     const upTo = context.to.position;
@@ -174,11 +190,15 @@ export class RoomsStream implements SyncStream {
     const limited = [...stretches.values()].filter((stretch) => stretch.limited);
     const related = await this.#deps.aggregations.related(limited.flatMap(({ events }) => events));
     const lives = await this.#deps.registry.findMany(rooms.map(({ roomNid }) => roomNid));
-    await Promise.all(
-      rooms.map(async (room) => {
-        const live = lives.get(room.roomNid);
-        const stretch = stretches.get(room.roomNid);
-        if (live === undefined || stretch === undefined) return;
+    const fresh: FreshRoom[] = [];
+    for (const room of rooms) {
+      const live = lives.get(room.roomNid);
+      const stretch = stretches.get(room.roomNid);
+      if (live !== undefined && stretch !== undefined) fresh.push({ room, live, stretch });
+    }
+    const release = await this.#deps.fresh.hold(context, fresh);
+    try {
+      for (const { room, live, stretch } of fresh) {
         const access = this.#deps.access.ofMember(context.userId, live, room);
         const seen = await access.views(stretch.events);
         const views = await this.#withRelations(access, stretch, seen, related);
@@ -193,8 +213,12 @@ export class RoomsStream implements SyncStream {
           upTo,
         };
         await this.#write(context, reading, response);
-      }),
-    );
+        const pause = giveWay();
+        if (pause !== undefined) await pause;
+      }
+    } finally {
+      release();
+    }
   }
 
   /** Stays synchronous when everything the texts refer to is in memory. */
