@@ -12,7 +12,7 @@ import {
 } from '../homeserver/outbound/failures.ts';
 import type { OutboundHttp, OutboundRequest } from '../homeserver/outbound/outbound-http.ts';
 import type { HttpTarget } from '../homeserver/outbound/target.ts';
-import { canonicalJson } from '../spec/canonical-json.ts';
+import { CanonicalJsonError, canonicalJson } from '../spec/canonical-json.ts';
 import type { JsonObject } from '../spec/event.ts';
 import type { ServerName, UserId } from '../spec/identifiers.ts';
 import { JsonTooCostly } from '../spec/json-pieces.ts';
@@ -43,8 +43,11 @@ export interface FederationRequest extends AnswerBounds {
   readonly requester?: UserId;
   /** Tries even a server that is being left alone: for what a person is waiting for. */
   readonly essential?: boolean;
-  /** Counts any answer but status 200 against the server: for transactions, which must arrive. */
-  readonly mustSucceed?: boolean;
+  /**
+   * What an answer that says no means for the server's health: that it is well, which is the usual;
+   * a failure, for what must arrive; or that the caller finds out whose fault it is.
+   */
+  readonly refusal?: 'well' | 'failure' | 'caller_judges';
   /** Only key requests travel unsigned. */
   readonly unsigned?: boolean;
   readonly signal?: AbortSignal;
@@ -124,17 +127,17 @@ export class FederationClient {
   }
 
   #refused(
-    { destination, mustSucceed = false }: FederationRequest,
+    { destination, refusal = 'well' }: FederationRequest,
     status: number,
     body: JsonObject | undefined,
     startedMs: number,
   ): RefusedByServer {
     const { health, clock } = this.#options;
-    if (mustSucceed || OVERLOADED.has(status)) {
+    if (refusal === 'failure' || OVERLOADED.has(status)) {
       const askedMs = Number(body?.['retry_after_ms']);
       const notBeforeMs = Number.isFinite(askedMs) ? clock.nowMs() + askedMs : 0;
       health.failed(destination, startedMs, notBeforeMs);
-    } else {
+    } else if (refusal === 'well') {
       health.succeeded(destination);
     }
     return new RefusedByServer(destination, status, body ?? {});
@@ -237,7 +240,11 @@ export class FederationClient {
     if (error instanceof InvalidServerName) {
       return new RequestImpossible(destination, error.message, because);
     }
-    if (error instanceof PermanentFailure || error instanceof JsonTooCostly) {
+    const isImpossible =
+      error instanceof PermanentFailure ||
+      error instanceof JsonTooCostly ||
+      error instanceof CanonicalJsonError;
+    if (isImpossible) {
       return new RequestImpossible(destination, error.message, because);
     }
     if (error instanceof NoSlot) return new ServerUnreachable(destination, error.message, because);

@@ -18,7 +18,9 @@ import type { RequestSlots } from '../request-slots.ts';
 import { uri } from '../uri.ts';
 import { EphemeralEdus } from './ephemeral-edus.ts';
 import type { EphemeralEdu, OutboundItem, OutboundSource } from './outbound-source.ts';
-import { buildTransaction, MAX_EDUS, MAX_PDUS, type Transaction } from './transaction.ts';
+import { isRefusal, RefusedTransactions } from './refused-transactions.ts';
+import type { SenderMetrics } from './sender-metrics.ts';
+import { buildTransaction, MAX_EDUS, type Transaction } from './transaction.ts';
 
 export interface QueueServices {
   readonly origin: ServerName;
@@ -28,6 +30,7 @@ export interface QueueServices {
   readonly slots: RequestSlots;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics: Pick<SenderMetrics, 'setAside'> | undefined;
   readonly freshTxnId: () => string;
   /** Awaited before each transaction: hundreds of queues may have something at the same time. */
   readonly giveWay: () => Promise<void> | undefined;
@@ -64,6 +67,7 @@ export class DestinationQueue {
    * out under the same id before anything else, in case only the answer was lost.
    */
   #unanswered: { readonly txnId: string; readonly upTo: number } | undefined;
+  readonly #refused = new RefusedTransactions();
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -170,32 +174,82 @@ export class DestinationQueue {
 
   async #sendNext(): Promise<boolean> {
     await this.#services.giveWay();
+    if (this.#refused.isShutOut && !(await this.#isHeard())) return false;
     const next = await this.#next();
     if (next === undefined) return false;
     if (next === 'look again') return true;
     const startedMs = this.#services.clock.nowMs();
     try {
-      await this.#services.client.request({
-        destination: this.#destination,
-        method: 'PUT',
-        path: uri`/_matrix/federation/v1/send/${next.txnId}`,
-        canonicalBody: next.body,
-        purpose: 'transaction',
-        timeoutMs: TRANSACTION_TIMEOUT_MS,
-        maxBytes: MAX_ANSWER_BYTES,
-        maxValues: MAX_ANSWER_VALUES,
-        mustSucceed: true,
-        signal: this.#services.signal,
-      });
+      await this.#send(next);
     } catch (error) {
       this.#inFlight = undefined;
+      if (isRefusal(error)) return this.#wasRefused(next, error, startedMs);
       this.#failed(next, error, startedMs);
       return false;
     }
     this.#inFlight = undefined;
+    this.#refused.accepted();
     this.#repeat = undefined;
     this.#unanswered = undefined;
     this.#delivered = Math.max(this.#delivered, next.items.at(-1)?.position ?? 0);
+    return true;
+  }
+
+  async #send({ txnId, body }: Pick<Transaction, 'txnId' | 'body'>): Promise<void> {
+    await this.#services.client.request({
+      destination: this.#destination,
+      method: 'PUT',
+      path: uri`/_matrix/federation/v1/send/${txnId}`,
+      canonicalBody: body,
+      purpose: 'transaction',
+      timeoutMs: TRANSACTION_TIMEOUT_MS,
+      maxBytes: MAX_ANSWER_BYTES,
+      maxValues: MAX_ANSWER_VALUES,
+      refusal: this.#refused.isSuspicious ? 'caller_judges' : 'failure',
+      signal: this.#services.signal,
+    });
+  }
+
+  /** Whether the destination takes transactions of ours at all: it is sent an empty one. */
+  async #isHeard(): Promise<boolean> {
+    const { origin, clock, freshTxnId: freshId } = this.#services;
+    const startedMs = clock.nowMs();
+    const nothing = { origin, items: [], ephemeral: [], nowMs: startedMs, freshId };
+    try {
+      const { body } = buildTransaction(nothing);
+      await this.#send({ txnId: freshId(), body });
+      this.#refused.answeredNothing(true);
+      return true;
+    } catch (error) {
+      if (!(error instanceof FederationError)) throw error;
+      if (isRefusal(error)) this.#refused.answeredNothing(false);
+      const { health, signal } = this.#services;
+      if (!signal.aborted) health.failed(this.#destination, startedMs);
+      return false;
+    }
+  }
+
+  /** Returns whether to go on at once. */
+  async #wasRefused(transaction: Transaction, error: Error, startedMs: number): Promise<boolean> {
+    const step = this.#refused.refused(transaction);
+    if (step === 'repeat') {
+      this.#failed(transaction, error, startedMs);
+      return false;
+    }
+    // It was not taken in, so nothing has to travel under its id again.
+    this.#repeat = undefined;
+    this.#unanswered = undefined;
+    if (transaction.items.length > 0) this.#isBehind = true;
+    this.#fallBehind();
+    const { logger, metrics } = this.#services;
+    if (step === 'less') return true;
+    if (!(await this.#isHeard())) return false;
+    for (const { kind, id, position } of transaction.items) {
+      const what = { err: error, destination: this.#destination, kind, id };
+      logger.warn(what, 'a server refuses this, and does not get it');
+      metrics?.setAside(kind);
+      this.#delivered = Math.max(this.#delivered, position);
+    }
     return true;
   }
 
@@ -216,7 +270,7 @@ export class DestinationQueue {
     const unanswered = this.#unanswered;
     let items: readonly OutboundItem[] = [];
     if (this.#isBehind) {
-      const page = await source.readFor(this.#destination, this.#delivered, MAX_PDUS);
+      const page = await source.readFor(this.#destination, this.#delivered, this.#refused.maxItems);
       items =
         unanswered === undefined
           ? page.items
@@ -230,10 +284,11 @@ export class DestinationQueue {
         return 'look again';
       }
     } else {
-      items = this.#live.splice(0, MAX_PDUS);
+      items = this.#live.splice(0, this.#refused.maxItems);
     }
     const durableEdus = items.filter(({ kind }) => kind === 'edu').length;
-    const ephemeral = unanswered === undefined ? this.#ephemeral.take(MAX_EDUS - durableEdus) : [];
+    const isBare = unanswered !== undefined || (this.#refused.isSuspicious && items.length > 0);
+    const ephemeral = isBare ? [] : this.#ephemeral.take(MAX_EDUS - durableEdus);
     if (items.length + ephemeral.length === 0) return undefined;
     const built = buildTransaction({ origin, items, ephemeral, nowMs, freshId: freshTxnId });
     this.#inFlight = unanswered === undefined ? built : { ...built, txnId: unanswered.txnId };

@@ -90,6 +90,7 @@ export class FederationSender {
     this.#services = {
       ...{ origin, client, health, source, slots, clock, logger, freshTxnId, signal },
       giveWay: turns(),
+      metrics: options.metrics,
     };
   }
 

@@ -1,9 +1,11 @@
 /** What is counted about handing events to the servers that are to get them. */
-import { Histogram, type Registry } from 'prom-client';
+import { Counter, Histogram, type Registry } from 'prom-client';
 
 export interface SenderMetrics {
   /** An event is in the queues of all its destinations, of which there is at least one. */
   enqueued(durationMs: number): void;
+  /** A server refuses something for good and will not get it. */
+  setAside(kind: 'pdu' | 'edu'): void;
 }
 
 export const senderMetrics = (registry: Registry): SenderMetrics => {
@@ -13,5 +15,14 @@ export const senderMetrics = (registry: Registry): SenderMetrics => {
     buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1],
     registers: [registry],
   });
-  return { enqueued: (durationMs) => enqueue.observe(durationMs / 1_000) };
+  const aside = new Counter({
+    name: 'parley_federation_set_aside_total',
+    help: 'Events (pdu) and EDUs that some server refused and was not sent again.',
+    labelNames: ['kind'],
+    registers: [registry],
+  });
+  return {
+    enqueued: (durationMs) => enqueue.observe(durationMs / 1_000),
+    setAside: (kind) => aside.inc({ kind }),
+  };
 };
