@@ -1,7 +1,8 @@
 /** How a request to another server fails, by what can be done about it. */
+import { RemoteFailure } from '../homeserver/rooms/remote-events.ts';
 import type { JsonObject } from '../spec/event.ts';
 
-export abstract class FederationError extends Error {
+export abstract class FederationError extends RemoteFailure {
   readonly destination: string;
   /** Whether the same request may succeed later. */
   abstract readonly retryable: boolean;

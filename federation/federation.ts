@@ -10,6 +10,7 @@ import type { Config } from '../homeserver/config/schema.ts';
 import type { Core } from '../homeserver/core.ts';
 import type { Route } from '../homeserver/http/route.ts';
 import type { OutboundMetrics } from '../homeserver/outbound/outbound-metrics.ts';
+import { EventSurroundings } from '../homeserver/rooms/event-surroundings.ts';
 import { HistoryFill } from '../homeserver/rooms/fill.ts';
 import type { HistoryFiller } from '../homeserver/rooms/history.ts';
 import { RoomImporter } from '../homeserver/rooms/import-room.ts';
@@ -85,10 +86,11 @@ export const createFederation = async (options: FederationOptions): Promise<Fede
   core.policyServers.askThrough(new FederatedPolicyServers({ client }));
   const outliers = new Outliers(core);
   const states = new RemoteStates({ ...core, outliers, remote });
-  const receiver = new RemoteReceiver({ ...core, outliers, remote, states });
+  const surroundings = new EventSurroundings({ ...core, outliers, remote, states });
+  const receiver = new RemoteReceiver({ ...core, outliers, remote, surroundings });
   const importer = new RoomImporter({ ...parts, outliers });
   const outsideRooms = new OutsideRooms(parts);
-  const fill = new HistoryFill({ ...parts, outliers, states });
+  const fill = new HistoryFill({ ...parts, outliers, states, surroundings });
   const access = new RoomAccess(core);
 
   const remoteRooms = new FederatedRooms({

@@ -1,4 +1,5 @@
 /** What a server in the room may send to harm others: each test is one attempt. */
+import { EventSurroundings } from '../homeserver/rooms/event-surroundings.ts';
 import type { LiveRoom } from '../homeserver/rooms/live-room.ts';
 import { Outliers } from '../homeserver/rooms/outliers.ts';
 import { RemoteReceiver } from '../homeserver/rooms/receive.ts';
@@ -244,7 +245,8 @@ describe('a hostile server in the room', () => {
     const remote = new FederationEvents({ client, keyRing });
     const outliers = new Outliers(here.core);
     const states = new RemoteStates({ ...here.core, outliers, remote });
-    const deps = { ...here.core, outliers, remote, states };
+    const surroundings = new EventSurroundings({ ...here.core, outliers, remote, states });
+    const deps = { ...here.core, outliers, remote, surroundings };
     const receiver = new RemoteReceiver(deps, { askingTimeMs: 0 });
     const room = (await here.core.registry.find(roomId)) as LiveRoom;
     const honest = guest.message('honest');

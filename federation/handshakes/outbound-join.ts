@@ -109,6 +109,7 @@ export class OutboundJoin {
   async #takeIn(server: ServerName, room: LiveRoom, event: MatrixEvent): Promise<void> {
     const { receiver, events } = this.#deps;
     const receipt = (await receiver.receive(server, room, [event])).get(event.eventId);
+    if (receipt?.isPassing === true) throw new Error(receipt.error);
     const stored = await events.byId(event.eventId);
     const problem = receipt?.error ?? stored?.rejectedReason;
     if (problem !== undefined) throw matrixError('M_FORBIDDEN', problem);

@@ -105,6 +105,7 @@ export class MembershipHandshakes {
     const receipt = (await receiver.receive(origin, room, [event], { relay: true })).get(
       event.eventId,
     );
+    if (receipt?.isPassing === true) throw new Error(receipt.error);
     if (receipt?.error !== undefined) throw matrixError('M_FORBIDDEN', receipt.error);
     const stored = await events.byId(event.eventId);
     if (stored?.snapshotBefore === undefined) throw new Error(`${event.eventId} was not kept`);

@@ -1,7 +1,7 @@
 /**
- * Events that refer to what this server does not have yet. They wait in the database, each room for
- * itself, while a worker fetches what is missing: a room that takes long holds up no other, and a
- * restart loses nothing.
+ * Events that refer to what this server does not have yet. They wait in the database, those of each
+ * server in each room in a lane of their own, while a worker fetches what is missing: a room that
+ * takes long holds up no other, nor does a server that does not answer, and a restart loses nothing.
  *
  * Specification:
  * https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events
@@ -9,7 +9,7 @@
 import type { Logger } from 'pino';
 import type { Clock } from '../../homeserver/clock.ts';
 import type { LiveRoom } from '../../homeserver/rooms/live-room.ts';
-import type { RemoteReceiver } from '../../homeserver/rooms/receive.ts';
+import type { Receipt, RemoteReceiver } from '../../homeserver/rooms/receive.ts';
 import type { Database } from '../../homeserver/storage/database.ts';
 import {
   type DuePdu,
@@ -22,7 +22,7 @@ import {
   type WaitingPdu,
   waitingCounts,
 } from '../../homeserver/storage/inbound-pdus.ts';
-import { type Log, rowsOf } from '../../homeserver/streams/log.ts';
+import { type Log, LogWriteFailed, rowsOf } from '../../homeserver/streams/log.ts';
 import { exactJson } from '../../spec/canonical-json.ts';
 import type { MatrixEvent } from '../../spec/event.ts';
 import { storedEvent } from '../../spec/event-format.ts';
@@ -36,32 +36,41 @@ export interface InboundQueueDeps {
   readonly receiver: RemoteReceiver;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Rooms worked on at a time. */
-  readonly maxRooms?: number;
+}
+
+/** One server's events in one room. */
+interface Lane {
+  readonly key: string;
+  readonly roomId: RoomId;
+  readonly origin: ServerName;
 }
 
 const BATCH = 50;
+/** Lanes worked on at a time, and of those, of one server. */
+const MAX_LANES = 32;
+const MAX_LANES_OF_SERVER = 4;
 /** After so many tries an event is given up; should anything refer to it, it is fetched anew. */
 const MAX_ATTEMPTS = 4;
-const RETRY_DELAYS_MS = [2_000, 15_000, 120_000];
+const RETRY_DELAYS_MS = [2_000, 15_000, 120_000] as const;
+/** The same where it was this server that failed. */
+const MAX_PASSING_ATTEMPTS = 30;
 const DATABASE_RETRY_MS = 2_000;
 const MAX_TIMER_MS = 60_000;
 
 export class InboundQueue {
   readonly #deps: InboundQueueDeps;
-  readonly #maxRooms: number;
   /** Waiting events by room and by origin. */
   readonly #byRoom = new Map<RoomId, Map<ServerName, number>>();
   readonly #byOrigin = new Map<ServerName, number>();
-  /** Rooms with something due, in turn. */
-  readonly #ready = new Set<RoomId>();
-  readonly #running = new Map<RoomId, Promise<void>>();
-  readonly #timers = new Map<RoomId, NodeJS.Timeout>();
+  /** Lanes with something due, in turn. */
+  readonly #ready = new Map<string, Lane>();
+  readonly #running = new Map<string, Promise<void>>();
+  readonly #runningOf = new Map<ServerName, number>();
+  readonly #timers = new Map<string, NodeJS.Timeout>();
   #isStopped = false;
 
   private constructor(deps: InboundQueueDeps) {
     this.#deps = deps;
-    this.#maxRooms = deps.maxRooms ?? 16;
   }
 
   /** Takes up what an earlier process left. */
@@ -69,7 +78,8 @@ export class InboundQueue {
     const queue = new InboundQueue(deps);
     for (const { roomId, origin, count } of await waitingCounts(deps.database)) {
       queue.#count(roomId, origin, count);
-      queue.#ready.add(roomId);
+      const lane = laneOf(roomId, origin);
+      queue.#ready.set(lane.key, lane);
     }
     queue.#startReady();
     return queue;
@@ -77,6 +87,11 @@ export class InboundQueue {
 
   isWaiting(roomId: RoomId): boolean {
     return this.#byRoom.has(roomId);
+  }
+
+  /** Whether events of one server wait in a room: those it sends afterwards take their turn. */
+  isWaitingFrom(roomId: RoomId, origin: ServerName): boolean {
+    return this.#byRoom.get(roomId)?.has(origin) === true;
   }
 
   /** How many events of a server wait. */
@@ -101,7 +116,7 @@ export class InboundQueue {
     }));
     await this.#deps.log.append({ parts: [rowsOf(inboundPdus, rows)] });
     this.#count(room.id, origin, rows.filter(({ isNew }) => isNew).length);
-    this.#wake(room.id);
+    this.#wake(laneOf(room.id, origin));
   }
 
   /** Waits for what is under way; the rest is taken up by the next start. */
@@ -128,29 +143,33 @@ export class InboundQueue {
     }
   }
 
-  #wake(roomId: RoomId): void {
-    clearTimeout(this.#timers.get(roomId));
-    this.#timers.delete(roomId);
-    this.#ready.add(roomId);
+  #wake(lane: Lane): void {
+    clearTimeout(this.#timers.get(lane.key));
+    this.#timers.delete(lane.key);
+    this.#ready.set(lane.key, lane);
     this.#startReady();
   }
 
   #startReady(): void {
-    for (const roomId of this.#ready) {
-      if (this.#isStopped || this.#running.size >= this.#maxRooms) return;
+    for (const [key, lane] of this.#ready) {
+      if (this.#isStopped || this.#running.size >= MAX_LANES) return;
       // It looks for more before it ends, and is started again for what came after that.
-      if (this.#running.has(roomId)) continue;
-      this.#ready.delete(roomId);
-      const run = this.#work(roomId).finally(() => {
-        this.#running.delete(roomId);
+      if (this.#running.has(key)) continue;
+      if ((this.#runningOf.get(lane.origin) ?? 0) >= MAX_LANES_OF_SERVER) continue;
+      this.#ready.delete(key);
+      addTo(this.#runningOf, lane.origin, 1);
+      const run = this.#work(lane).finally(() => {
+        this.#running.delete(key);
+        addTo(this.#runningOf, lane.origin, -1);
         this.#startReady();
       });
-      this.#running.set(roomId, run);
+      this.#running.set(key, run);
     }
   }
 
-  async #work(roomId: RoomId): Promise<void> {
+  async #work(lane: Lane): Promise<void> {
     const { database, clock, access, logger } = this.#deps;
+    const { roomId, origin } = lane;
     try {
       while (!this.#isStopped) {
         const room = await access.ours(roomId);
@@ -159,52 +178,53 @@ export class InboundQueue {
           this.#clearCounts(roomId);
           return;
         }
-        const due = await duePdus(database, roomId, clock.nowMs(), BATCH);
+        const due = await duePdus(database, roomId, origin, clock.nowMs(), BATCH);
         if (due.length === 0) break;
         await this.#takeIn(room, due);
+        // What is done already is recognised.
+        if (room.dead && !this.#isStopped) throw new LogWriteFailed('The room was lost under way');
       }
-      const dueMs = await nextDueMs(database, roomId);
-      if (dueMs !== undefined) this.#wakeIn(roomId, dueMs - clock.nowMs());
+      const dueMs = await nextDueMs(database, roomId, origin);
+      if (dueMs !== undefined) this.#wakeIn(lane, dueMs - clock.nowMs());
     } catch (error) {
-      logger.error({ err: error, room: roomId }, 'waiting events could not be worked on');
-      this.#wakeIn(roomId, DATABASE_RETRY_MS);
+      logger.error({ err: error, room: roomId, origin }, 'waiting events could not be worked on');
+      this.#wakeIn(lane, DATABASE_RETRY_MS);
     }
   }
 
-  #wakeIn(roomId: RoomId, delayMs: number): void {
+  #wakeIn(lane: Lane, delayMs: number): void {
     if (this.#isStopped) return;
-    clearTimeout(this.#timers.get(roomId));
-    const timer = setTimeout(
-      () => this.#wake(roomId),
-      Math.min(Math.max(delayMs, 1), MAX_TIMER_MS),
-    );
+    clearTimeout(this.#timers.get(lane.key));
+    const timer = setTimeout(() => this.#wake(lane), Math.min(Math.max(delayMs, 1), MAX_TIMER_MS));
     timer.unref();
-    this.#timers.set(roomId, timer);
+    this.#timers.set(lane.key, timer);
   }
 
   async #takeIn(room: LiveRoom, due: readonly DuePdu[]): Promise<void> {
     for (const [server, pdus] of byServer(room, due)) {
       const events = pdus.map(({ json, eventId }) => storedEvent(json, eventId));
-      const receipts = await this.#deps.receiver.receive(server, room, events);
+      const sentBy = pdus[0]?.origin ?? server;
+      const receipts = await this.#deps.receiver.receive(server, room, events, { sentBy });
       // The room was dropped from memory under way, or answers of others were cut off: everything is
-      // tried again. What is done already is recognised.
+      // tried again.
       if (room.dead || this.#isStopped) return;
-      await this.#settle(room, pdus, (id) => receipts.get(id)?.error);
+      await this.#settle(room, pdus, receipts);
     }
   }
 
   async #settle(
     room: LiveRoom,
     pdus: readonly DuePdu[],
-    errorOf: (eventId: EventId) => string | undefined,
+    receipts: ReadonlyMap<EventId, Receipt>,
   ): Promise<void> {
     const { database, clock, logger } = this.#deps;
     const done: DuePdu[] = [];
     for (const pdu of pdus) {
       const { eventId, origin, attempts } = pdu;
-      const error = errorOf(eventId);
-      const delayMs = RETRY_DELAYS_MS[attempts] ?? 0;
-      if (error === undefined || attempts + 1 >= MAX_ATTEMPTS) {
+      const { error, isPassing = false } = receipts.get(eventId) ?? {};
+      const maxAttempts = isPassing ? MAX_PASSING_ATTEMPTS : MAX_ATTEMPTS;
+      const delayMs = RETRY_DELAYS_MS[attempts] ?? RETRY_DELAYS_MS[2];
+      if (error === undefined || attempts + 1 >= maxAttempts) {
         if (error !== undefined) {
           logger.info({ room: room.id, event: eventId, origin, error }, 'event given up');
         }
@@ -222,6 +242,12 @@ export class InboundQueue {
     for (const { origin } of done) this.#count(room.id, origin, -1);
   }
 }
+
+const laneOf = (roomId: RoomId, origin: ServerName): Lane => ({
+  key: `${roomId} ${origin}`,
+  roomId,
+  origin,
+});
 
 const addTo = <K>(counts: Map<K, number>, key: K, by: number): void => {
   const count = (counts.get(key) ?? 0) + by;

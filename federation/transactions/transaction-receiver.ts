@@ -131,7 +131,7 @@ export class TransactionReceiver {
     const { receiver, queue, metrics } = this.#deps;
     const atOnce: MatrixEvent[] = [];
     const alongside = new Set<EventId>();
-    if (!queue.isWaiting(room.id)) {
+    if (!queue.isWaitingFrom(room.id, origin)) {
       for (const event of events) {
         if (!(await receiver.isSelfContained(room, event, alongside))) break;
         atOnce.push(event);
@@ -141,11 +141,14 @@ export class TransactionReceiver {
     const later = events.slice(atOnce.length);
     const results = new Map<EventId, { error?: string }>();
     if (atOnce.length > 0) {
-      for (const [eventId, receipt] of await receiver.receive(origin, room, atOnce)) {
-        if (alongside.has(eventId)) results.set(eventId, receipt);
+      const receipts = await receiver.receive(origin, room, atOnce);
+      // An answer is final: what says nothing of an event is tried again from the queue.
+      const again = atOnce.filter(({ eventId }) => receipts.get(eventId)?.isPassing === true);
+      later.unshift(...again);
+      for (const { eventId } of atOnce) {
+        const error = receipts.get(eventId)?.error;
+        results.set(eventId, error === undefined ? {} : { error });
       }
-      // Dropped from memory under way: what could not be taken in is tried again from the queue.
-      if (room.dead) later.push(...atOnce.filter(({ eventId }) => hasError(results, eventId)));
     }
     metrics.received('kept', events.length - later.length);
     metrics.received('waiting', later.length);
@@ -156,9 +159,6 @@ export class TransactionReceiver {
     return results;
   }
 }
-
-const hasError = (results: ReadonlyMap<EventId, { error?: string }>, id: EventId): boolean =>
-  results.get(id)?.error !== undefined;
 
 /** A failure to look at events must not hide which of them it was. */
 const checked = (keyRing: KeyRing, room: LiveRoom, pdus: readonly JsonObject[]) =>

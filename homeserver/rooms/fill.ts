@@ -17,17 +17,17 @@ import { type Log, rowsOf } from '../streams/log.ts';
 import type { AuthChains } from './auth-chains.ts';
 import { authEventsIn, rejectionBy } from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
+import type { EventSurroundings } from './event-surroundings.ts';
 import type { LiveRoom } from './live-room.ts';
 import { describe, type Outliers } from './outliers.ts';
 import { redactionEffects, showCarriedOut } from './redactions.ts';
 import { inReferenceOrder } from './reference-order.ts';
-import type { RemoteEvents } from './remote-events.ts';
 import type { RemoteStates } from './remote-states.ts';
 import type { RoomRegistry } from './room-registry.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
 import type { StateMerger } from './state-merger.ts';
 import { StateSnapshot } from './state-snapshot.ts';
-import { membershipOf, type StoredEvent } from './stored-event.ts';
+import { isPlaced, membershipOf, type StoredEvent } from './stored-event.ts';
 import { emptyWrite, rowOf, snapshotRow } from './write-rows.ts';
 
 export interface HistoryFillDeps {
@@ -41,14 +41,12 @@ export interface HistoryFillDeps {
   readonly merger: StateMerger;
   readonly outliers: Outliers;
   readonly states: RemoteStates;
-  readonly remote: RemoteEvents;
+  readonly surroundings: EventSurroundings;
   readonly logger: Logger;
 }
 
 /** Events of one answer whose state is asked for: where history is straight, only the oldest. */
 const maxStatesAsked = 10;
-const maxAuthRounds = 10;
-const maxAuthEvents = 500;
 
 interface Batch {
   readonly room: LiveRoom;
@@ -96,7 +94,7 @@ export class HistoryFill {
   ): Promise<number> {
     const connected = await this.#connected(room, gap, events);
     if (connected.length === 0) return 0;
-    await this.#ensureAuthEvents(server, room, connected);
+    await this.#deps.surroundings.fetchAuthEvents(server, room, connected);
     const batch = await this.#withStates(server, room, connected);
     if (batch.ordered.length === 0) return 0;
     return room.exclusive(async () => {
@@ -140,29 +138,6 @@ export class HistoryFill {
       queue.push(...event.prevEventIds);
     }
     return inReferenceOrder([...reached.values()], ({ prevEventIds }) => prevEventIds);
-  }
-
-  /** Auth events that are neither here nor among the events themselves, and theirs in turn. */
-  async #ensureAuthEvents(
-    server: ServerName,
-    room: LiveRoom,
-    events: readonly MatrixEvent[],
-  ): Promise<void> {
-    const { remote, outliers } = this.#deps;
-    const gathered = new Map(events.map((event) => [event.eventId, event]));
-    const fetched: MatrixEvent[] = [];
-    for (let round = 0; round < maxAuthRounds && fetched.length < maxAuthEvents; round += 1) {
-      const wanted = new Set([...gathered.values()].flatMap(({ authEventIds }) => authEventIds));
-      for (const id of gathered.keys()) wanted.delete(id);
-      for (const id of (await this.#deps.events.manyInRoom(room.nid, wanted)).keys())
-        wanted.delete(id);
-      if (wanted.size === 0) break;
-      const found = await remote.events(server, room, [...wanted].slice(0, maxAuthEvents));
-      if (found.length === 0) break;
-      for (const event of found) gathered.set(event.eventId, event);
-      fetched.push(...found);
-    }
-    if (fetched.length > 0) await outliers.store(room, fetched);
   }
 
   /** Leaves out events whose state nobody tells, and those that follow only them. */
@@ -370,6 +345,3 @@ export class HistoryFill {
     }
   }
 }
-
-/** Whether the event has a place in the timeline (or was refused one): its state is known. */
-const isPlaced = (stored: StoredEvent | undefined): boolean => stored?.snapshotAfter !== undefined;

@@ -4,24 +4,26 @@
  * https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu
  */
 import type { Logger } from 'pino';
+import { EventRejected } from '../../spec/auth/event-rejected.ts';
 import { MatrixError } from '../../spec/errors.ts';
 import type { MatrixEvent } from '../../spec/event.ts';
 import type { EventId, ServerName } from '../../spec/identifiers.ts';
+import { MissingEventsError } from '../../spec/state-resolution/event-source.ts';
 import type { Appender, Arrival } from './append.ts';
 import { authEventsIn, rejectionBy } from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
+import type { Asking, EventSurroundings, Surroundings } from './event-surroundings.ts';
 import type { ExtremityReducer } from './extremity-reducer.ts';
 import type { LiveRoom } from './live-room.ts';
 import { AuthEventsMissing, describe, type Outliers } from './outliers.ts';
 import type { PolicyServers } from './policy-servers.ts';
 import { inReferenceOrder } from './reference-order.ts';
-import type { RemoteEvents } from './remote-events.ts';
-import type { RemoteStates } from './remote-states.ts';
+import { type RemoteEvents, RemoteFailure } from './remote-events.ts';
 import type { RoomRegistry } from './room-registry.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
 import type { StateMerger } from './state-merger.ts';
 import type { StateSnapshot } from './state-snapshot.ts';
-import type { StoredEvent } from './stored-event.ts';
+import { isPlaced, type StoredEvent } from './stored-event.ts';
 
 export interface RemoteReceiverDeps {
   readonly registry: RoomRegistry;
@@ -32,13 +34,17 @@ export interface RemoteReceiverDeps {
   readonly extremityReducer: ExtremityReducer;
   readonly outliers: Outliers;
   readonly remote: RemoteEvents;
-  readonly states: RemoteStates;
+  readonly surroundings: EventSurroundings;
   readonly policyServers: PolicyServers;
   readonly logger: Logger;
 }
 
 /** What became of an event. Kept events are answered without an error, rejected ones included. */
-export type Receipt = { readonly error?: string };
+export interface Receipt {
+  readonly error?: string;
+  /** The error says nothing of the event: it is to be tried again. */
+  readonly isPassing?: boolean;
+}
 
 /** Events fetched to close the gap before one event; a longer gap is left for backfill. */
 const maxMissingEvents = 50;
@@ -49,15 +55,19 @@ const maxMissingEvents = 50;
 const askingTimeMs = 60_000;
 
 /** What is known of an event's surroundings before the room's writer takes it. */
-interface Prepared {
+interface Prepared extends Surroundings {
   /** With the signature of the room's policy server, should that have been lacking. */
   readonly event: MatrixEvent;
   /** The room's policy server does not recommend the event. */
   readonly isUnwelcome: boolean;
-  /** States after those prev events that are not in this server's timeline. */
-  readonly statesAfterMissing: ReadonlyMap<EventId, StateSnapshot>;
-  /** Whether others had to be asked, which gives the event time to come by another way. */
-  readonly askedOthers: boolean;
+}
+
+/** How a server's events are taken. */
+export interface Taking {
+  /** Who has sent them, where others are asked about them. */
+  readonly sentBy?: ServerName;
+  /** This server passes them on to the others in the room: events that only it has been told of. */
+  readonly relay?: boolean;
 }
 
 export class RemoteReceiver {
@@ -70,32 +80,42 @@ export class RemoteReceiver {
   }
 
   /**
-   * Takes events of one room from one server. Resolves when what was kept is durable. One event's
-   * failure does not keep the others out. With `relay` this server passes them on to the others in
-   * the room: events of a handshake that only it has been told of.
+   * Takes events of one room from one server. Resolves when what was kept is durable. A verdict on one
+   * event does not keep the others out; where this server itself fails, the rest are left as well.
    */
   async receive(
-    origin: ServerName,
+    server: ServerName,
     room: LiveRoom,
     events: readonly MatrixEvent[],
-    { relay = false }: { relay?: boolean } = {},
+    { sentBy = server, relay = false }: Taking = {},
   ): Promise<Map<EventId, Receipt>> {
     const receipts = new Map<EventId, Receipt>();
     const fresh = await this.#withoutPlaced(room, events, receipts);
-    const askUntilMs = performance.now() + this.#askingTimeMs;
-    const { waiting, outliers } = await this.#withMissing(origin, room, fresh);
+    const untilMs = performance.now() + this.#askingTimeMs;
+    const asking: Asking = { server, sentBy, untilMs, told: new Map() };
+    const { waiting, outliers } = await this.#withMissing(server, room, fresh);
     const commits: Promise<void>[] = [];
+    let passing: Receipt | undefined;
     for (const event of waiting) {
+      const { eventId } = event;
+      if (passing !== undefined) {
+        receipts.set(eventId, passing);
+        continue;
+      }
       try {
-        const prepared = await this.#prepare(origin, room, event, askUntilMs);
-        const outlier = outliers.get(event.eventId);
-        commits.push(
-          ...(await this.#take(room, prepared, outlier, relay && fresh.includes(event))),
-        );
-        receipts.set(event.eventId, {});
+        const prepared = await this.#prepare(asking, room, event);
+        const isRelayed = relay && fresh.includes(event);
+        commits.push(...(await this.#take(room, prepared, outliers.get(eventId), isRelayed)));
+        receipts.set(eventId, {});
       } catch (error) {
-        this.#deps.logger.debug({ err: error, event: event.eventId }, 'event not taken');
-        receipts.set(event.eventId, { error: (error as Error).message });
+        const receipt: Receipt = { error: (error as Error).message };
+        if (!isVerdict(error)) {
+          passing = { ...receipt, isPassing: true };
+          this.#deps.logger.error({ err: error, event: eventId }, 'event could not be taken in');
+        } else {
+          this.#deps.logger.debug({ err: error, event: eventId }, 'event not taken');
+        }
+        receipts.set(eventId, passing ?? receipt);
       }
     }
     await Promise.all(commits);
@@ -172,75 +192,39 @@ export class RemoteReceiver {
     lacking: readonly MatrixEvent[],
   ): Promise<MatrixEvent[]> {
     const earliest = room.extremities.map(({ event }) => event.eventId);
-    const minDepth = Math.min(...room.extremities.map(({ event }) => event.depth));
+    // A depth may be any number that someone claims: whatever the heads say, what comes just before
+    // the events is asked for.
+    const depths = room.extremities.map(({ event }) => event.depth);
+    for (const { depth } of lacking) depths.push(depth - maxMissingEvents);
     try {
       return await this.#deps.remote.missingEvents(origin, room, {
         latest: lacking.map(({ eventId }) => eventId),
         earliest,
         limit: maxMissingEvents,
-        minDepth: Number.isFinite(minDepth) ? minDepth : 0,
+        minDepth: Math.max(0, Math.min(...depths)),
       });
     } catch (error) {
+      if (!(error instanceof RemoteFailure)) throw error;
       this.#deps.logger.info({ err: error, origin, room: room.id }, 'missing events not answered');
       return [];
     }
   }
 
   /** Everything that has to be asked of others, outside the room's writer. */
-  async #prepare(
-    origin: ServerName,
-    room: LiveRoom,
-    event: MatrixEvent,
-    askUntilMs: number,
-  ): Promise<Prepared> {
-    const surroundings = await this.#surroundings(origin, room, event, askUntilMs);
-    if (!this.#deps.policyServers.concerns(room, event)) return surroundings;
+  async #prepare(asking: Asking, room: LiveRoom, event: MatrixEvent): Promise<Prepared> {
+    const { policyServers, surroundings } = this.#deps;
+    const found = await surroundings.of(asking, room, event);
+    if (!policyServers.concerns(room, event)) return { ...found, event, isUnwelcome: false };
     // 7. Validated by the policy server, if the room is using one, otherwise it is soft-failed.
     try {
-      const signed = await this.#deps.policyServers.signed(room, event, { forClient: false });
-      const askedOthers = surroundings.askedOthers || signed !== event;
-      return { ...surroundings, event: signed, askedOthers };
+      const signed = await policyServers.signed(room, event, { forClient: false });
+      const askedOthers = found.askedOthers || signed !== event;
+      return { ...found, event: signed, isUnwelcome: false, askedOthers };
     } catch (error) {
       if (!(error instanceof MatrixError)) throw error;
       this.#deps.logger.debug({ err: error, event: event.eventId }, 'event is not recommended');
-      return { ...surroundings, isUnwelcome: true, askedOthers: true };
+      return { ...found, event, isUnwelcome: true, askedOthers: true };
     }
-  }
-
-  async #surroundings(
-    origin: ServerName,
-    room: LiveRoom,
-    event: MatrixEvent,
-    askUntilMs: number,
-  ): Promise<Prepared> {
-    const hadAuthEvents = await this.#ensureAuthEvents(origin, room, event, askUntilMs);
-    const known = await this.#deps.events.manyInRoom(room.nid, event.prevEventIds);
-    const missing = event.prevEventIds.filter((id) => !isPlaced(known.get(id)));
-    const statesAfterMissing = new Map<EventId, StateSnapshot>();
-    for (const id of missing) {
-      checkTime(origin, askUntilMs);
-      statesAfterMissing.set(id, await this.#deps.states.stateAfter(origin, room, id));
-    }
-    const askedOthers = !hadAuthEvents || missing.length > 0;
-    return { event, isUnwelcome: false, statesAfterMissing, askedOthers };
-  }
-
-  /** Whether they were here already. @throws {AuthEventsMissing} */
-  async #ensureAuthEvents(
-    origin: ServerName,
-    room: LiveRoom,
-    event: MatrixEvent,
-    askUntilMs: number,
-  ): Promise<boolean> {
-    const known = await this.#deps.events.manyInRoom(room.nid, event.authEventIds);
-    if (event.authEventIds.every((id) => known.has(id))) return true;
-    checkTime(origin, askUntilMs);
-    const chain = await this.#deps.remote.eventAuth(origin, room, event.eventId);
-    await this.#deps.outliers.store(room, chain);
-    const now = await this.#deps.events.manyInRoom(room.nid, event.authEventIds);
-    const missing = event.authEventIds.filter((id) => !now.has(id));
-    if (missing.length > 0) throw new AuthEventsMissing(missing);
-    return false;
   }
 
   /** Checks 4 to 6 and the append, as the room's writer. */
@@ -330,9 +314,10 @@ export class RemoteReceiver {
   }
 }
 
-const checkTime = (server: ServerName, askUntilMs: number): void => {
-  if (performance.now() > askUntilMs) throw new Error(`${server} answers too slowly`);
-};
-
-/** Whether the event is in the timeline (or was refused a place there): its state is known. */
-const isPlaced = (stored: StoredEvent | undefined): boolean => stored?.snapshotAfter !== undefined;
+/** Whether an error is about the event, or about those who were asked for what it refers to. */
+const isVerdict = (error: unknown): boolean =>
+  error instanceof MatrixError ||
+  error instanceof EventRejected ||
+  error instanceof AuthEventsMissing ||
+  error instanceof MissingEventsError ||
+  error instanceof RemoteFailure;

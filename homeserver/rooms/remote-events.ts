@@ -7,12 +7,23 @@ import type { MatrixEvent } from '../../spec/event.ts';
 import type { EventId, RoomId, ServerName } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 
+/**
+ * Another server could not be asked, or did not tell what it should have. Asking again, or asking
+ * another one, may help.
+ */
+export class RemoteFailure extends Error {
+  override readonly name: string = 'RemoteFailure';
+}
+
 export interface RoomOfVersion {
   readonly id: RoomId;
   readonly rules: RoomVersionRules;
 }
 
-/** Methods reject when the server cannot be reached or refuses; answers are bounded in size. */
+/**
+ * Methods reject with a RemoteFailure when the server cannot be reached or refuses; answers are
+ * bounded in size.
+ */
 export interface RemoteEvents {
   /** Events between `earliest`, which are known here, and `latest`, in no particular order. */
   missingEvents(
@@ -37,7 +48,7 @@ export interface RemoteEvents {
     room: RoomOfVersion,
     eventId: EventId,
   ): Promise<{ stateIds: EventId[]; authChainIds: EventId[] }>;
-  /** The state before an event, in full. */
+  /** The state before an event, in full: whatever the server counts as a part of it. */
   state(
     server: ServerName,
     room: RoomOfVersion,

@@ -27,6 +27,10 @@ export interface StoredEvent {
 /** A stored event in the hands of its writer, who fills in what the log decides. */
 export type UnplacedEvent = { -readonly [Key in keyof StoredEvent]: StoredEvent[Key] };
 
+/** Whether the event is in the timeline (or was refused a place there): its state is known. */
+export const isPlaced = (stored: StoredEvent | undefined): boolean =>
+  stored?.snapshotAfter !== undefined;
+
 /** The objects around an event, and what is in one that was made here besides its content. */
 const AROUND_BYTES = 600;
 const OWN_FIELDS_BYTES = 1_000;

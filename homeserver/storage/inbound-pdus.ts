@@ -50,10 +50,11 @@ export interface DuePdu {
   readonly json: string;
 }
 
-/** The longest waiting that are due. Uses index inbound_pdus_arrival. */
+/** The longest waiting of one server's that are due. Uses index inbound_pdus_arrival. */
 export const duePdus = async (
   db: Db,
   roomId: RoomId,
+  origin: ServerName,
   nowMs: number,
   limit: number,
 ): Promise<DuePdu[]> => {
@@ -65,18 +66,22 @@ export const duePdus = async (
   }>({
     name: 'due-pdus',
     text: `SELECT event_id, origin, attempts, json FROM inbound_pdus
-      WHERE room_id = $1 AND retry_at_ms <= $2 ORDER BY arrival_no LIMIT $3`,
-    values: [roomId, nowMs, limit],
+      WHERE room_id = $1 AND origin = $2 AND retry_at_ms <= $3 ORDER BY arrival_no LIMIT $4`,
+    values: [roomId, origin, nowMs, limit],
   });
   return rows.map(({ event_id, ...row }) => ({ ...row, eventId: event_id }));
 };
 
-/** When the next of a room's waiting events is due; undefined when none waits. */
-export const nextDueMs = async (db: Db, roomId: RoomId): Promise<number | undefined> => {
+/** When the next of a server's events in a room is due; undefined when none waits. */
+export const nextDueMs = async (
+  db: Db,
+  roomId: RoomId,
+  origin: ServerName,
+): Promise<number | undefined> => {
   const { rows } = await db.query<{ due: number | null }>({
     name: 'next-due-pdu',
-    text: 'SELECT min(retry_at_ms) AS due FROM inbound_pdus WHERE room_id = $1',
-    values: [roomId],
+    text: 'SELECT min(retry_at_ms) AS due FROM inbound_pdus WHERE room_id = $1 AND origin = $2',
+    values: [roomId, origin],
   });
   return rows[0]?.due ?? undefined;
 };

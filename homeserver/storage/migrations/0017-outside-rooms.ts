@@ -44,6 +44,10 @@ export const outsideRoomsMigration: Migration = {
       WHERE h.room_nid IS NULL AND u.membership IN ('invite', 'knock')
         AND u.stripped_state IS NOT NULL;
 
+      -- What a room's servers have sent waits for each of them apart.
+      DROP INDEX inbound_pdus_arrival;
+      CREATE INDEX inbound_pdus_arrival ON inbound_pdus (room_id, origin, arrival_no);
+
       UPDATE rooms r SET version = NULL
         WHERE NOT EXISTS (SELECT FROM room_heads h WHERE h.room_nid = r.room_nid);
     `);
