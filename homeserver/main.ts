@@ -14,6 +14,7 @@ import { OpenIdTokens } from './accounts/openid-tokens.ts';
 import { version } from './cli/version.ts';
 import { systemClock } from './clock.ts';
 import {
+  connectionLimits,
   passwordPolicy,
   publicBaseUrl,
   registrationPolicy,
@@ -188,6 +189,7 @@ const build = async (
     metrics,
     trustedProxies: config.trusted_proxies,
     maxBodyBytes: config.limits.max_body_bytes,
+    connections: connectionLimits(config),
     translateError: serviceError,
     ...(limits !== undefined && { rateLimits: limits }),
   });

@@ -1,7 +1,9 @@
 /** Values that follow from others unless the configuration states them. */
+
 import { join } from 'node:path';
 import type { PasswordPolicy } from '../accounts/passwords.ts';
 import type { TurnPolicy } from '../accounts/turn-credentials.ts';
+import type { ConnectionLimits } from '../http/connections.ts';
 import type { Config } from './schema.ts';
 
 /** Whether only this machine can reach the server by its name. */
@@ -48,3 +50,13 @@ export const turnPolicy = ({ voip }: Config): TurnPolicy | undefined =>
         sharedSecret: voip.turn_shared_secret,
         lifetimeMs: voip.turn_lifetime_ms,
       };
+
+/** A reverse proxy that nobody has named is most often on this machine. */
+const THIS_MACHINE = ['127.0.0.0/8', '::1/128'];
+
+export const connectionLimits = ({ limits, trusted_proxies }: Config): ConnectionLimits => ({
+  maxConnections: limits.max_connections,
+  maxConnectionsPerAddress: limits.max_connections_per_address,
+  requestTimeoutMs: limits.request_timeout_ms,
+  uncountedAddresses: [...THIS_MACHINE, ...trusted_proxies],
+});

@@ -181,6 +181,22 @@ export const configSchema = group('', {
       minimum: 65_536,
       description: 'Largest body of a client request, uploads apart.',
     }),
+    max_connections: whole({
+      default: 20_000,
+      minimum: 1,
+      description: 'Most connections to each listener at one time.',
+    }),
+    max_connections_per_address: whole({
+      default: 500,
+      minimum: 1,
+      description:
+        'Most connections of one address at one time. This machine and trusted_proxies may open more.',
+    }),
+    request_timeout_ms: whole({
+      default: 120_000,
+      minimum: 1_000,
+      description: 'In which a whole request must have arrived, its body included.',
+    }),
     stop_timeout_ms: whole({
       default: 15_000,
       minimum: 0,

@@ -58,7 +58,7 @@ export class BodyBudget {
         const wanted = bytes + values * BYTES_PER_VALUE - FREE_BYTES;
         if (wanted <= held) return;
         key ??= addressKey(ip);
-        this.#take(key, wanted - held);
+        this.#take(key, wanted - held, held);
         held = wanted;
       },
       release: () => {
@@ -69,12 +69,12 @@ export class BodyBudget {
     };
   }
 
-  #take(key: string, bytes: number): void {
+  /** Of one body that holds some already. A body that is alone is bounded by its route's limits. */
+  #take(key: string, bytes: number, held: number): void {
     const ofAddress = (this.#byAddress.get(key) ?? 0) + bytes;
-    if (
-      this.#bytes + bytes > this.#limits.maxBytes ||
-      ofAddress > this.#limits.maxBytesPerAddress
-    ) {
+    const { maxBytes, maxBytesPerAddress } = this.#limits;
+    const tooMany = this.#bytes > held && this.#bytes + bytes > maxBytes;
+    if (tooMany || (ofAddress > held + bytes && ofAddress > maxBytesPerAddress)) {
       throw limitExceeded(RETRY_AFTER_MS);
     }
     this.#bytes += bytes;

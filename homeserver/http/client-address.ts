@@ -6,7 +6,8 @@ import ipaddr from 'ipaddr.js';
 
 const MAPPED_IPV4 = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i;
 
-const plain = (address: string): string => MAPPED_IPV4.exec(address)?.[1] ?? address;
+/** IPv4 addresses as such, also where they come mapped into IPv6. */
+export const plainAddress = (address: string): string => MAPPED_IPV4.exec(address)?.[1] ?? address;
 
 type Range = [ipaddr.IPv4 | ipaddr.IPv6, number];
 
@@ -14,6 +15,18 @@ const parseRange = (text: string): Range => {
   if (text.includes('/')) return ipaddr.parseCIDR(text);
   const address = ipaddr.parse(text);
   return [address, address.kind() === 'ipv4' ? 32 : 128];
+};
+
+/** Tells whether an address is in one of the ranges. Throws on a range that is not one. */
+export const addressRanges = (texts: readonly string[]): ((address: string) => boolean) => {
+  const ranges = texts.map(parseRange);
+  return (address) => {
+    if (ranges.length === 0 || !ipaddr.isValid(address)) return false;
+    const parsed = ipaddr.process(address);
+    return ranges.some(
+      ([network, bits]) => network.kind() === parsed.kind() && parsed.match(network as never, bits),
+    );
+  };
 };
 
 export type ClientAddress = (incoming: IncomingMessage) => string;
@@ -25,24 +38,17 @@ export type ClientAddress = (incoming: IncomingMessage) => string;
  */
 export const clientAddress = (trustedProxies: readonly string[]): ClientAddress => {
   if (trustedProxies.length === 0) {
-    return (incoming) => plain(incoming.socket.remoteAddress ?? '');
+    return (incoming) => plainAddress(incoming.socket.remoteAddress ?? '');
   }
-  const ranges = trustedProxies.map(parseRange);
-  const isTrusted = (address: string): boolean => {
-    if (!ipaddr.isValid(address)) return false;
-    const parsed = ipaddr.process(address);
-    return ranges.some(
-      ([network, bits]) => network.kind() === parsed.kind() && parsed.match(network as never, bits),
-    );
-  };
+  const isTrusted = addressRanges(trustedProxies);
   return (incoming) => {
-    const peer = plain(incoming.socket.remoteAddress ?? '');
+    const peer = plainAddress(incoming.socket.remoteAddress ?? '');
     const forwarded = incoming.headers['x-forwarded-for'];
     if (forwarded === undefined || !isTrusted(peer)) return peer;
     const hops = (Array.isArray(forwarded) ? forwarded.join(',') : forwarded).split(',');
     let client = peer;
     for (const hop of hops.reverse()) {
-      const address = plain(hop.trim());
+      const address = plainAddress(hop.trim());
       if (!ipaddr.isValid(address)) return client;
       client = address;
       if (!isTrusted(address)) return client;

@@ -16,6 +16,7 @@ import { Reply } from './reply.ts';
 import { HttpRequest } from './request.ts';
 import type { Route, RouteEnvironment } from './route.ts';
 import { decodeParameters, RoutingTree } from './routing-tree.ts';
+import type { UnreadAnswers } from './unread-answers.ts';
 
 /** A named set of routes that a listener may serve. */
 export interface RouteSet {
@@ -37,6 +38,7 @@ export interface AppOptions {
   readonly clientAddress: ClientAddress;
   readonly draining: AbortSignal;
   readonly bodies: BodyBudget;
+  readonly unread: UnreadAnswers;
 }
 
 interface Served {
@@ -49,6 +51,7 @@ interface State {
   operation: string;
   /** What the answer was refused with, for the access line. */
   errcode: string | undefined;
+  readonly unread: UnreadAnswers;
   /** Names and values by turns, until they are sent. */
   readonly headers: string[];
 }
@@ -88,13 +91,16 @@ const headersToSend = (ctx: Koa.Context): string[] => {
  * a small request; node takes the flat list as it is.
  */
 const sendJson = (ctx: Koa.Context, status: number, value: unknown): void => {
-  const text = stringifyWithRaw(value);
+  const text = Buffer.isBuffer(value) ? value : stringifyWithRaw(value);
+  const bytes = Buffer.byteLength(text);
+  const { unread, request } = ctx.state as State;
+  if (status === 200) unread.admit(request.ip, bytes, ctx.res);
   const headers = headersToSend(ctx);
-  headers.push('Content-Type', JSON_TYPE, 'Content-Length', String(Buffer.byteLength(text)));
+  headers.push('Content-Type', JSON_TYPE, 'Content-Length', String(bytes));
   ctx.respond = false;
   if (ctx.res.headersSent || !ctx.writable) return;
   ctx.res.writeHead(status, headers);
-  ctx.res.end(text);
+  unread.send(ctx.res, text);
 };
 
 /** Bytes, streams and empty answers go through Koa. */
@@ -151,7 +157,7 @@ const answerFailure = (
 };
 
 export const koaApp = (options: AppOptions): Koa => {
-  const { environment, metrics, draining, logger, bodies } = options;
+  const { environment, metrics, draining, logger, bodies, unread } = options;
   const tree = new RoutingTree<Served>();
   for (const { routes, cors } of options.routeSets) {
     for (const route of routes) {
@@ -168,6 +174,7 @@ export const koaApp = (options: AppOptions): Koa => {
     const cors = match.kind === 'unknown' ? anyCors : match.value.cors;
     if (cors) state.headers.push(...CORS_HEADERS);
     environment.limits?.takeForIp('ip', request.ip);
+    unread.require(request.ip);
     if (match.kind === 'found') {
       const { route } = match.value;
       state.operation = route.operationId;
@@ -224,7 +231,7 @@ export const koaApp = (options: AppOptions): Koa => {
     const ip = options.clientAddress(ctx.req);
     const request = new HttpRequest({ incoming: ctx.req, ip, requestId, logger, draining, bodies });
     const headers = ['X-Request-Id', requestId];
-    const state: State = { request, operation: 'unknown', errcode: undefined, headers };
+    const state: State = { request, operation: 'unknown', errcode: undefined, unread, headers };
     ctx.state = state;
     metrics?.started();
     ctx.res.once('close', () => closed(ctx, state, startedMs));

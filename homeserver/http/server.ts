@@ -7,10 +7,17 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { BodyBudget, type BodyBudgetLimits } from './body-budget.ts';
-import { clientAddress } from './client-address.ts';
+import { addressRanges, clientAddress } from './client-address.ts';
+import {
+  CONNECTION_LIMITS,
+  ConnectionCounter,
+  type ConnectionLimits,
+  timeouts,
+} from './connections.ts';
 import { httpMetrics } from './http-metrics.ts';
 import { type ErrorTranslation, koaApp, type RouteSet } from './koa-app.ts';
 import type { RateLimits } from './rate-limits.ts';
+import { type UnreadAnswerLimits, UnreadAnswers } from './unread-answers.ts';
 
 export type { RouteSet } from './koa-app.ts';
 
@@ -36,6 +43,8 @@ export interface HttpServerOptions {
   readonly trustedProxies?: readonly string[];
   readonly maxBodyBytes?: number;
   readonly bodyBudget?: BodyBudgetLimits;
+  readonly unreadAnswers?: UnreadAnswerLimits;
+  readonly connections?: ConnectionLimits;
   readonly translateError?: ErrorTranslation;
   /** Fails a request whose answer does not match its schema: for tests and development. */
   readonly checkResponses?: boolean;
@@ -57,8 +66,11 @@ export interface HttpServer {
 
 export const DEFAULT_MAX_BODY_BYTES = 1_048_576;
 
-/** Longer than the idle time of usual reverse proxies, so that the proxy closes first. */
-const KEEP_ALIVE_MS = 75_000;
+const NOT_HTTP = ['400 Bad Request', 'The request is not valid HTTP'] as const;
+const PROBLEMS: Readonly<Record<string, readonly [status: string, problem: string]>> = {
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'The headers are too large'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'The request did not arrive in time'],
+};
 
 /** What is not even HTTP has no response object: the answer is written to the socket. */
 const answerBadRequest = (error: Error & { code?: string }, socket: Socket): void => {
@@ -66,11 +78,8 @@ const answerBadRequest = (error: Error & { code?: string }, socket: Socket): voi
     socket.destroy();
     return;
   }
-  const status =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? '431 Request Header Fields Too Large'
-      : '400 Bad Request';
-  const body = '{"errcode":"M_UNKNOWN","error":"The request is not valid HTTP"}';
+  const [status, problem] = (error.code !== undefined && PROBLEMS[error.code]) || NOT_HTTP;
+  const body = `{"errcode":"M_UNKNOWN","error":"${problem}"}`;
   socket.end(
     `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\n` +
       `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
@@ -118,6 +127,10 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
   const metrics = options.metrics && httpMetrics(options.metrics);
   const address = clientAddress(options.trustedProxies ?? []);
   const bodies = new BodyBudget(options.bodyBudget);
+  const connections = options.connections ?? CONNECTION_LIMITS;
+  const isUncounted = addressRanges(connections.uncountedAddresses);
+  const unread = new UnreadAnswers(options.unreadAnswers, isUncounted);
+  const counter = new ConnectionCounter(connections, isUncounted);
   const checkResponses = options.checkResponses ?? false;
 
   const servers = options.listeners.map((listener) => {
@@ -138,14 +151,14 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
       clientAddress: address,
       draining: drain.signal,
       bodies,
+      unread,
       translateError: options.translateError,
     });
     const server: Server =
       listener.tls === undefined
-        ? createServer(app.callback())
-        : createTlsServer({ ...listener.tls }, app.callback());
-    server.keepAliveTimeout = KEEP_ALIVE_MS;
-    server.headersTimeout = KEEP_ALIVE_MS + 1_000;
+        ? createServer(timeouts(connections), app.callback())
+        : createTlsServer({ ...listener.tls, ...timeouts(connections) }, app.callback());
+    counter.attach(server);
     server.on('clientError', answerBadRequest);
     return { listener, server, unused: unusedConnections(server, listener.tls !== undefined) };
   });
