@@ -209,6 +209,7 @@ it('has no name that nothing uses', () => {
     'login_address',
     'login_account',
     'claimed_keys',
+    'claimed_keys_by_server',
     'federation',
   ] as const;
   expect([...taken, ...elsewhere].sort()).toEqual([...rateLimitNames].sort());

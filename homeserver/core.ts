@@ -7,6 +7,7 @@ import type { ServerName, UserId } from '../spec/identifiers.ts';
 import type { SigningKey } from '../spec/signing.ts';
 import type { Clock } from './clock.ts';
 import { createEncryption, type Encryption } from './encryption/create-encryption.ts';
+import type { RateLimits } from './http/rate-limits.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { Notifications } from './push/notifications.ts';
 import { PushEvaluator } from './push/push-evaluator.ts';
@@ -57,6 +58,8 @@ export interface CoreOptions {
   readonly typingEnabled?: boolean;
   /** What caches may take: `caches.max_bytes`. */
   readonly maxCacheBytes?: number;
+  /** Of what one request may do many times; none without. */
+  readonly rateLimits?: RateLimits | undefined;
 }
 
 export interface Core {
@@ -202,6 +205,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     registry,
     observer,
     budget,
+    limits: options.rateLimits,
   });
   const pushRules = new PushRules({ db: database, log, notifier });
   const pushEvaluator = new PushEvaluator(database, events, registry);

@@ -101,6 +101,7 @@ const build = async (
     presenceEnabled: config.presence.enabled,
     typingEnabled: config.typing.enabled,
     maxCacheBytes: config.caches.max_bytes,
+    rateLimits: limits,
   });
   closers.push(() => core.close());
   draining.signal.addEventListener('abort', () => core.notifier.drain());

@@ -1,4 +1,7 @@
+import { RateLimits } from '../../homeserver/http/rate-limits.ts';
+import { FakeClock } from '../../homeserver/testing/fake-clock.ts';
 import type { JsonObject } from '../../spec/event.ts';
+import type { ServerName } from '../../spec/identifiers.ts';
 import {
   type DeviceUser,
   type EncryptionServer,
@@ -164,6 +167,76 @@ describe('one-time keys', () => {
     await upload(alice, { fallback_keys: { 'signed_curve25519:g': fallback } });
     const third = await alice.sync(second.next_batch);
     expect(third.device_unused_fallback_key_types).toEqual(['signed_curve25519']);
+  });
+});
+
+describe('claims of one-time keys', () => {
+  const burst = 3;
+  const table = {
+    general: { perSecond: 1, burst: 1_000 },
+    claimed_keys: { perSecond: 0.01, burst },
+    claimed_keys_by_server: { perSecond: 0.01, burst: 5 },
+  };
+  let limited: EncryptionServer;
+  let owner: DeviceUser;
+  const clock = new FakeClock();
+  beforeAll(async () => {
+    limited = await encryptionServer({ rateLimits: new RateLimits(table, clock) });
+  });
+  afterAll(() => limited.stop());
+  beforeEach(async () => {
+    owner = await limited.person('owner');
+    const keys = Object.fromEntries(
+      Array.from({ length: 50 }, (_, n) => [`signed_curve25519:k${n}`, oneTimeKey(String(n))]),
+    );
+    await upload(owner, { one_time_keys: keys });
+  });
+  const fallback = { 'signed_curve25519:f': { ...oneTimeKey('f'), fallback: true } };
+  const many = async (who: DeviceUser, count: number) => {
+    const keys = await Promise.all(Array.from({ length: count }, () => claim(who, owner)));
+    return keys.flatMap((key) => Object.keys(key ?? {}));
+  };
+  const left = async () => (await upload(owner, {})).one_time_key_counts.signed_curve25519;
+
+  it('by one person do not drain a device: the fallback key is left to them', async () => {
+    await upload(owner, { fallback_keys: fallback });
+    const friend = await limited.person('friend');
+    await limited.room(owner, friend);
+    const names = await many(friend, 20);
+    expect(names.filter((name) => name !== 'signed_curve25519:f')).toHaveLength(burst);
+    expect(new Set(names).size).toBe(burst + 1);
+    expect(await left()).toBe(50 - burst);
+    clock.advance(100_000);
+    expect(Object.keys(await claim(friend, owner))).not.toEqual(['signed_curve25519:f']);
+  });
+
+  it('by many strangers take no more than those of one, and friends have their own', async () => {
+    const strangers = await Promise.all(['s', 't', 'u', 'v'].map((name) => limited.person(name)));
+    for (const stranger of strangers) await many(stranger, 5);
+    expect(await left()).toBe(50 - burst);
+    const friend = await limited.person('friend');
+    await limited.room(owner, friend);
+    expect(await many(friend, 1)).toHaveLength(1);
+    // Whoever is invited is about to share the room, and to be written to.
+    const inviting = await limited.person('inviting');
+    const room = await limited.room(inviting);
+    const path = `/rooms/${encodeURIComponent(room)}/invite`;
+    await inviting.ok('POST', path, { user_id: owner.userId });
+    expect(await many(inviting, 1)).toHaveLength(1);
+  });
+
+  it('by another server have an allowance too', async () => {
+    const { deviceKeys: keys } = limited.test.core.encryption;
+    const one = {
+      userId: owner.userId,
+      deviceId: owner.deviceId,
+      algorithm: 'signed_curve25519',
+    };
+    const from = (server: string) => keys.claim({ server: server as ServerName }, [one]);
+    const got = [];
+    for (let n = 0; n < 10; n++) got.push(...(await from('there.test')));
+    expect(got).toHaveLength(5);
+    expect(await from('elsewhere.test')).toHaveLength(1);
   });
 });
 

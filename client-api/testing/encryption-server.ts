@@ -1,5 +1,6 @@
 /** The routes of encryption, rooms, sync and accounts on a real listener, and people with devices. */
 import { createAccounts } from '../../homeserver/accounts/accounts.ts';
+import type { CoreOptions } from '../../homeserver/core.ts';
 import { type Answer, serve, type TestServer } from '../../homeserver/http/testing/serve.ts';
 import { silentLogger } from '../../homeserver/ops/logger.ts';
 import { History, noHistoryFiller } from '../../homeserver/rooms/history.ts';
@@ -38,8 +39,11 @@ export interface EncryptionServer {
   stop(): Promise<void>;
 }
 
-export const encryptionServer = async (): Promise<EncryptionServer> => {
-  const test = await testCore();
+/** `rateLimits` are those of the core: no limits on routes. */
+export const encryptionServer = async (
+  overrides: Pick<CoreOptions, 'rateLimits'> = {},
+): Promise<EncryptionServer> => {
+  const test = await testCore(overrides);
   const { core, clock } = test;
   const rooms = createRoomServices(core, { defaultRoomVersion: DEFAULT_ROOM_VERSION });
   const accounts = createAccounts({

@@ -18,7 +18,7 @@ export const claimUserEncryptionKeys = ({ auth, serverName, encryption }: UserKe
     response: Type.Object({
       one_time_keys: Type.Record(Type.String(), Type.Unsafe<object>(Type.Object({}))),
     }),
-    handler: async ({ body }) => {
+    handler: async ({ requester: server, body }) => {
       const claims = Object.entries(body.one_time_keys).flatMap(([userId, devices]) =>
         Object.entries(devices).map(([deviceId, algorithm]) => ({
           userId: localUser(userId, serverName),
@@ -26,6 +26,6 @@ export const claimUserEncryptionKeys = ({ auth, serverName, encryption }: UserKe
           algorithm,
         })),
       );
-      return { one_time_keys: claimedKeys(await encryption.deviceKeys.claim(claims)) };
+      return { one_time_keys: claimedKeys(await encryption.deviceKeys.claim({ server }, claims)) };
     },
   });

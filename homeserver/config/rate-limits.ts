@@ -49,9 +49,15 @@ const limits = {
     100,
   ),
   claimed_keys: limit(
-    'One-time keys of one device given to one person; beyond it, the fallback key.',
+    'One-time keys of one device given to one person, or to all who share no room with its owner; ' +
+      'beyond it, the fallback key.',
     0.01,
     10,
+  ),
+  claimed_keys_by_server: limit(
+    'One-time keys of one device given to one other server; beyond it, the fallback key.',
+    0.1,
+    50,
   ),
   key_backup: limit('Requests of one person to their backup of keys.', 10, 100),
   to_device: limit('Requests of one person to send to devices; 64 KiB count as one more.', 20, 100),

@@ -4,6 +4,7 @@ import { matrixError } from '../../spec/errors.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
 import type { DeviceListener } from '../accounts/sessions.ts';
 import type { Clock } from '../clock.ts';
+import type { RateLimits } from '../http/rate-limits.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
 import type { Random } from '../random.ts';
 import type { RoomObserver } from '../rooms/room-observer.ts';
@@ -15,6 +16,7 @@ import { deleteKeysOfDevices } from '../storage/device-keys.ts';
 import { addUnloggedChanges } from '../storage/device-lists.ts';
 import type { Log } from '../streams/log.ts';
 import type { Notifier } from '../streams/notifier.ts';
+import { ClaimLimits } from './claim-limits.ts';
 import { CrossSigning } from './cross-signing.ts';
 import { DeviceKeys } from './device-keys.ts';
 import { DeviceLists } from './device-lists.ts';
@@ -37,6 +39,8 @@ export interface EncryptionDeps {
   readonly userRooms: UserRooms;
   readonly registry: RoomRegistry;
   readonly observer: RoomObserver;
+  /** No limits on claims of keys without. */
+  readonly limits: RateLimits | undefined;
   readonly budget: MemoryBudget;
 }
 
@@ -66,7 +70,8 @@ export const createEncryption = (deps: EncryptionDeps): Encryption => {
   const directory = new KeyDirectory(db);
   const outboundEdus = new OutboundEdus({ db, log, directory });
   const deviceLists = new DeviceLists({ ...deps, outbound: outboundEdus });
-  const deviceKeys = new DeviceKeys({ db, deviceLists });
+  const claimLimits = new ClaimLimits(deps);
+  const deviceKeys = new DeviceKeys({ db, deviceLists, claimLimits });
   const remoteLists = new RemoteDeviceLists({ db, log, logger, deviceLists });
   const keyQueries = new KeyQueries({ ...deps, directory, deviceKeys, remoteLists });
   const toDevice = new ToDevice({ ...deps, outbound: outboundEdus });

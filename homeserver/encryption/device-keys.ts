@@ -29,6 +29,7 @@ import {
   useFallbackKeys,
 } from '../storage/device-keys.ts';
 import { lockDevice } from '../storage/devices.ts';
+import type { Claimant, ClaimLimits } from './claim-limits.ts';
 import type { DeviceLists } from './device-lists.ts';
 import { isObject } from './remote-keys.ts';
 
@@ -56,12 +57,18 @@ const keyOfDevice = (userId: UserId, deviceId: string): string => `${userId} ${d
 export class DeviceKeys {
   readonly #db: Database;
   readonly #lists: DeviceLists;
+  readonly #claimLimits: ClaimLimits;
   readonly #supplies = new LRUCache<string, KeySupplyJson | Promise<KeySupplyJson>>({
     max: maxDevices,
   });
 
-  constructor(deps: { readonly db: Database; readonly deviceLists: DeviceLists }) {
+  constructor(deps: {
+    readonly db: Database;
+    readonly deviceLists: DeviceLists;
+    readonly claimLimits: ClaimLimits;
+  }) {
     this.#db = deps.db;
+    this.#claimLimits = deps.claimLimits;
     this.#lists = deps.deviceLists;
   }
 
@@ -96,11 +103,15 @@ export class DeviceKeys {
     return supply.counts;
   }
 
-  /** One key for each claim, as far as there are any: one-time keys first, then fallback keys. */
-  async claim(claims: readonly KeyClaim[]): Promise<ClaimedKey[]> {
+  /**
+   * One key for each claim, as far as there are any: one-time keys first, then fallback keys. Whoever
+   * has had too many of a device gets its fallback key.
+   */
+  async claim(claimant: Claimant, claims: readonly KeyClaim[]): Promise<ClaimedKey[]> {
     if (claims.length === 0) return [];
+    const admitted = [...(await this.#claimLimits.admit(claimant, claims))];
     const claimed = await this.#db.transaction(async (tx) => {
-      const taken = await takeOneTimeKeys(tx, claims);
+      const taken = admitted.length === 0 ? [] : await takeOneTimeKeys(tx, admitted);
       const served = new Set(taken.map(({ userId, deviceId }) => keyOfDevice(userId, deviceId)));
       const others = claims.filter(
         ({ userId, deviceId }) => !served.has(keyOfDevice(userId, deviceId)),

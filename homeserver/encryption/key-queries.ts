@@ -99,7 +99,9 @@ export class KeyQueries {
     const deadlineMs = deadlineOf(timeoutMs);
     const answers: KeysByDevice[] = [];
     await Promise.all([
-      deviceKeys.claim(mine).then((claimed) => answers.push(claimedKeys(claimed))),
+      deviceKeys
+        .claim({ userId: viewer }, mine)
+        .then((claimed) => answers.push(claimedKeys(claimed))),
       someAtATime(byServer, maxServersAtOnce, async ([server, theirs]) => {
         answers.push(await this.#claimFrom(server, viewer, theirs, deadlineMs, failures));
       }),

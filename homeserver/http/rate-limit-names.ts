@@ -26,6 +26,7 @@ export const rateLimitNames = [
   'search',
   'keys',
   'claimed_keys',
+  'claimed_keys_by_server',
   'key_backup',
   'to_device',
   'federation',
