@@ -255,7 +255,7 @@ export class Appender {
 
   /** Whether the event is to be kept from clients. */
   async #redact({ room, write, redacted }: Draft, stored: StoredEvent): Promise<boolean> {
-    const effects = await redactionEffects(this.#deps.events, room, stored);
+    const effects = await redactionEffects(this.#deps, room, stored);
     write.unappliedRedactions.push(...effects.unapplied);
     for (const target of effects.redacted) {
       write.redactions.push({

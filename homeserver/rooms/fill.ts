@@ -289,7 +289,7 @@ export class HistoryFill {
       const row = { ...rowOf(stored, json), promoted: filling.promoted.has(stored.nid) };
       write.events.push({ ...row, place: 'filled' });
       if (stored.rejectedReason !== undefined) continue;
-      const effects = await redactionEffects(events, room, stored);
+      const effects = await redactionEffects(this.#deps, room, stored);
       write.unappliedRedactions.push(...effects.unapplied);
       for (const target of effects.redacted) redacted.set(target.nid, target);
       if (!effects.withheld) continue;

@@ -9,7 +9,13 @@ import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import { authEventsIn, stateIn } from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
+import type { SnapshotStore } from './snapshot-store.ts';
 import type { StoredEvent } from './stored-event.ts';
+
+export interface RedactionStores {
+  readonly events: EventStore;
+  readonly snapshots: SnapshotStore;
+}
 
 export interface RedactionEffects {
   /** Events in their redacted form. */
@@ -28,15 +34,16 @@ export const concernsRedactions = (room: LiveRoom, { event }: StoredEvent): bool
   event.type === 'm.room.redaction' || room.unappliedRedactions.has(event.eventId);
 
 /**
- * Every event concerned must be known to `events`. Decided by the room's power levels as they are
- * now; `room.unappliedRedactions` is brought in line.
+ * Every event concerned must be known to `events`. Decided by the state at the redaction, the same on
+ * every server; `room.unappliedRedactions` is brought in line.
  */
 export const redactionEffects = async (
-  events: EventStore,
+  stores: RedactionStores,
   room: LiveRoom,
   stored: StoredEvent,
 ): Promise<RedactionEffects> => {
   const { rules } = room;
+  const { events } = stores;
   const redacted: StoredEvent[] = [];
   const unapplied: { eventId: EventId; redactionNid: number }[] = [];
   let applies = false;
@@ -48,7 +55,7 @@ export const redactionEffects = async (
       const waiting = room.unappliedRedactions.get(targetId) ?? [];
       room.unappliedRedactions.set(targetId, [...waiting, stored.nid]);
     } else {
-      applies = await mayApply(events, room, stored, target);
+      applies = await mayApply(stores, room, stored, target);
       if (applies && target.redactedByNid === undefined) {
         redacted.push(redactedForm(stored, target, rules));
       }
@@ -57,7 +64,7 @@ export const redactionEffects = async (
   const waiting = stored.redactedByNid === undefined ? waitingFor(room, stored) : [];
   for (const nid of waiting) {
     const redaction = await events.byNid(room.nid, nid);
-    if (redaction === undefined || !(await mayApply(events, room, redaction, stored))) continue;
+    if (redaction === undefined || !(await mayApply(stores, room, redaction, stored))) continue;
     redacted.push(redactedForm(redaction, stored, rules));
     break;
   }
@@ -85,13 +92,17 @@ const redactedForm = (
 });
 
 const mayApply = async (
-  events: EventStore,
+  { events, snapshots }: RedactionStores,
   room: LiveRoom,
   redaction: StoredEvent,
   target: StoredEvent,
 ): Promise<boolean> => {
   if (target.roomNid !== room.nid) return false;
-  const { createEvent, listed } = await authEventsIn(events, room, room.state, redaction.event);
+  const { snapshotBefore } = redaction;
+  if (snapshotBefore === undefined) return false;
+  const state =
+    snapshotBefore === room.state.nid ? room.state : await snapshots.load(room.nid, snapshotBefore);
+  const { createEvent, listed } = await authEventsIn(events, room, state, redaction.event);
   const input = {
     createEvent,
     state: stateIn(listed),
