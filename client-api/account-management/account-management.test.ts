@@ -71,6 +71,16 @@ describe('POST /account/deactivate', () => {
       },
     });
     const dave = await server.person('dave');
+    const filters = `/user/${dave.userId}/filter`;
+    expect((await as(dave.token, filters, { room: {} })).status).toBe(200);
+    await server.database.transaction(async (tx) => {
+      for (const text of [
+        `INSERT INTO push_rules (user_id, rules, stream_pos) VALUES ($1, '{}', 1)`,
+        `INSERT INTO key_backups (user_id, version, algorithm, auth_data) VALUES ($1, 1, 'x', '{}')`,
+      ]) {
+        await tx.query({ text, values: [dave.userId] });
+      }
+    });
     const first = await as(dave.token, '/account/deactivate', { erase: true });
     expect(first.status).toBe(401);
     const auth = passwordAuth('dave', first.body.session);
@@ -83,6 +93,10 @@ describe('POST /account/deactivate', () => {
     expect((await server.logIn('dave')).status).toBe(403);
     const profile = await server.request('GET', `${V3}/profile/${dave.userId}`);
     expect(profile.body).toEqual({});
+    for (const table of ['filters', 'push_rules', 'key_backups']) {
+      const text = `SELECT 1 FROM ${table} WHERE user_id = $1`;
+      expect((await server.database.query({ text, values: [dave.userId] })).rows).toEqual([]);
+    }
     const taken = await server.request('POST', `${V3}/register`, { body: { username: 'dave' } });
     expect(taken.body.errcode).toBe('M_USER_IN_USE');
   });

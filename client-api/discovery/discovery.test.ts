@@ -1,6 +1,7 @@
 import { createDiscovery, type Discovery } from '../../homeserver/discovery/create-discovery.ts';
 import { serve, type TestServer } from '../../homeserver/http/testing/serve.ts';
 import { History, noHistoryFiller } from '../../homeserver/rooms/history.ts';
+import { putProfileField } from '../../homeserver/storage/profiles.ts';
 import { localUser, type TestCore, testCore } from '../../homeserver/testing/test-core.ts';
 import { type TestRooms, testRooms } from '../../homeserver/testing/test-rooms.ts';
 import type { JsonObject } from '../../spec/event.ts';
@@ -49,14 +50,21 @@ describe('POST /user_directory/search', () => {
     ).body;
   const found = async (token: UserId, searchTerm: string) =>
     (await search(token, searchTerm)).results.map((user: { user_id: string }) => user.user_id);
-  const rename = (roomId: RoomId, user: UserId, displayname: string) =>
+  const renameIn = (roomId: RoomId, user: UserId, displayname: string) =>
     setState(roomId, user, 'm.room.member', { membership: 'join', displayname }, user);
+  const rename = async (roomId: RoomId, user: UserId, displayname: string) => {
+    await core().database.transaction((tx) =>
+      putProfileField(tx, user, 'displayname', displayname),
+    );
+    await renameIn(roomId, user, displayname);
+  };
 
-  it('finds people by the beginnings of their names, in any case', async () => {
+  it('finds people by parts of the words of their names, in any case', async () => {
     const [alice, finder] = [newPerson('aurelia'), newPerson('finder')];
     const roomId = await newRoom(alice);
     await rename(roomId, alice, 'Zoë Müller-Lüdenscheidt');
-    for (const term of ['zoë', 'MÜLL', 'lüden zo', 'aurel', alice, alice.slice(0, 8)]) {
+    const terms = ['zoë', 'MÜLL', 'lüden zo', 'aurel', 'scheidt', 'ülle', 'üdensch zo', 'relia'];
+    for (const term of [...terms, alice, alice.slice(0, 8)]) {
       expect(await found(finder, term)).toEqual([alice]);
     }
     expect(await found(finder, 'zoë schmidt')).toEqual([]);
@@ -64,6 +72,52 @@ describe('POST /user_directory/search', () => {
     await rename(roomId, alice, 'Somebody Else');
     expect(await found(finder, 'zoë')).toEqual([]);
     expect(await found(finder, 'somebody')).toEqual([alice]);
+  });
+
+  it('knows nobody by a name that they have in one room alone', async () => {
+    const [alice, bob, eve] = [newPerson('alias'), newPerson('bob'), newPerson('eve')];
+    const open = await newRoom(alice);
+    await rename(open, alice, 'Public Name');
+    const closed = await newRoom(alice, 'private_chat');
+    await rooms.membership.invite(alice, closed, bob);
+    await rooms.membership.join(bob, closed);
+    await renameIn(closed, alice, 'Secret Nickname');
+    for (const person of [bob, eve]) {
+      expect(await found(person, 'nickname')).toEqual([]);
+      const [user] = (await search(person, 'public name')).results;
+      expect(user).toEqual({ user_id: alice, display_name: 'Public Name' });
+    }
+  });
+
+  it('knows people of other servers by the names that the searcher could read', async () => {
+    const [alice, eve] = [newPerson('host'), newPerson('eve')];
+    const far = '@distant:there.test' as UserId;
+    const open = await newRoom(alice);
+    const closed = await newRoom(alice, 'private_chat');
+    for (const [roomId, name] of [
+      [open, 'Distant Open'],
+      [closed, 'Distant Secret'],
+    ] as const) {
+      const room = await core().registry.find(roomId);
+      const values = [far, room?.nid];
+      // What a join of another server leaves behind.
+      await core().database.query({
+        text: `INSERT INTO user_rooms (user_id, room_nid, membership, event_nid, stream_pos,
+          membership_pos) VALUES ($1, $2, 'join', 0, 1, 1)`,
+        values,
+      });
+      await core().database.query({
+        text: `INSERT INTO user_directory (user_id, room_nid, display_name, words)
+          VALUES ($1, $2, $3, array_to_tsvector($4))`,
+        values: [...values, name, name.toLowerCase().split(' ')],
+      });
+    }
+    expect(await found(eve, 'secret')).toEqual([]);
+    expect((await search(eve, 'distant')).results).toMatchObject([
+      { user_id: far, display_name: 'Distant Open' },
+    ]);
+    expect(await found(alice, 'secret')).toEqual([far]);
+    expect(await found(alice, 'distant')).toEqual([far]);
   });
 
   it('shows people of private rooms only to those who share one', async () => {
@@ -106,8 +160,9 @@ describe('POST /user_directory/search', () => {
       values: [far, room?.nid],
     });
     await core().database.query({
-      text: `INSERT INTO user_directory (user_id, words) VALUES ($1, array_to_tsvector($2))`,
-      values: [far, ['faraway']],
+      text: `INSERT INTO user_directory (user_id, room_nid, words)
+        VALUES ($1, $2, array_to_tsvector($3))`,
+      values: [far, room?.nid, ['faraway']],
     });
     expect(await found(eve, 'faraway')).toEqual([far]);
     await rooms.membership.leave(alice, roomId);

@@ -8,6 +8,8 @@ import type { EventStore } from '../../homeserver/rooms/event-store.ts';
 import { type LiveRoom, memberOfKey } from '../../homeserver/rooms/live-room.ts';
 import type { SnapshotStore } from '../../homeserver/rooms/snapshot-store.ts';
 import type { StoredEvent } from '../../homeserver/rooms/stored-event.ts';
+import type { Db } from '../../homeserver/storage/database.ts';
+import { erasedPositions } from '../../homeserver/storage/erasure.ts';
 import { exactJson } from '../../spec/canonical-json.ts';
 import { stateKeyOf } from '../../spec/event.ts';
 import {
@@ -15,7 +17,7 @@ import {
   mayServerSee,
   type ServerStanding,
 } from '../../spec/history-visibility.ts';
-import { type ServerName, serverNameOf } from '../../spec/identifiers.ts';
+import { type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
 import { redactEvent } from '../../spec/redaction.ts';
 
 const visibilityKey = stateKeyOf('m.room.history_visibility', '');
@@ -26,8 +28,14 @@ type Standings = Map<number, Promise<ServerStanding>>;
 export class ServerVisibility {
   readonly #events: EventStore;
   readonly #snapshots: SnapshotStore;
+  readonly #database: Db;
 
-  constructor(deps: { readonly events: EventStore; readonly snapshots: SnapshotStore }) {
+  constructor(deps: {
+    readonly database: Db;
+    readonly events: EventStore;
+    readonly snapshots: SnapshotStore;
+  }) {
+    this.#database = deps.database;
     this.#events = deps.events;
     this.#snapshots = deps.snapshots;
   }
@@ -39,14 +47,41 @@ export class ServerVisibility {
     events: readonly StoredEvent[],
   ): Promise<string[]> {
     const standings: Standings = new Map();
+    const erased = await this.#erasedSenders(room, events);
     const pdus: string[] = [];
     for (const stored of events) {
-      const event = (await this.#maySee(server, room, stored, standings))
-        ? stored.event
-        : redactEvent(stored.event, room.rules);
+      const maySee =
+        (await this.#maySee(server, room, stored, standings)) &&
+        (!erased.has(stored.event.sender) || (await this.#wasThere(server, room, stored)));
+      const event = maySee ? stored.event : redactEvent(stored.event, room.rules);
       pdus.push(exactJson(event.pdu));
     }
     return pdus;
+  }
+
+  /**
+   * Senders here who have been erased: servers that came later get redacted copies of what they said.
+   * https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3accountdeactivate
+   */
+  async #erasedSenders(room: LiveRoom, events: readonly StoredEvent[]): Promise<Set<UserId>> {
+    const senders = new Set<UserId>();
+    for (const { event } of events) {
+      const isLocal = serverNameOf(event.sender) === room.localServer;
+      if (isLocal && event.stateKey === undefined) senders.add(event.sender);
+    }
+    if (senders.size === 0) return senders;
+    return new Set((await erasedPositions(this.#database, [...senders])).keys());
+  }
+
+  /** Whether somebody of the server was in the room at an event; state is never kept from it. */
+  async #wasThere(server: ServerName, room: LiveRoom, stored: StoredEvent): Promise<boolean> {
+    if (stored.event.stateKey !== undefined) return true;
+    const state = await this.#snapshots.load(room.nid, stored.snapshotBefore ?? 0);
+    for (const [key, { membership }] of state.entries()) {
+      const user = memberOfKey(key);
+      if (membership === 'join' && user !== undefined && serverNameOf(user) === server) return true;
+    }
+    return false;
   }
 
   maySee(server: ServerName, room: LiveRoom, stored: StoredEvent): Promise<boolean> {

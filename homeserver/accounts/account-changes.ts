@@ -9,8 +9,8 @@ import type { DeviceId, UserId } from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
 import { deleteLoginTokensOf } from '../storage/access-tokens.ts';
 import type { Database } from '../storage/database.ts';
+import { eraseOwnData } from '../storage/erasure.ts';
 import { deleteLoginAddressesOf } from '../storage/login-addresses.ts';
-import { deleteProfile } from '../storage/profiles.ts';
 import { deleteThreepidsOf } from '../storage/threepids.ts';
 import {
   departingUsers,
@@ -90,7 +90,7 @@ export class AccountChanges {
       await deleteLoginTokensOf(tx, userId);
       await deleteLoginAddressesOf(tx, userId);
       await deleteThreepidsOf(tx, userId);
-      if (erase) await deleteProfile(tx, userId);
+      if (erase) await eraseOwnData(tx, userId);
       await sessions.closeAll(tx, userId);
       tx.onCommit(() => sessions.accountChanged(userId));
     });

@@ -1,13 +1,21 @@
 /**
- * Finding people by name: everyone one shares a room with, and everyone in rooms open to all.
+ * Finding people by a part of their name: everyone one shares a room with, and everyone in rooms open
+ * to all. People of this server are known by their profile, whatever they call themselves in some
+ * room; people of others by their names in the rooms that the searcher could read them in.
  * https://spec.matrix.org/v1.19/client-server-api/#user-directory
  */
-import { isUserId, type ServerName, type UserId } from '../../spec/identifiers.ts';
+
+import type { JsonObject } from '../../spec/event.ts';
+import { isUserId, type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
 import { wordsOf } from '../../spec/words.ts';
 import type { Db, Tx } from '../storage/database.ts';
+import { profilesOf } from '../storage/profiles.ts';
 import {
+  anyRoom,
   type DirectoryChange,
+  type DirectoryEntry,
   type DirectoryUser,
+  deleteDirectoryUsers,
   directoryChanges,
   findDirectoryUsers,
   hasLocalMember,
@@ -21,6 +29,10 @@ export type { DirectoryUser } from '../storage/user-directory.ts';
 const changesPerStep = 500;
 const maxNameLength = 256;
 const maxWords = 20;
+/** Ends of words that one name is found by. */
+const maxParts = 200;
+/** Every word has its end, and what is shorter than this is found as a whole only. */
+const minPartLength = 2;
 
 export class UserDirectory {
   readonly #db: Db;
@@ -54,33 +66,62 @@ const followMembers = async (
   upTo: number,
 ): Promise<number> => {
   const changes = await directoryChanges(tx, after, upTo, changesPerStep);
-  const users = new Map<UserId, DirectoryUser & { words: string[] }>();
+  const entries = new Map<string, DirectoryEntry>();
+  const gone = new Map<string, { userId: UserId; roomNid: number }>();
+  const locals = new Set<UserId>();
   /** Rooms in which members of this server come or go. */
   const touched = new Set<number>();
   for (const change of changes) {
-    if (change.type === 'm.room.member') {
-      const user = userIn(change);
-      if (user !== undefined) users.set(user.userId, user);
-      if (change.stateKey.endsWith(`:${serverName}`)) touched.add(change.roomNid);
-    } else if (change.stateKey === '') await followOpenness(tx, change);
+    const { type, stateKey: userId, roomNid, content } = change;
+    if (type !== 'm.room.member') {
+      if (userId === '') await followOpenness(tx, change);
+      continue;
+    }
+    if (!isUserId(userId)) continue;
+    const isJoined = content?.['membership'] === 'join';
+    const key = `${roomNid} ${userId}`;
+    entries.delete(key);
+    gone.delete(key);
+    if (serverNameOf(userId) === serverName) {
+      touched.add(roomNid);
+      if (isJoined) locals.add(userId);
+    } else if (isJoined) entries.set(key, entryOf(userId, roomNid, content));
+    else gone.set(key, { userId, roomNid });
   }
   for (const roomNid of touched) {
     const present = await hasLocalMember(tx, roomNid, serverName);
     await putOpenRoom(tx, roomNid, 'present', present);
   }
-  if (users.size > 0) await putDirectoryUsers(tx, [...users.values()]);
+  const profiles = await profilesOf(tx, [...locals]);
+  for (const userId of locals) {
+    entries.set(userId, entryOf(userId, anyRoom, profiles.get(userId) ?? {}));
+  }
+  if (gone.size > 0) await deleteDirectoryUsers(tx, [...gone.values()]);
+  if (entries.size > 0) await putDirectoryUsers(tx, [...entries.values()]);
   return changes.length < changesPerStep ? upTo : (changes.at(-1) as DirectoryChange).streamPos;
 };
 
-const userIn = ({
-  stateKey,
-  content,
-}: DirectoryChange): (DirectoryUser & { words: string[] }) | undefined => {
-  if (content?.['membership'] !== 'join' || !isUserId(stateKey)) return undefined;
-  const displayName = textIn(content['displayname']);
-  const avatarUrl = textIn(content['avatar_url']);
-  const words = wordsOf(`${stateKey} ${displayName ?? ''}`);
-  return { userId: stateKey, displayName, avatarUrl, words };
+/** @param profile with the properties of a profile or of a member event */
+const entryOf = (userId: UserId, roomNid: number, profile: JsonObject): DirectoryEntry => {
+  const displayName = textIn(profile['displayname']);
+  const avatarUrl = textIn(profile['avatar_url']);
+  const localpart = userId.slice(1, userId.indexOf(':'));
+  const parts = partsOf(wordsOf(`${localpart} ${displayName ?? ''}`));
+  const words = [...new Set([...parts, ...wordsOf(serverNameOf(userId))])];
+  return { userId, roomNid, displayName, avatarUrl, words };
+};
+
+/** The ends of these words: whatever is within a word begins one of them. */
+const partsOf = (words: readonly string[]): Set<string> => {
+  const parts = new Set(words.slice(0, maxParts));
+  for (const word of words) {
+    const characters = [...word];
+    for (let start = 1; start <= characters.length - minPartLength; start += 1) {
+      if (parts.size >= maxParts) return parts;
+      parts.add(characters.slice(start).join(''));
+    }
+  }
+  return parts;
 };
 
 const textIn = (value: unknown): string | undefined =>

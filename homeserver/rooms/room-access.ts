@@ -9,10 +9,12 @@ import type { UserId } from '../../spec/identifiers.ts';
 import type { Db } from '../storage/database.ts';
 import { type TimelinePlace, timelineBetween } from '../storage/events.ts';
 import type { EventView } from './client-events.ts';
+import { withoutErased } from './erased-senders.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
 import type { StateSnapshot } from './state-snapshot.ts';
+import { membershipHistory } from './stays.ts';
 import type { StoredEvent } from './stored-event.ts';
 import type { Reader, Sight, Visibility } from './visibility.ts';
 
@@ -48,6 +50,8 @@ export interface RoomAccessInit {
   /** The event by which the user ceased to be joined: of those who are not, and were. */
   readonly departure: StoredEvent | undefined;
   readonly isWorldReadable: boolean;
+  /** Of the user's member event; undefined if they never had to do with the room, or forgot it. */
+  readonly memberNid: number | undefined;
   /** The present, in the log. */
   readonly position: number;
 }
@@ -67,6 +71,7 @@ export class RoomAccess {
   readonly #reader: Reader;
   readonly #stayFrom: number;
   readonly #isWorldReadable: boolean;
+  readonly #memberNid: number | undefined;
 
   constructor(deps: RoomAccessDeps, init: RoomAccessInit) {
     this.#deps = deps;
@@ -79,6 +84,7 @@ export class RoomAccess {
     this.upTo = { streamPos: isGone ? leftAt : init.position, backfillPos: 0 };
     this.#stayFrom = init.stayFrom;
     this.#isWorldReadable = init.isWorldReadable;
+    this.#memberNid = init.memberNid;
     this.#reader = {
       userId: init.userId,
       joinedUpTo: init.standing === 'member' ? Number.POSITIVE_INFINITY : leftAt,
@@ -106,7 +112,11 @@ export class RoomAccess {
       const isPresent = isOfStay && this.standing === 'member';
       if (redactedByNid !== undefined && !isPresent) referred.push(redactedByNid);
     }
-    return referred.length === 0 ? views : this.#hiding(views, await this.#unseen(referred));
+    const told = referred.length === 0 ? views : this.#hiding(views, await this.#unseen(referred));
+    if (sights.size === 0) return told;
+    const wasThere = (stored: StoredEvent): boolean =>
+      this.#isOfStay(stored) || sights.get(stored.nid)?.membershipBefore === 'join';
+    return this.#withoutErased(told, wasThere);
   }
 
   /**
@@ -116,8 +126,10 @@ export class RoomAccess {
   stateViews(events: readonly StoredEvent[]): EventView[] | Promise<EventView[]> {
     const plain = events.every(
       (stored) =>
-        (stored.replacesNid === undefined && stored.redactedByNid === undefined) ||
-        (this.standing === 'member' && this.#isOfStay(stored)),
+        (this.standing === 'member' && this.#isOfStay(stored)) ||
+        (stored.replacesNid === undefined &&
+          stored.redactedByNid === undefined &&
+          !this.#mayBeErased(stored)),
     );
     return plain
       ? events.map((stored) => ({ stored, membership: undefined }))
@@ -213,7 +225,7 @@ export class RoomAccess {
       nid,
       events.flatMap(({ redactedByNid }) => redactedByNid ?? []),
     );
-    return events.map((stored) => {
+    const views = events.map((stored) => {
       const hidden = new Set<number>();
       const { replacesNid, redactedByNid } = stored;
       if (replacesNid !== undefined && !isOpen && !this.#isOfStay(stored)) hidden.add(replacesNid);
@@ -226,6 +238,34 @@ export class RoomAccess {
       }
       const view = { stored, membership: undefined };
       return hidden.size === 0 ? view : { ...view, hidden };
+    });
+    return this.#withoutErased(views, (stored) => !this.#mayBeErased(stored));
+  }
+
+  /** Of an event in a state: whether its user may be gone. Who is joined is not. */
+  #mayBeErased(stored: StoredEvent): boolean {
+    const { type, sender, stateKey } = stored.event;
+    if (type !== 'm.room.member' || this.#isOfStay(stored)) return false;
+    const { committed } = this.room;
+    return (
+      committed.membership(sender) !== 'join' || committed.membership(stateKey as UserId) !== 'join'
+    );
+  }
+
+  #withoutErased(
+    views: readonly EventView[],
+    knew: (stored: StoredEvent) => boolean,
+  ): Promise<EventView[]> {
+    const { database, events } = this.#deps;
+    const { rules, localServer, nid } = this.room;
+    return withoutErased(database, views, {
+      rules,
+      localServer,
+      knew: ({ stored }) => knew(stored),
+      stays: async () =>
+        this.#memberNid === undefined
+          ? []
+          : (await membershipHistory(events, nid, this.#memberNid)).stays,
     });
   }
 

@@ -3,7 +3,7 @@ import { matrixError } from '../../spec/errors.ts';
 import type { RoomId, UserId } from '../../spec/identifiers.ts';
 import type { Log } from '../streams/log.ts';
 import type { LiveRoom } from './live-room.ts';
-import { notInRoom, RoomAccess, type RoomAccessDeps, type Standing } from './room-access.ts';
+import { notInRoom, RoomAccess, type RoomAccessDeps, type RoomAccessInit } from './room-access.ts';
 import type { RoomRegistry } from './room-registry.ts';
 import { type MembershipHistory, membershipHistory } from './stays.ts';
 import type { UserRoom, UserRooms } from './user-rooms.ts';
@@ -13,6 +13,8 @@ export interface RoomAccessesDeps extends RoomAccessDeps {
   readonly registry: RoomRegistry;
   readonly userRooms: UserRooms;
 }
+
+type History = Omit<RoomAccessInit, 'userId' | 'room' | 'position'>;
 
 const noHistory: MembershipHistory = { stays: [], departure: undefined };
 
@@ -59,7 +61,13 @@ export class RoomAccesses {
 
   /** Of somebody who is joined. */
   ofMember(userId: UserId, room: LiveRoom, userRoom: UserRoom): RoomAccess {
-    return this.#make(userId, room, 'member', userRoom.membershipPos, undefined, false);
+    return this.#make(userId, room, {
+      standing: 'member',
+      stayFrom: userRoom.membershipPos,
+      departure: undefined,
+      isWorldReadable: false,
+      memberNid: userRoom.eventNid,
+    });
   }
 
   async #ofOther(
@@ -70,27 +78,26 @@ export class RoomAccesses {
     const { events, visibility } = this.#deps;
     const setting = await visibility.settingIn(room.nid, room.committed.state);
     const isWorldReadable = setting === 'world_readable';
+    const memberNid = userRoom?.forgotten === false ? userRoom.eventNid : undefined;
     const { stays, departure } =
-      userRoom === undefined || userRoom.forgotten
-        ? noHistory
-        : await membershipHistory(events, room.nid, userRoom.eventNid, 1);
+      memberNid === undefined ? noHistory : await membershipHistory(events, room.nid, memberNid, 1);
     const [stay] = stays;
-    if (stay !== undefined && departure !== undefined) {
-      return this.#make(userId, room, 'departed', stay.from, departure, isWorldReadable);
-    }
-    const standing = isWorldReadable ? 'onlooker' : 'outsider';
-    return this.#make(userId, room, standing, Number.POSITIVE_INFINITY, undefined, isWorldReadable);
+    const wasThere = stay !== undefined && departure !== undefined;
+    return this.#make(userId, room, {
+      standing: wasThere ? 'departed' : isWorldReadable ? 'onlooker' : 'outsider',
+      stayFrom: wasThere ? stay.from : Number.POSITIVE_INFINITY,
+      departure: wasThere ? departure : undefined,
+      isWorldReadable,
+      memberNid,
+    });
   }
 
   #make(
     userId: UserId,
     room: LiveRoom,
-    standing: Standing,
-    stayFrom: number,
-    departure: RoomAccess['departure'],
-    isWorldReadable: boolean,
+    { standing, stayFrom, departure, isWorldReadable, memberNid }: History,
   ): RoomAccess {
-    const position = this.#deps.log.position;
+    const { position } = this.#deps.log;
     return new RoomAccess(this.#deps, {
       userId,
       room,
@@ -98,6 +105,7 @@ export class RoomAccesses {
       stayFrom,
       departure,
       isWorldReadable,
+      memberNid,
       position,
     });
   }

@@ -101,7 +101,9 @@ const matching = `event_words w
     USING (room_nid)
   JOIN events e ON e.room_nid = w.room_nid AND e.event_nid = w.event_nid
   WHERE w.words @@ $1::tsquery AND w.key = ANY($5::text[])
-    AND w.stream_pos > m.after AND w.stream_pos <= m.up_to AND e.redacted_by_nid IS NULL`;
+    AND w.stream_pos > m.after AND w.stream_pos <= m.up_to AND e.redacted_by_nid IS NULL
+    AND NOT EXISTS (
+      SELECT 1 FROM users u WHERE u.user_id = e.sender AND u.erased_pos IS NOT NULL)`;
 
 const valuesOf = ({ words, rooms, keys }: Omit<WordsQuery, 'orderBy' | 'limit' | 'offset'>) => [
   tsquery(words),

@@ -49,7 +49,3 @@ export const deleteProfileField = async (
   });
   return rowCount === 1;
 };
-
-export const deleteProfile = async (tx: Tx, userId: UserId): Promise<void> => {
-  await tx.query({ text: 'DELETE FROM profile_fields WHERE user_id = $1', values: [userId] });
-};

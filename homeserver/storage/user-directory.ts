@@ -57,26 +57,49 @@ export interface DirectoryUser {
   readonly avatarUrl: string | undefined;
 }
 
-/** Each user comes once; `words` are what they are found by. */
+/** Of users of this server, whose names are those of their profiles. */
+export const anyRoom = 0;
+
+export interface DirectoryEntry extends DirectoryUser {
+  /** In which a user of another server has the name, or `anyRoom`. */
+  readonly roomNid: number;
+  /** What the user is found by. */
+  readonly words: readonly string[];
+}
+
+/** Each user comes once for a room. */
 export const putDirectoryUsers = async (
   tx: Tx,
-  users: readonly (DirectoryUser & { readonly words: readonly string[] })[],
+  entries: readonly DirectoryEntry[],
 ): Promise<void> => {
   await tx.query({
     name: 'put-directory-users',
-    text: `INSERT INTO user_directory (user_id, display_name, avatar_url, words)
-      SELECT u.user_id, u.display_name, u.avatar_url, array_to_tsvector(u.words::text[])
-      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
-        AS u (user_id, display_name, avatar_url, words)
-      ON CONFLICT (user_id) DO UPDATE SET display_name = EXCLUDED.display_name,
+    text: `INSERT INTO user_directory (user_id, room_nid, display_name, avatar_url, words)
+      SELECT u.user_id, u.room_nid, u.display_name, u.avatar_url, array_to_tsvector(u.words::text[])
+      FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[])
+        AS u (user_id, room_nid, display_name, avatar_url, words)
+      ON CONFLICT (user_id, room_nid) DO UPDATE SET display_name = EXCLUDED.display_name,
         avatar_url = EXCLUDED.avatar_url, words = EXCLUDED.words`,
     values: [
-      users.map(({ userId }) => userId),
-      users.map(({ displayName }) => displayName ?? null),
-      users.map(({ avatarUrl }) => avatarUrl ?? null),
+      entries.map(({ userId }) => userId),
+      entries.map(({ roomNid }) => roomNid),
+      entries.map(({ displayName }) => displayName ?? null),
+      entries.map(({ avatarUrl }) => avatarUrl ?? null),
       // Words have letters and digits only, and need no quotes.
-      users.map(({ words }) => `{${words.map((word) => `"${word}"`).join(',')}}`),
+      entries.map(({ words }) => `{${words.map((word) => `"${word}"`).join(',')}}`),
     ],
+  });
+};
+
+export const deleteDirectoryUsers = async (
+  tx: Tx,
+  entries: readonly Pick<DirectoryEntry, 'userId' | 'roomNid'>[],
+): Promise<void> => {
+  await tx.query({
+    name: 'delete-directory-users',
+    text: `DELETE FROM user_directory d USING unnest($1::text[], $2::bigint[]) AS u (user_id, room_nid)
+      WHERE d.user_id = u.user_id AND d.room_nid = u.room_nid`,
+    values: [entries.map(({ userId }) => userId), entries.map(({ roomNid }) => roomNid)],
   });
 };
 
@@ -111,9 +134,10 @@ export const hasLocalMember = async (
 };
 
 /**
- * Users with a word that begins like each of these, whom the searcher shares a room with or who are
- * in a room open to anyone that this server is in (nobody is found by sharing a room with
- * themselves). An exact name or localpart comes first.
+ * Users with a word that begins like each of these, by names that the searcher may know: those of this
+ * server by their profile if they share a room with the searcher or are in a room open to anyone; those
+ * of others by what they are called in such rooms. Nobody is found by sharing a room with themselves.
+ * An exact name or localpart comes first. Uses index user_directory_words.
  */
 export const findDirectoryUsers = async (
   db: Db,
@@ -128,17 +152,22 @@ export const findDirectoryUsers = async (
     avatar_url: string | null;
   }>({
     name: 'find-directory-users',
-    text: `SELECT d.user_id, d.display_name, d.avatar_url FROM user_directory d
-      WHERE d.words @@ $1::tsquery AND EXISTS (
-        SELECT 1 FROM user_rooms theirs
-        WHERE theirs.user_id = d.user_id AND theirs.membership = 'join' AND (
-          EXISTS (SELECT 1 FROM open_rooms o WHERE o.room_nid = theirs.room_nid
-            AND o.present AND (o.public_join OR o.world_readable))
-          OR d.user_id <> $2 AND EXISTS (SELECT 1 FROM user_rooms mine WHERE mine.user_id = $2
-            AND mine.room_nid = theirs.room_nid AND mine.membership = 'join')))
-      ORDER BY lower(d.display_name) = $3 DESC NULLS LAST,
-        split_part(substr(d.user_id, 2), ':', 1) = $3 DESC,
-        d.display_name IS NOT NULL DESC, d.user_id
+    text: `SELECT f.user_id, f.display_name, f.avatar_url FROM (
+        SELECT DISTINCT ON (d.user_id) d.user_id, d.display_name, d.avatar_url
+        FROM user_directory d
+        WHERE d.words @@ $1::tsquery AND EXISTS (
+          SELECT 1 FROM user_rooms theirs
+          WHERE theirs.user_id = d.user_id AND theirs.membership = 'join'
+            AND (d.room_nid = ${anyRoom} OR theirs.room_nid = d.room_nid)
+            AND (EXISTS (SELECT 1 FROM open_rooms o WHERE o.room_nid = theirs.room_nid
+                AND o.present AND (o.public_join OR o.world_readable))
+              OR d.user_id <> $2 AND EXISTS (SELECT 1 FROM user_rooms mine WHERE mine.user_id = $2
+                AND mine.room_nid = theirs.room_nid AND mine.membership = 'join')))
+        ORDER BY d.user_id, lower(d.display_name) = $3 DESC NULLS LAST, d.room_nid
+      ) f
+      ORDER BY lower(f.display_name) = $3 DESC NULLS LAST,
+        split_part(substr(f.user_id, 2), ':', 1) = $3 DESC,
+        f.display_name IS NOT NULL DESC, f.user_id
       LIMIT $4`,
     values: [words.map((word) => `'${word}':*`).join(' & '), searcher, exact, limit],
   });

@@ -129,7 +129,8 @@ export const markDeactivated = async (
 ): Promise<boolean> => {
   const { rowCount } = await tx.query({
     text: `UPDATE users SET deactivated_at_ms = $3, erased = $2, password_hash = NULL,
-        is_admin = false, departed = false
+        is_admin = false, departed = false,
+        erased_pos = CASE WHEN $2 THEN (SELECT last_value FROM stream_positions) END
       WHERE user_id = $1 AND deactivated_at_ms IS NULL`,
     values: [userId, erase, nowMs],
   });

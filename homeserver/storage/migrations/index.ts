@@ -10,6 +10,7 @@ import { discoveryMigration } from './0007-discovery.ts';
 import { encryptionMigration } from './0008-encryption.ts';
 import { transactionsMigration } from './0011-transactions.ts';
 import { readingMigration } from './0013-reading.ts';
+import { accessMigration } from './0014-access.ts';
 import { outsideRoomsMigration } from './0017-outside-rooms.ts';
 import { clientLimitsMigration } from './0018-client-limits.ts';
 
@@ -24,6 +25,7 @@ export const migrations: readonly Migration[] = [
   encryptionMigration,
   transactionsMigration,
   readingMigration,
+  accessMigration,
   outsideRoomsMigration,
   clientLimitsMigration,
 ];
