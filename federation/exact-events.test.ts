@@ -86,6 +86,19 @@ describe.each(['3', '5'])('numbers in rooms of version %s', (version) => {
     expect(verifyEventSignature(event, guest.rules, peer.name, keyId, publicKey)).toBe(true);
   });
 
+  it('are kept in what is fetched, too', async () => {
+    const missed = message();
+    const next = guest.message('next');
+    peer.on(/^POST \/_matrix\/federation\/v1\/get_missing_events\//, () => ({
+      status: 200,
+      body: exactJson({ events: [missed.pdu] }),
+    }));
+    await send(next);
+    const { event } = await fromDatabase(missed);
+    expect(exactJson(event.pdu)).toContain(`"n":${NUMBERS}`);
+    expect(checkContentHash(event, guest.rules)).toBe(true);
+  });
+
   it('keep state and what redaction leaves of it as signed', async () => {
     const made = guest.make({
       type: 'm.room.member',

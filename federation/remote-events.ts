@@ -48,7 +48,12 @@ const AUTH_CHAIN_BOUNDS: AnswerBounds = {
   lists: { auth_chain: MAX_AUTH_CHAIN_EVENTS },
   maxListValues: MAX_AUTH_CHAIN_EVENTS * VALUES_PER_EVENT,
 };
-const EVENT_BOUNDS: AnswerBounds = { maxBytes: 256 * 1024, maxValues: 40_000 };
+const EVENT_BOUNDS: AnswerBounds = {
+  maxBytes: 256 * 1024,
+  maxValues: 1_000,
+  lists: { pdus: 10 },
+  maxListValues: 40_000,
+};
 
 const CONCURRENT_EVENTS = 6;
 /** For what takes the other server some work. */

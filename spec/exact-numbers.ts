@@ -67,12 +67,11 @@ export const plainNumbers = <T>(value: T): T => {
 export const parseExactJson = (text: string): JsonValue => new Parser(text).whole();
 
 /**
- * A number in JSON without space that may be one of those, or text that looks so: it costs a slower
- * reading then.
+ * A number that may be one of those, or text that looks so: it costs a slower reading then.
  */
-const MAYBE_UNSAFE_NUMBER = /[:,[]-?\d+(?:[.eE]|\d{15})/;
+const MAYBE_UNSAFE_NUMBER = /[:,[]\s*-?\d+(?:[.eE]|\d{15})/;
 
-/** Reads what `exactJson` wrote, with its numbers as they were; `hasOnlyPlain` where that is certain. */
+/** Reads events, with their numbers as they were written; `hasOnlyPlain` where that is certain. */
 export const readExactJson = (json: string): { value: JsonValue; hasOnlyPlain: boolean } => {
   const hasOnlyPlain = !MAYBE_UNSAFE_NUMBER.test(json);
   const value = hasOnlyPlain ? (JSON.parse(json) as JsonValue) : parseExactJson(json);

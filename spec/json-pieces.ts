@@ -4,6 +4,7 @@
  * else wants to go through one by one stay text until then.
  */
 import type { JsonValue } from './event.ts';
+import { readExactJson } from './exact-numbers.ts';
 
 export interface JsonPiecesBounds {
   /**
@@ -65,7 +66,10 @@ interface Frame {
   isAfterBuilt: boolean;
 }
 
-/** A list whose elements are parsed when they are asked for, some at a time. */
+/**
+ * A list whose elements, which are events, are parsed when they are asked for, some at a time. Their
+ * numbers are as they were written; see `exact-numbers.ts`.
+ */
 export class JsonTextList implements Iterable<JsonValue> {
   readonly #maxElements: number;
   readonly #groups: Buffer[] = [];
@@ -93,7 +97,7 @@ export class JsonTextList implements Iterable<JsonValue> {
     for (const group of this.#groups) {
       let elements: JsonValue[];
       try {
-        elements = JSON.parse(`[${group.toString('utf8')}]`) as JsonValue[];
+        elements = readExactJson(`[${group.toString('utf8')}]`).value as JsonValue[];
       } catch {
         continue;
       }

@@ -28,6 +28,8 @@ export class StateAnswers {
   readonly #events: EventStore;
   readonly #snapshots: SnapshotStore;
   readonly #chains: AuthChains;
+  /** Answers being made: many servers ask the same when a room's state is missing to them. */
+  readonly #making = new Map<string, Promise<Buffer>>();
 
   constructor(deps: {
     readonly db: Db;
@@ -59,6 +61,39 @@ export class StateAnswers {
     const chain = new Set(await this.#chainOf(room, starts));
     if (withEvent) for (const nid of await this.#authNids(room, stored)) chain.add(nid);
     return { state: nids, authChain: [...chain] };
+  }
+
+  /**
+   * The whole answer to `/state`, made once for all who ask for it meanwhile.
+   * @throws MatrixError M_NOT_FOUND when the state there is not known
+   */
+  stateJson(room: LiveRoom, stored: StoredEvent): Promise<Buffer> {
+    return this.#once(`state ${stored.nid}`, async () => {
+      const { state, authChain } = await this.stateBefore(room, stored);
+      const chain = await this.list(room, authChain);
+      return Buffer.from(`{"auth_chain":${chain},"pdus":${await this.list(room, state)}}`);
+    });
+  }
+
+  /** As `stateJson`, for `/state_ids`. */
+  stateIdsJson(room: LiveRoom, stored: StoredEvent): Promise<Buffer> {
+    return this.#once(`state_ids ${stored.nid}`, async () => {
+      const { state, authChain } = await this.stateBefore(room, stored);
+      const answer = {
+        auth_chain_ids: await this.ids(room, authChain),
+        pdu_ids: await this.ids(room, state),
+      };
+      return Buffer.from(JSON.stringify(answer));
+    });
+  }
+
+  #once(key: string, make: () => Promise<Buffer>): Promise<Buffer> {
+    let making = this.#making.get(key);
+    if (making === undefined) {
+      making = make().finally(() => this.#making.delete(key));
+      this.#making.set(key, making);
+    }
+    return making;
   }
 
   /** The auth chain of an event, the event itself left out. */

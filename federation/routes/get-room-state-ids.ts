@@ -2,6 +2,7 @@
 import { Type } from 'typebox';
 import { EventIdSchema, RoomIdSchema } from '../../homeserver/http/identifier-schemas.ts';
 import { perUser } from '../../homeserver/http/rate-limits.ts';
+import { rawJson } from '../../homeserver/http/raw-json.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
 import { eventIn, type RoomReadingDeps } from './room-reading.ts';
 
@@ -23,10 +24,6 @@ export const getRoomStateIds = ({ auth, events, access, states }: Deps): Route =
     handler: async ({ params, query, requester }) => {
       const room = await access.forParticipant(requester, params.roomId);
       const stored = await eventIn(events, room, query.event_id);
-      const { state, authChain } = await states.stateBefore(room, stored);
-      return {
-        auth_chain_ids: await states.ids(room, authChain),
-        pdu_ids: await states.ids(room, state),
-      };
+      return rawJson(await states.stateIdsJson(room, stored));
     },
   });

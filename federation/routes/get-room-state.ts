@@ -4,7 +4,6 @@ import { EventIdSchema, RoomIdSchema } from '../../homeserver/http/identifier-sc
 import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { rawJson } from '../../homeserver/http/raw-json.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
-import type { JsonObject } from '../../spec/event.ts';
 import { eventIn, PduSchema, type RoomReadingDeps } from './room-reading.ts';
 
 type Deps = Pick<RoomReadingDeps, 'auth' | 'events' | 'access' | 'states'>;
@@ -22,10 +21,6 @@ export const getRoomState = ({ auth, events, access, states }: Deps): Route =>
     handler: async ({ params, query, requester }) => {
       const room = await access.forParticipant(requester, params.roomId);
       const stored = await eventIn(events, room, query.event_id);
-      const { state, authChain } = await states.stateBefore(room, stored);
-      return {
-        auth_chain: rawJson<JsonObject[]>(await states.list(room, authChain)),
-        pdus: rawJson<JsonObject[]>(await states.list(room, state)),
-      };
+      return rawJson(await states.stateJson(room, stored));
     },
   });

@@ -1,7 +1,10 @@
+import type { LiveRoom } from '../../homeserver/rooms/live-room.ts';
+import type { StoredEvent } from '../../homeserver/rooms/stored-event.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import { parsePdu } from '../../spec/event-format.ts';
 import type { EventId, RoomId, UserId } from '../../spec/identifiers.ts';
 import { rulesOf } from '../../spec/room-versions.ts';
+import { StateAnswers } from '../rooms/state-answers.ts';
 import { ANY_REQUEST } from '../testing/any-request.ts';
 import type { RoomPeer } from '../testing/room-peer.ts';
 import { type NetworkServer, TestNetwork } from '../testing/test-network.ts';
@@ -75,6 +78,20 @@ describe('rooms read by other servers', () => {
     const after = await here.say(alice, roomId, 'later');
     const later = await ask('GET', `${inRoom('state_ids')}?event_id=${id(after)}`);
     expect((later['pdu_ids'] as EventId[]).sort()).toEqual([...state, name].sort());
+  });
+
+  it('make equal answers about a state once for all who ask meanwhile', async () => {
+    const states = new StateAnswers({ ...here.core, db: here.core.database });
+    const room = (await here.core.registry.find(roomId)) as LiveRoom;
+    const stored = (await here.core.events.byId(messages[4] as EventId)) as StoredEvent;
+    const ask = () =>
+      Promise.all([states.stateJson(room, stored), states.stateIdsJson(room, stored)]);
+    const [first, second] = await Promise.all([ask(), ask()]);
+    expect(second[0]).toBe(first[0]);
+    expect(second[1]).toBe(first[1]);
+    const [later] = await ask();
+    expect(later).not.toBe(first[0]);
+    expect(later).toEqual(first[0]);
   });
 
   it('give auth chains', async () => {

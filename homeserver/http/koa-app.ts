@@ -11,7 +11,7 @@ import { ClientGone } from './body.ts';
 import type { BodyBudget } from './body-budget.ts';
 import type { ClientAddress } from './client-address.ts';
 import type { HttpMetrics } from './http-metrics.ts';
-import { stringifyWithRaw } from './raw-json.ts';
+import { RawJson, stringifyWithRaw } from './raw-json.ts';
 import { Reply } from './reply.ts';
 import { HttpRequest } from './request.ts';
 import type { Route, RouteEnvironment } from './route.ts';
@@ -91,7 +91,7 @@ const headersToSend = (ctx: Koa.Context): string[] => {
  * a small request; node takes the flat list as it is.
  */
 const sendJson = (ctx: Koa.Context, status: number, value: unknown): void => {
-  const text = Buffer.isBuffer(value) ? value : stringifyWithRaw(value);
+  const text = value instanceof RawJson ? value.source : stringifyWithRaw(value);
   const bytes = Buffer.byteLength(text);
   const { unread, request } = ctx.state as State;
   if (status === 200) unread.admit(request.ip, bytes, ctx.res);

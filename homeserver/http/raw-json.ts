@@ -15,10 +15,15 @@ const QUOTED_MARKER = `"${MARKER}"`;
 let pieces: string[] = [];
 
 export class RawJson {
-  readonly json: string;
+  /** Bytes are for the whole of an answer that many are sent: they share them. */
+  readonly source: string | Buffer;
 
-  constructor(json: string) {
-    this.json = json;
+  constructor(source: string | Buffer) {
+    this.source = source;
+  }
+
+  get json(): string {
+    return typeof this.source === 'string' ? this.source : this.source.toString('utf8');
   }
 
   toJSON(): string {
@@ -31,7 +36,7 @@ export class RawJson {
  * A value that serialises to exactly `json`, which must be valid JSON: nothing checks it again. It
  * takes the type its place in a response asks for, but only {@link stringifyWithRaw} can read it.
  */
-export const rawJson = <T>(json: string): T => new RawJson(json) as T;
+export const rawJson = <T>(json: string | Buffer): T => new RawJson(json) as T;
 
 /** `JSON.stringify`, with every {@link rawJson} value spliced in; nothing extra is paid without. */
 export const stringifyWithRaw = (value: unknown): string => {
