@@ -14,6 +14,7 @@ import type { HttpMetrics } from './http-metrics.ts';
 import { RawJson, stringifyWithRaw } from './raw-json.ts';
 import { Reply } from './reply.ts';
 import { HttpRequest } from './request.ts';
+import { dropRestOfBody } from './rest-of-body.ts';
 import type { Route, RouteEnvironment } from './route.ts';
 import { decodeParameters, RoutingTree } from './routing-tree.ts';
 import type { UnreadAnswers } from './unread-answers.ts';
@@ -202,10 +203,11 @@ export const koaApp = (options: AppOptions): Koa => {
 
   /** After the last byte of the answer, or when the connection ended before it. */
   const closed = (
-    { res }: Koa.Context,
+    { req, res }: Koa.Context,
     { request, operation, errcode }: State,
     startedMs: number,
   ) => {
+    dropRestOfBody(req);
     const sent = res.writableFinished;
     if (!sent) request.clientLeft();
     const status = sent ? res.statusCode : CLIENT_CLOSED_REQUEST;
