@@ -14,20 +14,16 @@ import type { RoomAccess } from '../rooms/room-access.ts';
 import type { RoomAccesses } from '../rooms/room-accesses.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { UserRooms } from '../rooms/user-rooms.ts';
-import type { Tx } from '../storage/database.ts';
 import {
   countEventsWithWords,
-  type EventWords,
   eventsWithWords,
-  putEventWords,
   roomsWithWords,
   type SearchKey,
-  searchableEvents,
-  searchedTypes,
   type WordsQuery,
   type WordsRange,
 } from '../storage/event-words.ts';
 import { LogReader, type LogReaderDeps } from '../streams/log-reader.ts';
+import { indexWords } from './index-words.ts';
 
 export interface EventSearchDeps extends LogReaderDeps {
   readonly events: EventStore;
@@ -68,10 +64,6 @@ export interface SearchPage {
   readonly next: SearchPlace | undefined;
 }
 
-/** Few, because everyone else waits while they are taken apart. */
-const eventsPerStep = 50;
-const positionsPerStep = 5_000;
-const maxTextLength = 20_000;
 const maxWords = 20;
 const maxCount = 1_000;
 const pageSize = 50;
@@ -168,17 +160,4 @@ const rangesOf = async (
     ranges.push({ roomNid: access.room.nid, after: window.after, upTo });
   }
   return ranges;
-};
-
-const indexWords = async (tx: Tx, after: number, upTo: number): Promise<number> => {
-  const end = Math.min(upTo, after + positionsPerStep);
-  const events = await searchableEvents(tx, after, end, eventsPerStep);
-  const rows = events.flatMap(({ roomNid, eventNid, streamPos, type, content }): EventWords[] => {
-    const key = searchedTypes[type] as SearchKey;
-    const text = content[key.slice('content.'.length)];
-    const words = typeof text === 'string' ? wordsOf(text.slice(0, maxTextLength)) : [];
-    return words.length === 0 ? [] : [{ roomNid, eventNid, streamPos, key, words }];
-  });
-  if (rows.length > 0) await putEventWords(tx, rows);
-  return events.length < eventsPerStep ? end : (events.at(-1)?.streamPos ?? end);
 };

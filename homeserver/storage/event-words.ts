@@ -1,9 +1,14 @@
 /** The table `event_words`: which words events have in their texts. */
-import type { JsonObject } from '../../spec/event.ts';
 import type { Db, Tx } from './database.ts';
 
 export const searchKeys = ['content.body', 'content.name', 'content.topic'] as const;
 export type SearchKey = (typeof searchKeys)[number];
+
+const storedKeys: Readonly<Record<SearchKey, string>> = {
+  'content.body': 'b',
+  'content.name': 'n',
+  'content.topic': 't',
+};
 
 /** Where each kind of event has its text. */
 export const searchedTypes: Readonly<Record<string, SearchKey>> = {
@@ -12,20 +17,27 @@ export const searchedTypes: Readonly<Record<string, SearchKey>> = {
   'm.room.topic': 'content.topic',
 };
 
+export const redactionType = 'm.room.redaction';
+
 export interface SearchableEvent {
   readonly roomNid: number;
   readonly eventNid: number;
   readonly streamPos: number;
   readonly type: string;
-  readonly content: JsonObject;
+  /** JSON of the event. */
+  readonly json: string;
 }
 
-/** The first live events with `after < position <= upTo` that have texts. Index events_stream. */
+/**
+ * The first live events with `after < position <= upTo` that have texts, and redactions; of as many
+ * as `maxBytes` holds, and at least one. Index events_stream.
+ */
 export const searchableEvents = async (
   db: Db,
   after: number,
   upTo: number,
   limit: number,
+  maxBytes: number,
 ): Promise<SearchableEvent[]> => {
   const { rows } = await db.query<{
     room_nid: number;
@@ -35,18 +47,25 @@ export const searchableEvents = async (
     json: string;
   }>({
     name: 'searchable-events',
-    text: `SELECT room_nid, event_nid, stream_pos, type, json FROM events
-      WHERE stream_pos > $1 AND stream_pos <= $2 AND backfill_pos = 0 AND type = ANY($3::text[])
-        AND rejected_reason IS NULL AND NOT soft_failed AND redacted_by_nid IS NULL
-      ORDER BY stream_pos LIMIT $4`,
-    values: [after, upTo, Object.keys(searchedTypes), limit],
+    text: `SELECT room_nid, event_nid, stream_pos, type, json FROM (
+        SELECT room_nid, event_nid, stream_pos, type, json,
+          sum(octet_length(json)) OVER (ORDER BY stream_pos) - octet_length(json) AS bytes_before
+        FROM (
+          SELECT room_nid, event_nid, stream_pos, type, json FROM events
+          WHERE stream_pos > $1 AND stream_pos <= $2 AND backfill_pos = 0 AND type = ANY($3::text[])
+            AND rejected_reason IS NULL AND NOT soft_failed AND redacted_by_nid IS NULL
+          ORDER BY stream_pos LIMIT $4
+        ) first
+      ) measured
+      WHERE bytes_before < $5 ORDER BY stream_pos`,
+    values: [after, upTo, [...Object.keys(searchedTypes), redactionType], limit, maxBytes],
   });
   return rows.map((row) => ({
     roomNid: row.room_nid,
     eventNid: row.event_nid,
     streamPos: row.stream_pos,
     type: row.type,
-    content: (JSON.parse(row.json) as { content: JsonObject }).content,
+    json: row.json,
   }));
 };
 
@@ -58,19 +77,38 @@ export interface EventWords {
   readonly words: readonly string[];
 }
 
+/**
+ * Forgets the words of those of these events that are redacted: `redactions` are events that name
+ * them. Uses indexes events_event_id and event_words_log.
+ */
+export const deleteRedactedWords = async (
+  tx: Tx,
+  redacted: readonly { readonly roomNid: number; readonly eventId: string }[],
+): Promise<void> => {
+  await tx.query({
+    name: 'delete-redacted-words',
+    text: `DELETE FROM event_words w
+      USING unnest($1::bigint[], $2::text[]) AS r (room_nid, event_id)
+      JOIN events e USING (room_nid, event_id)
+      WHERE e.redacted_by_nid IS NOT NULL AND w.stream_pos = e.stream_pos
+        AND w.room_nid = e.room_nid AND w.event_nid = e.event_nid`,
+    values: [redacted.map(({ roomNid }) => roomNid), redacted.map(({ eventId }) => eventId)],
+  });
+};
+
 export const putEventWords = async (tx: Tx, rows: readonly EventWords[]): Promise<void> => {
   await tx.query({
     name: 'put-event-words',
     text: `INSERT INTO event_words (room_nid, event_nid, stream_pos, key, words)
-      SELECT w.room_nid, w.event_nid, w.stream_pos, w.key, array_to_tsvector(w.words::text[])
+      SELECT w.room_nid, w.event_nid, w.stream_pos, w.key::"char",
+        array_to_tsvector(w.words::text[])
       FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[])
-        AS w (room_nid, event_nid, stream_pos, key, words)
-      ON CONFLICT (room_nid, event_nid, key) DO UPDATE SET words = EXCLUDED.words`,
+        AS w (room_nid, event_nid, stream_pos, key, words)`,
     values: [
       rows.map(({ roomNid }) => roomNid),
       rows.map(({ eventNid }) => eventNid),
       rows.map(({ streamPos }) => streamPos),
-      rows.map(({ key }) => key),
+      rows.map(({ key }) => storedKeys[key]),
       // Words have letters and digits only: there is nothing in them to escape.
       rows.map(({ words }) => `{${words.map((word) => `"${word}"`).join(',')}}`),
     ],
@@ -100,7 +138,7 @@ const matching = `event_words w
   JOIN unnest($2::bigint[], $3::bigint[], $4::bigint[]) AS m (room_nid, after, up_to)
     USING (room_nid)
   JOIN events e ON e.room_nid = w.room_nid AND e.event_nid = w.event_nid
-  WHERE w.words @@ $1::tsquery AND w.key = ANY($5::text[])
+  WHERE w.words @@ $1::tsquery AND w.key = ANY($5::"char"[])
     AND w.stream_pos > m.after AND w.stream_pos <= m.up_to AND e.redacted_by_nid IS NULL
     AND NOT EXISTS (
       SELECT 1 FROM users u WHERE u.user_id = e.sender AND u.erased_pos IS NOT NULL)`;
@@ -110,7 +148,7 @@ const valuesOf = ({ words, rooms, keys }: Omit<WordsQuery, 'orderBy' | 'limit' |
   rooms.map(({ roomNid }) => roomNid),
   rooms.map(({ after }) => after),
   rooms.map(({ upTo }) => upTo),
-  keys,
+  keys.map((key) => storedKeys[key]),
 ];
 
 /** Which of these rooms have any such event. Uses index event_words_words. */

@@ -277,9 +277,11 @@ export const eventsNearTime = async (
   const { rows } = await db.query<EventRecord>({
     name: `events-near-time-${direction}`,
     text: `SELECT ${eventColumns} FROM events e JOIN rooms r USING (room_nid)
-      WHERE e.room_nid = $1 AND e.stream_pos IS NOT NULL AND e.origin_server_ts ${comparison} $2
+      WHERE e.room_nid = $1 AND e.stream_pos IS NOT NULL
+        AND e.origin_server_ts / 3600000 ${comparison} $2::bigint / 3600000
+        AND e.origin_server_ts ${comparison} $2
         AND e.rejected_reason IS NULL AND NOT e.soft_failed
-      ORDER BY e.origin_server_ts ${order}, e.stream_pos ${order}, e.backfill_pos ${order}
+      ORDER BY e.origin_server_ts / 3600000 ${order}, e.origin_server_ts ${order}, e.stream_pos ${order}, e.backfill_pos ${order}
       LIMIT $3 OFFSET $4`,
     values: [roomNid, timestampMs, limit, offset],
   });

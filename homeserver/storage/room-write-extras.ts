@@ -159,8 +159,7 @@ const writeChains = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> 
     await tx.query({
       name: 'log-chain-links',
       text: `INSERT INTO auth_chain_links (room_nid, from_chain_nid, from_seq, to_chain_nid, to_seq)
-        SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::int[], $4::bigint[], $5::int[])
-        ON CONFLICT DO NOTHING`,
+        SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::int[], $4::bigint[], $5::int[])`,
       values: [
         links.map((l) => l.nid),
         links.map((l) => l.fromChain),

@@ -23,9 +23,11 @@ export type IndexStep = (tx: Tx, after: number, upTo: number) => Promise<number>
 
 /** After something new, this long passes before it is looked at. */
 const settleMs = 1_000;
-/** Pauses are this many times as long as the work between them. */
-const pauseFactor = 9;
+/** Pauses are this many times as long as the work between them: where little is left to do, or much. */
+const pauseFactor = { keepingUp: 9, behind: 2 };
 const shortPauseMs = 100;
+/** Further behind than this, an index that spared others as usual might never come to the end. */
+const behindPositions = 1_000;
 /** A log that has moved further than this since the last step is busy: pauses are longer. */
 const busyPositions = 200;
 /** Whoever asks waits no longer than this for the index; then it answers with what it has. */
@@ -87,8 +89,8 @@ export class LogReader {
     let pauseMs: number;
     try {
       await this.#work();
-      const tookMs = performance.now() - startMs;
-      pauseMs = Math.max(isBusy ? settleMs : shortPauseMs, pauseFactor * tookMs);
+      const behind = this.#deps.log.position - (this.#position ?? 0);
+      pauseMs = pauseAfter({ tookMs: performance.now() - startMs, behind, isBusy });
     } catch (error) {
       this.#deps.logger.warn({ err: error, reader: this.#name }, 'an index could not be written');
       pauseMs = retryMs;
@@ -121,3 +123,13 @@ export class LogReader {
     this.#position = reached ?? (await cursorOf(database, this.#name));
   }
 }
+
+/** How long to leave the machine to others after a step that has left so many positions to do. */
+export const pauseAfter = (step: {
+  readonly tookMs: number;
+  readonly behind: number;
+  readonly isBusy: boolean;
+}): number =>
+  step.behind > behindPositions
+    ? pauseFactor.behind * step.tookMs
+    : Math.max(step.isBusy ? settleMs : shortPauseMs, pauseFactor.keepingUp * step.tookMs);
