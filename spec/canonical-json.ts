@@ -61,6 +61,17 @@ export const lenientCanonicalJson = (value: JsonValue): string =>
 export const exactJson = (value: unknown): string =>
   stringifyIfExact(value) ?? lenientCanonicalJson(value as JsonValue);
 
+/** Whether {@link canonicalJson} has a form for it. */
+export const hasCanonicalForm = (value: JsonValue): boolean => {
+  try {
+    canonicalJson(value);
+    return true;
+  } catch (error) {
+    if (error instanceof CanonicalJsonError) return false;
+    throw error;
+  }
+};
+
 /** Picks the variant that a room version asks for. */
 export const canonicalJsonFor = (rules: { readonly strictCanonicalJson: boolean }) =>
   rules.strictCanonicalJson ? canonicalJson : lenientCanonicalJson;

@@ -10,7 +10,7 @@ import type { Logger } from '../../homeserver/ops/logger.ts';
 import type { Random } from '../../homeserver/random.ts';
 import type { Database } from '../../homeserver/storage/database.ts';
 import {
-  type DestinationRetry,
+  type DestinationChange,
   failingDestinations,
   knownDestinations,
   saveDestinationRetry,
@@ -48,7 +48,7 @@ export class DestinationHealth {
   readonly #failingStrangers = new LRUCache<ServerName, Failing>({ max: MAX_STRANGERS });
   readonly #listeners = new Set<(destination: ServerName) => void>();
   /** Writes of one destination follow each other; the last one waiting is enough. */
-  readonly #writes = new Map<ServerName, { next: DestinationRetry | undefined }>();
+  readonly #writes = new Map<ServerName, { next: DestinationChange | undefined }>();
 
   private constructor(options: DestinationHealthOptions) {
     this.#database = options.database;
@@ -108,7 +108,13 @@ export class DestinationHealth {
       this.#failingKnown.delete(destination) || this.#failingStrangers.delete(destination);
     if (!wasFailing) return;
     const lastSuccessMs = this.#clock.nowMs();
-    this.#save({ destination, failureCount: 0, retryAtMs: 0, lastSuccessMs });
+    this.#save({
+      destination,
+      failureCount: 0,
+      retryAtMs: 0,
+      lastSuccessMs,
+      failedAtMs: undefined,
+    });
     this.#logger.info({ destination }, 'server is reachable again');
     for (const listener of this.#listeners) listener(destination);
   }
@@ -128,7 +134,8 @@ export class DestinationHealth {
     const retryAtMs = Math.max(nowMs + delayMs, askedMs);
     const failing = this.isKnown(destination) ? this.#failingKnown : this.#failingStrangers;
     failing.set(destination, { failureCount, retryAtMs, failedAtMs: nowMs });
-    this.#save({ destination, failureCount, retryAtMs, lastSuccessMs: undefined });
+    const lastSuccessMs = undefined;
+    this.#save({ destination, failureCount, retryAtMs, lastSuccessMs, failedAtMs: nowMs });
     this.#logger.debug({ destination, failureCount, delayMs }, 'server is left alone');
   }
 
@@ -149,19 +156,19 @@ export class DestinationHealth {
     return this.#failingKnown.get(destination) ?? this.#failingStrangers.get(destination);
   }
 
-  #save(retry: DestinationRetry): void {
+  #save(retry: DestinationChange): void {
     if (!this.isKnown(retry.destination)) return;
     const writing = this.#writes.get(retry.destination);
     if (writing !== undefined) {
       writing.next = retry;
       return;
     }
-    const queue: { next: DestinationRetry | undefined } = { next: retry };
+    const queue: { next: DestinationChange | undefined } = { next: retry };
     this.#writes.set(retry.destination, queue);
     void this.#drain(retry.destination, queue);
   }
 
-  async #drain(destination: ServerName, queue: { next: DestinationRetry | undefined }) {
+  async #drain(destination: ServerName, queue: { next: DestinationChange | undefined }) {
     while (queue.next !== undefined) {
       const retry = queue.next;
       queue.next = undefined;

@@ -1,10 +1,13 @@
 /**
- * EDUs by kind. Each kind has at most one handler; what no handler knows, or what makes one fail, is
- * dropped: an EDU is never worth an error.
+ * EDUs by kind. Each kind has at most one handler. What no handler knows is dropped, and what makes
+ * one fail as well, unless it is the database that failed: then nothing was promised and all of it is
+ * to come again.
  *
  * Specification: https://spec.matrix.org/v1.19/server-server-api/#edus
  */
 import type { Logger } from 'pino';
+import { isDatabaseAway } from '../../homeserver/storage/database-away.ts';
+import { LogWriteFailed } from '../../homeserver/streams/log.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
 
@@ -30,8 +33,13 @@ export class EduDispatcher {
     this.#handlers.set(type, handler);
   }
 
-  /** In the order given: a later EDU may overtake what an earlier one said. */
+  /**
+   * In the order given: a later EDU may overtake what an earlier one said. Those of a kind that stays
+   * are durable when it resolves.
+   * @throws what the database failed with, after all EDUs have been tried
+   */
   async dispatch(origin: ServerName, edus: readonly Edu[]): Promise<void> {
+    let failure: { readonly error: unknown } | undefined;
     for (const { edu_type: type, content } of edus) {
       const handler = this.#handlers.get(type);
       if (handler === undefined) continue;
@@ -39,7 +47,9 @@ export class EduDispatcher {
         await handler(origin, content);
       } catch (error) {
         this.#logger.warn({ err: error, origin, type }, 'EDU could not be handled');
+        if (error instanceof LogWriteFailed || isDatabaseAway(error)) failure ??= { error };
       }
     }
+    if (failure !== undefined) throw failure.error;
   }
 }

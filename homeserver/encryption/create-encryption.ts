@@ -64,15 +64,16 @@ export interface Encryption {
 }
 
 const purgeEveryMs = 10 * 60_000;
+const resyncEveryMs = 30_000;
 
 export const createEncryption = (deps: EncryptionDeps): Encryption => {
-  const { db, log, logger, observer } = deps;
+  const { db, logger, observer } = deps;
   const directory = new KeyDirectory(db);
-  const outboundEdus = new OutboundEdus({ db, log, directory });
+  const outboundEdus = new OutboundEdus({ ...deps, directory });
   const deviceLists = new DeviceLists({ ...deps, outbound: outboundEdus });
   const claimLimits = new ClaimLimits(deps);
   const deviceKeys = new DeviceKeys({ db, deviceLists, claimLimits });
-  const remoteLists = new RemoteDeviceLists({ db, log, logger, deviceLists });
+  const remoteLists = new RemoteDeviceLists({ ...deps, deviceLists });
   const keyQueries = new KeyQueries({ ...deps, directory, deviceKeys, remoteLists });
   const toDevice = new ToDevice({ ...deps, outbound: outboundEdus });
   observer.onAppended((room, _events, write) => deviceLists.followRoom(room.nid, write));
@@ -83,6 +84,12 @@ export const createEncryption = (deps: EncryptionDeps): Encryption => {
       logger.warn({ err: error }, 'what other devices have got could not be deleted');
     });
   }, purgeEveryMs).unref();
+
+  const resyncing = setInterval(() => {
+    remoteLists.resync().catch((error: unknown) => {
+      logger.warn({ err: error }, 'stale device lists could not be fetched');
+    });
+  }, resyncEveryMs).unref();
 
   const deviceListener: DeviceListener = {
     async deviceCreated(tx, userId, deviceId) {
@@ -132,6 +139,7 @@ export const createEncryption = (deps: EncryptionDeps): Encryption => {
     },
     close: async () => {
       clearInterval(purging);
+      clearInterval(resyncing);
       await remoteLists.idle();
       await deviceLists.close();
     },

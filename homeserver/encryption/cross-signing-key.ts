@@ -1,4 +1,5 @@
 /** Reading cross-signing keys that clients and other servers send. */
+import { hasCanonicalForm } from '../../spec/canonical-json.ts';
 import type { JsonObject, JsonValue } from '../../spec/event.ts';
 import { fitsInBytes, type UserId } from '../../spec/identifiers.ts';
 import { isPublicKey } from '../../spec/signing.ts';
@@ -28,6 +29,8 @@ export const crossSigningKeyIn = (
     ...rest,
     ...(isObject(own) && { signatures: { [userId]: own } }),
   };
+  // It is signed, and travels in what is: a number that servers write differently would break both.
+  if (!hasCanonicalForm(json)) return undefined;
   const key = JSON.stringify(json);
   return fitsInBytes(key, maxKeyBytes) ? { userId, usage, publicKey, key, json } : undefined;
 };

@@ -3,7 +3,11 @@
  * https://spec.matrix.org/v1.19/client-server-api/#key-distribution
  */
 import { LRUCache } from 'lru-cache';
-import { lenientCanonicalJson } from '../../spec/canonical-json.ts';
+import {
+  CanonicalJsonError,
+  canonicalJson,
+  lenientCanonicalJson,
+} from '../../spec/canonical-json.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject, JsonValue } from '../../spec/event.ts';
 import {
@@ -202,7 +206,15 @@ const checkDeviceKeys = (keys: JsonObject, userId: UserId, deviceId: DeviceId): 
   if (keys['user_id'] !== userId || keys['device_id'] !== deviceId) {
     throw matrixError('M_INVALID_PARAM', 'The keys are not of the device that uploads them');
   }
-  if (!fitsInBytes(JSON.stringify(keys), maxDeviceKeysBytes)) {
+  let json: string;
+  try {
+    json = canonicalJson(keys);
+  } catch (error) {
+    if (!(error instanceof CanonicalJsonError)) throw error;
+    // They are signed, and travel in what is: both take numbers that every server writes alike.
+    throw matrixError('M_BAD_JSON', `Device keys: ${error.message}`);
+  }
+  if (!fitsInBytes(json, maxDeviceKeysBytes)) {
     throw matrixError('M_INVALID_PARAM', `Device keys may have ${maxDeviceKeysBytes} bytes`);
   }
 };

@@ -6,15 +6,20 @@
 import type { Logger } from 'pino';
 import type { JsonObject, JsonValue } from '../../spec/event.ts';
 import { fitsInBytes, isDeviceId, type UserId } from '../../spec/identifiers.ts';
+import type { Clock } from '../clock.ts';
+import { someAtATime } from '../some-at-a-time.ts';
 import { deleteCrossSigningKeys, putCrossSigningKeys } from '../storage/cross-signing.ts';
 import type { Database } from '../storage/database.ts';
 import {
   followedLists,
+  forgetRemoteList,
   markRemoteListStale,
   moveRemoteList,
+  putOffStaleList,
   type RemoteDeviceRow,
   remoteListOf,
   replaceRemoteList,
+  staleListsDue,
 } from '../storage/remote-devices.ts';
 import { joinedRoomNids } from '../storage/snapshots.ts';
 import type { Log } from '../streams/log.ts';
@@ -25,14 +30,24 @@ import { isObject, type RemoteKeys } from './remote-keys.ts';
 export interface RemoteDeviceListsDeps {
   readonly db: Database;
   readonly log: Log;
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly deviceLists: DeviceLists;
 }
 
+/** Of one person. */
 const maxDevices = 1000;
-const maxKeysBytes = 65_536;
+const maxListBytes = 2 * 1024 * 1024;
+const maxKeysBytes = 16_384;
 const maxDisplayNameLength = 100;
 const resyncTimeoutMs = 10_000;
+/** Stale lists are fetched in the background, so many of those that are due at a time. */
+const maxResyncs = 50;
+const maxResyncsAtOnce = 4;
+const firstResyncDelayMs = 60_000;
+const maxResyncDelayMs = 24 * 60 * 60_000;
+/** After this many failures, which is some two weeks, a list is forgotten until somebody asks. */
+const maxResyncFailures = 24;
 
 export class RemoteDeviceLists {
   readonly #deps: RemoteDeviceListsDeps;
@@ -77,7 +92,7 @@ export class RemoteDeviceLists {
 
   /** An `m.device_list_update` of the user's own server. */
   async updated(userId: UserId, content: JsonObject): Promise<void> {
-    const { db, deviceLists } = this.#deps;
+    const { db, clock, deviceLists } = this.#deps;
     const { stream_id: streamId, device_id: deviceId } = content;
     if (!Number.isSafeInteger(streamId) || typeof deviceId !== 'string') return;
     if (!isDeviceId(deviceId) || !(await this.#isConcerned(userId))) return;
@@ -95,8 +110,8 @@ export class RemoteDeviceLists {
       previous.length > 0 &&
       previous.every((id) => id === known.streamId);
     if (!follows) {
-      await markRemoteListStale(db, userId);
-      this.#fetchAndTell(userId);
+      await markRemoteListStale(db, userId, clock.nowMs() + firstResyncDelayMs);
+      void this.#fetchAndTell(userId);
       return;
     }
     const device = {
@@ -104,7 +119,12 @@ export class RemoteDeviceLists {
       displayName: displayNameIn(content['device_display_name']),
       keys: content['deleted'] === true ? undefined : keysIn(content['keys']),
     };
-    await db.transaction((tx) => moveRemoteList(tx, userId, streamId as number, device));
+    const limits = { devices: maxDevices, bytes: maxListBytes };
+    const fits = await db.transaction((tx) =>
+      moveRemoteList(tx, userId, streamId as number, device, limits),
+    );
+    // Whoever asks gets as much of it as there may be.
+    if (!fits) await markRemoteListStale(db, userId, clock.nowMs() + maxResyncDelayMs);
     await deviceLists.change(userId, [''], 'here');
   }
 
@@ -120,6 +140,27 @@ export class RemoteDeviceLists {
     );
   }
 
+  /** Fetches stale lists whose time has come. Called again and again by whoever owns this. */
+  async resync(): Promise<void> {
+    const { db, clock } = this.#deps;
+    if (this.#remote === undefined) return;
+    const due = await staleListsDue(db, clock.nowMs(), maxResyncs);
+    await someAtATime(due, maxResyncsAtOnce, async ({ userId, failureCount }) => {
+      if (failureCount >= maxResyncFailures || !(await this.#isConcerned(userId))) {
+        await db.transaction((tx) => forgetRemoteList(tx, userId));
+        return;
+      }
+      // Put off first: it may fail in whatever way.
+      const delayMs = Math.min(firstResyncDelayMs * 2 ** failureCount, maxResyncDelayMs);
+      await putOffStaleList(
+        db,
+        { userId, failureCount: failureCount + 1 },
+        clock.nowMs() + delayMs,
+      );
+      await this.#fetchAndTell(userId);
+    });
+  }
+
   async idle(): Promise<void> {
     for (const { done } of this.#fetching.values()) await done.catch(() => undefined);
   }
@@ -128,11 +169,11 @@ export class RemoteDeviceLists {
     return (await joinedRoomNids(this.#deps.db, [userId])).has(userId);
   }
 
-  #fetchAndTell(userId: UserId): void {
+  async #fetchAndTell(userId: UserId): Promise<void> {
     const { deviceLists, logger } = this.#deps;
-    this.fetch(userId)
+    await this.fetch(userId)
       .catch((error: unknown) => {
-        // Whoever asks for the keys makes the next try.
+        // `resync` makes the next try, or whoever asks for the keys.
         logger.debug({ err: error, userId }, 'a device list could not be fetched');
       })
       .then(() => deviceLists.change(userId, [''], 'here'))
@@ -161,7 +202,7 @@ export class RemoteDeviceLists {
       const list = {
         streamId: streamId as number,
         syncedPos,
-        devices: devices.slice(0, maxDevices).flatMap(deviceIn),
+        devices: withinBytes(devices.slice(0, maxDevices).flatMap(deviceIn)),
       };
       const usages = ['master', 'self_signing'] as const;
       const keys = usages.flatMap(
@@ -188,6 +229,15 @@ const keysIn = (value: JsonValue | undefined): string | undefined => {
   const { unsigned: _unsigned, ...keys } = value;
   const json = JSON.stringify(keys);
   return fitsInBytes(json, maxKeysBytes) ? json : undefined;
+};
+
+/** As many of them, in their order, as there may be. */
+const withinBytes = (devices: readonly RemoteDeviceRow[]): RemoteDeviceRow[] => {
+  let left = maxListBytes;
+  return devices.filter(({ keys }) => {
+    left -= Buffer.byteLength(keys);
+    return left >= 0;
+  });
 };
 
 const deviceIn = (value: JsonValue): RemoteDeviceRow[] => {

@@ -29,10 +29,12 @@ import {
   toDeviceSection,
   trimToDeviceMessages,
 } from '../storage/to-device.ts';
+import { existingUsers } from '../storage/users.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
 import { LogTail } from '../streams/log-tail.ts';
 import type { Notifier } from '../streams/notifier.ts';
 import { isObject } from './remote-keys.ts';
+import { cutForEdus, MAX_EDU_MESSAGES_BYTES } from './to-device-edus.ts';
 
 export interface ToDeviceDeps {
   readonly db: Database;
@@ -60,6 +62,10 @@ const maxDelivered = { messages: 100, bytes: 1_000_000 };
 const maxQueued = { messages: 10_000, bytes: 16_000_000 };
 const limits = clientDataLimits.toDevice;
 const maxDevices = 50_000;
+/** Of a message of another server with its type and sender. */
+const maxEventBytes = MAX_EDU_MESSAGES_BYTES + 1024;
+/** Of an EDU: some servers send all that a client hands them in one, keys for 250 devices. */
+const maxEduBytes = 1024 * 1024;
 /** A message id is remembered for so long. */
 const rememberForMs = 7 * 24 * 60 * 60_000;
 
@@ -97,7 +103,7 @@ export class ToDevice {
 
   /**
    * Sends for a local user. A device that repeats a transaction sends nothing more.
-   * @throws MatrixError M_INVALID_PARAM, M_TOO_LARGE
+   * @throws MatrixError M_INVALID_PARAM, M_TOO_LARGE, M_BAD_JSON for what other servers cannot read
    */
   async send(
     sender: UserId,
@@ -138,20 +144,22 @@ export class ToDevice {
         `Messages to all devices of users have at most ${limits.bytesToAllDevices} bytes together`,
       );
     }
-    const remote = [...byServer].map(([destination, theirs]) => ({
-      destination,
-      content: JSON.stringify({
-        sender,
-        type,
-        message_id: random.bytes(15).toString('base64url'),
-        messages: theirs,
+    const remote = [...byServer].flatMap(([destination, theirs]) =>
+      cutForEdus(theirs).map((messages) => {
+        const messageId = random.bytes(15).toString('base64url');
+        const content = JSON.stringify({ sender, type, message_id: messageId, messages });
+        return { destination, content };
       }),
-    }));
+    );
     const source = JSON.stringify([sender, deviceId ?? '']);
     await this.#append(source, JSON.stringify([type, txnId]), local, remote);
   }
 
-  /** What another server sends for one of its users, whom it has been checked to speak for. */
+  /**
+   * What another server sends for one of its users, whom it has been checked to speak for. Resolves
+   * when it is durable, or is for nobody here. Messages that are too large are dropped, and so is
+   * all of an EDU that is.
+   */
   async receive(
     origin: ServerName,
     messageId: string,
@@ -159,12 +167,31 @@ export class ToDevice {
     type: string,
     messages: DeviceMessages,
   ): Promise<void> {
-    const local = Object.entries(messages).flatMap(([userId, devices]) =>
-      isUserId(userId) && serverNameOf(userId) === this.#deps.serverName && isObject(devices)
-        ? eventsFor(userId, devices, sender, type)
+    const { db, serverName, logger } = this.#deps;
+    const ours = Object.entries(messages).flatMap(([userId, devices]) =>
+      isUserId(userId) && serverNameOf(userId) === serverName && isObject(devices)
+        ? [{ userId, devices }]
         : [],
     );
-    if (local.length > limits.messages) return;
+    if (ours.length === 0 || ours.length > limits.messages) return;
+    const known = await existingUsers(
+      db,
+      ours.map(({ userId }) => userId),
+    );
+    let bytes = 0;
+    const local = ours
+      .flatMap(({ userId, devices }) =>
+        known.has(userId) ? eventsFor(userId, devices, sender, type) : [],
+      )
+      .filter(({ event }) => {
+        const size = Buffer.byteLength(event);
+        bytes += size;
+        return size <= maxEventBytes;
+      });
+    if (local.length > limits.messages || bytes > maxEduBytes) {
+      logger.info({ origin, sender, bytes, messages: local.length }, 'too many to-device messages');
+      return;
+    }
     await this.#append(origin, messageId, local, []);
   }
 

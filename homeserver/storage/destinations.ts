@@ -10,6 +10,11 @@ export interface DestinationRetry {
   readonly lastSuccessMs: number | undefined;
 }
 
+export interface DestinationChange extends DestinationRetry {
+  /** Now, if it failed: of failures in a row the first time is kept. */
+  readonly failedAtMs: number | undefined;
+}
+
 /** Destinations that something was to be delivered to, those that were reached last first. */
 export const knownDestinations = async (db: Db, limit: number): Promise<ServerName[]> => {
   const { rows } = await db.query<{ destination: ServerName }>({
@@ -41,14 +46,20 @@ export const failingDestinations = async (db: Db, limit: number): Promise<Destin
 };
 
 /** Keeps `last_success_ms` where no newer one is given. */
-export const saveDestinationRetry = async (db: Db, retry: DestinationRetry): Promise<void> => {
+export const saveDestinationRetry = async (db: Db, retry: DestinationChange): Promise<void> => {
   await db.query({
-    text: `INSERT INTO destinations (destination, failure_count, retry_at_ms, last_success_ms)
-      VALUES ($1, $2, $3, $4)
+    text: `INSERT INTO destinations
+        (destination, failure_count, retry_at_ms, last_success_ms, failing_since_ms)
+      VALUES ($1, $2, $3, $4, $5)
       ON CONFLICT (destination) DO UPDATE
       SET failure_count = $2, retry_at_ms = $3,
-        last_success_ms = coalesce($4, destinations.last_success_ms)`,
-    values: [retry.destination, retry.failureCount, retry.retryAtMs, retry.lastSuccessMs ?? null],
+        last_success_ms = coalesce($4, destinations.last_success_ms),
+        failing_since_ms = CASE WHEN $5 IS NULL THEN NULL
+          ELSE coalesce(destinations.failing_since_ms, $5) END`,
+    values: [
+      ...[retry.destination, retry.failureCount, retry.retryAtMs, retry.lastSuccessMs ?? null],
+      retry.failedAtMs ?? null,
+    ],
   });
 };
 

@@ -138,6 +138,41 @@ export const outboundEdusFor = async (
   return rows.map(toRow);
 };
 
+/** What is kept for a server that does not come back. */
+export interface EduBounds {
+  /** Servers that have failed since before this time get nothing that waits. */
+  readonly failingSinceBeforeMs: number;
+  /** For one that fails no more than the newest so many are kept. */
+  readonly maxPerDestination: number;
+}
+
+/**
+ * Lets go of what waits for servers that have been away for long. Looks only at those that fail now.
+ * Returns how much was let go of.
+ */
+export const deleteEdusOfTheAway = async (tx: Tx, bounds: EduBounds): Promise<number> => {
+  const { rows } = await tx.query<{ deleted: number }>({
+    text: `WITH ends AS (
+        SELECT d.destination, CASE
+          WHEN d.failing_since_ms < $1 THEN (
+            SELECT max(o.stream_pos) FROM outbound_edu_destinations o
+            WHERE o.destination = d.destination)
+          ELSE (
+            SELECT o.stream_pos FROM outbound_edu_destinations o
+            WHERE o.destination = d.destination ORDER BY o.stream_pos DESC OFFSET $2 LIMIT 1)
+          END AS upto
+        FROM destinations d WHERE d.failure_count > 0
+      ),
+      gone AS (
+        DELETE FROM outbound_edu_destinations o USING ends
+        WHERE o.destination = ends.destination AND o.stream_pos <= ends.upto RETURNING 1
+      )
+      SELECT count(*)::int AS deleted FROM gone`,
+    values: [bounds.failingSinceBeforeMs, bounds.maxPerDestination],
+  });
+  return rows[0]?.deleted ?? 0;
+};
+
 /** Deletes what has arrived everywhere. */
 export const deleteDeliveredEdus = async (tx: Tx): Promise<void> => {
   const dispatched = '(SELECT coalesce(min(dispatched_pos), 0) FROM federation_senders)';

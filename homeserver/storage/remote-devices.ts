@@ -80,7 +80,8 @@ export const replaceRemoteList = async (
   await tx.query({
     text: `INSERT INTO remote_device_lists (user_id, stream_id, synced_pos) VALUES ($1, $2, $3)
       ON CONFLICT (user_id) DO UPDATE
-        SET stream_id = EXCLUDED.stream_id, synced_pos = EXCLUDED.synced_pos, stale = false`,
+        SET stream_id = EXCLUDED.stream_id, synced_pos = EXCLUDED.synced_pos, stale = false,
+          failure_count = 0`,
     values: [userId, list.streamId, list.syncedPos],
   });
   await tx.query({ text: 'DELETE FROM remote_devices WHERE user_id = $1', values: [userId] });
@@ -97,13 +98,18 @@ export const replaceRemoteList = async (
   });
 };
 
-/** One step further; `device` without keys is gone. */
+/**
+ * One step further; `device` without keys is gone. False, with nothing changed, where the list would
+ * have more than it may.
+ */
 export const moveRemoteList = async (
   tx: Tx,
   userId: UserId,
   streamId: number,
   device: Omit<RemoteDeviceRow, 'keys'> & { readonly keys: string | undefined },
-): Promise<void> => {
+  max: { readonly devices: number; readonly bytes: number },
+): Promise<boolean> => {
+  // Of one list one update at a time.
   await tx.query({
     text: 'UPDATE remote_device_lists SET stream_id = $2 WHERE user_id = $1',
     values: [userId, streamId],
@@ -113,19 +119,69 @@ export const moveRemoteList = async (
       text: 'DELETE FROM remote_devices WHERE user_id = $1 AND device_id = $2',
       values: [userId, device.deviceId],
     });
-    return;
+    return true;
   }
-  await tx.query({
+  const { rows } = await tx.query({
     text: `INSERT INTO remote_devices (user_id, device_id, display_name, keys)
-      VALUES ($1, $2, $3, $4) ON CONFLICT (user_id, device_id) DO UPDATE
-        SET display_name = EXCLUDED.display_name, keys = EXCLUDED.keys`,
-    values: [userId, device.deviceId, device.displayName ?? null, device.keys],
+      SELECT $1::text, $2::text, $3::text, $4::text FROM (
+        SELECT count(*) AS devices, coalesce(sum(octet_length(keys)), 0) AS bytes
+        FROM remote_devices WHERE user_id = $1 AND device_id <> $2
+      ) others
+      WHERE devices < $5::int AND bytes + octet_length($4::text) <= $6::int
+      ON CONFLICT (user_id, device_id) DO UPDATE
+        SET display_name = EXCLUDED.display_name, keys = EXCLUDED.keys
+      RETURNING 1`,
+    values: [
+      ...[userId, device.deviceId, device.displayName ?? null, device.keys],
+      ...[max.devices, max.bytes],
+    ],
+  });
+  return rows.length > 0;
+};
+
+/** A list already stale keeps the time of its next try. */
+export const markRemoteListStale = async (
+  db: Db,
+  userId: UserId,
+  retryAtMs: number,
+): Promise<void> => {
+  await db.query({
+    text: `UPDATE remote_device_lists SET stale = true, retry_at_ms = $2, failure_count = 0
+      WHERE user_id = $1 AND NOT stale`,
+    values: [userId, retryAtMs],
   });
 };
 
-export const markRemoteListStale = async (db: Db, userId: UserId): Promise<void> => {
-  await db.query({
-    text: 'UPDATE remote_device_lists SET stale = true WHERE user_id = $1',
-    values: [userId],
+export interface StaleList {
+  readonly userId: UserId;
+  /** Tries in a row that failed. */
+  readonly failureCount: number;
+}
+
+/** Stale lists whose time has come, those that have waited longest first. Index …_retry. */
+export const staleListsDue = async (db: Db, nowMs: number, limit: number): Promise<StaleList[]> => {
+  const { rows } = await db.query<{ user_id: UserId; failure_count: number }>({
+    text: `SELECT user_id, failure_count FROM remote_device_lists
+      WHERE stale AND retry_at_ms <= $1 ORDER BY retry_at_ms LIMIT $2`,
+    values: [nowMs, limit],
   });
+  return rows.map((row) => ({ userId: row.user_id, failureCount: row.failure_count }));
+};
+
+export const putOffStaleList = async (
+  db: Db,
+  { userId, failureCount }: StaleList,
+  retryAtMs: number,
+): Promise<void> => {
+  await db.query({
+    text: `UPDATE remote_device_lists SET retry_at_ms = $2, failure_count = $3
+      WHERE user_id = $1 AND stale`,
+    values: [userId, retryAtMs, failureCount],
+  });
+};
+
+/** Nobody asks for it any more: it is fetched anew when somebody does. */
+export const forgetRemoteList = async (tx: Tx, userId: UserId): Promise<void> => {
+  await tx.query({ text: 'DELETE FROM remote_devices WHERE user_id = $1', values: [userId] });
+  await tx.query({ text: 'DELETE FROM remote_device_lists WHERE user_id = $1', values: [userId] });
 };

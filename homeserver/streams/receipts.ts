@@ -106,18 +106,28 @@ export class Receipts {
     }
   }
 
-  /** Receipts of a room that another server has sent, of users it has been checked to speak for. */
+  /**
+   * Receipts of a room that another server has sent, of users it has been checked to speak for. One
+   * in a thread counts where its event is here and in that thread: there are no more rows of a user
+   * than there are threads.
+   */
   async receive(room: LiveRoom, receipts: readonly RemoteReceipt[]): Promise<void> {
     const joined = receipts.filter(({ userId }) => room.membership(userId) === 'join');
     if (joined.length === 0) return;
     const known = await this.#deps.events.manyById(joined.map(({ eventId }) => eventId));
-    const rows = joined.map(({ userId, eventId, threadId, ts }) => {
+    const rows: ReceiptRow[] = [];
+    for (const { userId, eventId, threadId, ts } of joined) {
       const stored = known.get(eventId);
       const here = stored?.roomNid === room.nid ? stored : undefined;
+      const isInThread =
+        threadId === undefined ||
+        threadId === mainTimeline ||
+        (here !== undefined && (await this.#isIn(here, threadId)));
+      if (!isInThread) continue;
       const row = this.#row(room.nid, userId, 'm.read', eventId, threadId, here);
-      return { ...row, receivedAtMs: ts };
-    });
-    await this.#append(room, rows);
+      rows.push({ ...row, receivedAtMs: ts });
+    }
+    if (rows.length > 0) await this.#append(room, rows);
   }
 
   /** Receipts of a room with `from < position <= to`, each once, oldest first. */
@@ -225,11 +235,15 @@ export class Receipts {
     if (threadId !== mainTimeline && !isEventId(threadId)) {
       throw matrixError('M_INVALID_PARAM', "thread_id is neither 'main' nor an event id");
     }
-    // A thread's root belongs to the main timeline, but some clients mark it in its thread.
-    if (stored.event.eventId === threadId) return;
-    if ((await threadOf(this.#deps.events, stored)) !== threadId) {
+    if (!(await this.#isIn(stored, threadId))) {
       throw matrixError('M_INVALID_PARAM', 'The event is not in this thread');
     }
+  }
+
+  async #isIn(stored: StoredEvent, threadId: string): Promise<boolean> {
+    // A thread's root belongs to the main timeline, but some clients mark it in its thread.
+    if (stored.event.eventId === threadId) return true;
+    return (await threadOf(this.#deps.events, stored)) === threadId;
   }
 }
 

@@ -11,6 +11,7 @@ import { encryptionMigration } from './0008-encryption.ts';
 import { transactionsMigration } from './0011-transactions.ts';
 import { readingMigration } from './0013-reading.ts';
 import { accessMigration } from './0014-access.ts';
+import { destinationsMigration } from './0016-destinations.ts';
 import { outsideRoomsMigration } from './0017-outside-rooms.ts';
 import { clientLimitsMigration } from './0018-client-limits.ts';
 
@@ -26,6 +27,7 @@ export const migrations: readonly Migration[] = [
   transactionsMigration,
   readingMigration,
   accessMigration,
+  destinationsMigration,
   outsideRoomsMigration,
   clientLimitsMigration,
 ];
