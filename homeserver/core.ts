@@ -119,6 +119,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
   const activity = new RoomActivity(log.position, budget);
   const observer = new RoomObserver({ userRooms, activity, notifier, localServer: serverName });
   const registry = new RoomRegistry({
+    logger,
     db: database,
     log,
     events,

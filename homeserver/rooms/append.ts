@@ -78,6 +78,12 @@ interface Draft {
   readonly redacted: StoredEvent[];
   /** Those that accepted events named before they came. */
   readonly followed: Set<EventId>;
+  /** What `events` knew under the nids of this write before: an outlier, or nothing. */
+  readonly knownBefore: Map<number, StoredEvent | undefined>;
+  /** What the room lacked and this write brings, as the room had noted it. */
+  readonly found: Map<EventId, boolean>;
+  /** The room in memory is ahead of the database by this write. */
+  hasMoved: boolean;
 }
 
 const noChanges: Changes = new Map();
@@ -110,38 +116,46 @@ export class Appender {
       snapshots: [...(extras.snapshots ?? [])],
       redacted: [],
       followed: new Set(),
+      knownBefore: new Map(),
+      found: new Map(),
+      hasMoved: false,
     };
     this.#noteFound(draft, arrivals);
     try {
       for (const arrival of arrivals) await this.#add(draft, arrival);
     } catch (error) {
-      this.#abandon(draft, arrivals);
+      this.#abandon(draft);
       throw error;
     }
     return { events: draft.stored, committed: this.#commit(draft) };
   }
 
   /** Nothing was written. Where the room had moved already, memory is dropped. */
-  #abandon({ room, stored, write }: Draft, arrivals: readonly Arrival[]): void {
-    for (const { event, nid } of arrivals) {
-      const known = this.#deps.events.cachedById(event.eventId);
-      if (known !== undefined && known.streamPos === undefined && nid === undefined) {
-        this.#deps.events.forget(known.nid);
-      }
+  #abandon(draft: Draft): void {
+    const { room, write, hasMoved } = draft;
+    for (const [nid, known] of draft.knownBefore) {
+      if (known === undefined || room.dead) this.#deps.events.forget(nid);
+      else this.#deps.events.remember(known);
     }
+    for (const [eventId, isFollowed] of draft.found)
+      room.missingPrevEvents.set(eventId, isFollowed);
     // The chains are loaded anew only together with the room: until then writes that are under way
     // have places that the database does not know.
-    if (stored.length > 0 || write.chainPlaces.length > 0) {
+    if (hasMoved || write.chainPlaces.length > 0) {
       this.#deps.chains.drop(room.nid);
       this.#deps.registry.drop(room);
     }
   }
 
-  #noteFound({ room, write, followed }: Draft, arrivals: readonly Arrival[]): void {
+  #noteFound({ room, write, followed, found }: Draft, arrivals: readonly Arrival[]): void {
     for (const { event } of arrivals) {
       const { eventId } = event;
-      if (room.missingPrevEvents.get(eventId) === true) followed.add(eventId);
-      if (room.missingPrevEvents.delete(eventId)) write.foundPrevEvents.push(eventId);
+      const isFollowed = room.missingPrevEvents.get(eventId);
+      if (isFollowed === undefined) continue;
+      if (isFollowed) followed.add(eventId);
+      found.set(eventId, isFollowed);
+      room.missingPrevEvents.delete(eventId);
+      write.foundPrevEvents.push(eventId);
     }
   }
 
@@ -177,12 +191,14 @@ export class Appender {
     };
     if (stateAfter !== stateBefore) this.#deps.snapshots.remember(stateAfter);
     // Findable by state resolution and by the events that follow it, before it is committed.
+    draft.knownBefore.set(nid, this.#deps.events.cached(nid));
     this.#deps.events.remember(stored);
     if (event.stateKey !== undefined) await this.#place(draft, stored);
     const changes = isAccepted(stored)
       ? await this.#advance(draft, stored, stateBefore, stateAfter)
       : noChanges;
     stored.currentSnapshot = room.state.nid;
+    draft.hasMoved = true;
     for (const eventId of arrival.missingPrevEvents ?? []) {
       room.lacks(eventId, isAccepted(stored));
       draft.write.missingPrevEvents.push({ eventId, referencedByNid: nid });
@@ -230,6 +246,7 @@ export class Appender {
       if (merged.isNew) draft.snapshots.push(after);
     }
     // Nothing of the room has changed up to here, so a failure above leaves it as it was.
+    draft.hasMoved = true;
     room.extremities = extremities;
     if (after.nid === before.nid) return noChanges;
     const linear = after === stateAfter && stateBefore.nid === before.nid;
@@ -255,6 +272,8 @@ export class Appender {
 
   /** Whether the event is to be kept from clients. */
   async #redact({ room, write, redacted }: Draft, stored: StoredEvent): Promise<boolean> {
+    const { eventId } = stored.event;
+    if (room.unappliedRedactions.has(eventId)) write.awaitedTargets.push(eventId);
     const effects = await redactionEffects(this.#deps, room, stored);
     write.unappliedRedactions.push(...effects.unapplied);
     for (const target of effects.redacted) {
@@ -304,6 +323,7 @@ export class Appender {
     });
     // Whoever awaits `committed` sees a failure; nobody else needs to.
     committed.catch(() => undefined);
+    room.lastWrite = committed;
     return committed;
   }
 
@@ -312,6 +332,7 @@ export class Appender {
     for (const [index, event] of stored.entries()) {
       event.streamPos = (write.events[index] as EventRow).streamPos as number;
     }
+    for (const eventId of write.awaitedTargets) room.unappliedRedactions.delete(eventId);
     if (redacted.length > 0) this.#followRedactions(room, stored, redacted);
     const bytesBefore = room.recent.bytes;
     for (const [index, event] of stored.entries()) {

@@ -289,6 +289,8 @@ export class HistoryFill {
       const row = { ...rowOf(stored, json), promoted: filling.promoted.has(stored.nid) };
       write.events.push({ ...row, place: 'filled' });
       if (stored.rejectedReason !== undefined) continue;
+      const { eventId } = stored.event;
+      if (room.unappliedRedactions.has(eventId)) write.awaitedTargets.push(eventId);
       const effects = await redactionEffects(this.#deps, room, stored);
       write.unappliedRedactions.push(...effects.unapplied);
       for (const target of effects.redacted) redacted.set(target.nid, target);

@@ -147,9 +147,10 @@ export class RoomImporter {
       prevs.get(id)?.snapshotAfter !== undefined;
     // What this server saw of the room in an earlier stay is no head of it any more. When another of
     // its users has come in meanwhile, the two joins are heads side by side.
-    if (!live.hasJoinedServer(this.#deps.localServer)) live.extremities = [];
     await ids.reserve(4);
-    const { committed } = await appender.append(
+    const { extremities } = live;
+    if (!live.hasJoinedServer(this.#deps.localServer)) live.extremities = [];
+    const appending = appender.append(
       live,
       [
         {
@@ -162,6 +163,10 @@ export class RoomImporter {
       ],
       { snapshots: stateBefore.nid === live.state.nid ? [] : [stateBefore] },
     );
+    const { committed } = await appending.catch((error) => {
+      live.extremities = extremities;
+      throw error;
+    });
     registry.add(live);
     await committed;
   }

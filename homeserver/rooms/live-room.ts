@@ -65,6 +65,8 @@ export class LiveRoom {
   committedServers: ReadonlySet<ServerName>;
   /** When this was last asked for, as the registry counts. */
   lastUse = 0;
+  /** The newest write. */
+  lastWrite: Promise<void> = Promise.resolve();
   /** Writes on their way to the log; a room with any is not dropped from memory. */
   pendingWrites = 0;
 
@@ -111,6 +113,14 @@ export class LiveRoom {
 
   get busy(): boolean {
     return this.pendingWrites > 0 || this.#queued > 0;
+  }
+
+  /**
+   * Resolves when what `state` says now is in the database. Whoever answers from it, because nothing
+   * is to be written, waits for this first. @throws {LogWriteFailed} where it never will be
+   */
+  durable(): Promise<void> {
+    return this.lastWrite;
   }
 
   /** The depth of the next event. */

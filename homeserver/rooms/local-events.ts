@@ -167,10 +167,14 @@ export class LocalEvents {
         if (draft === undefined) return undefined;
         const unchanged =
           countersign === undefined ? await this.#unchangedState(room, draft) : undefined;
-        if (unchanged !== undefined) return unchanged;
+        if (unchanged !== undefined) return { unchanged, durable: room.durable() };
         return { room, draft, built: await this.build(room, draft) };
       });
-      if (made === undefined || typeof made === 'string') return made;
+      if (made === undefined) return undefined;
+      if ('unchanged' in made) {
+        await made.durable;
+        return made.unchanged;
+      }
       const { room, draft, built } = made;
       const recommended = await this.#recommended(room, built);
       const signed = (await countersign?.(room, recommended)) ?? recommended;
@@ -220,7 +224,7 @@ export class LocalEvents {
     const unchanged =
       draft.stateKey === undefined ? undefined : await this.#unchangedState(room, draft);
     if (unchanged !== undefined) {
-      return { eventId: unchanged, committed: Promise.resolve() };
+      return { eventId: unchanged, committed: room.durable() };
     }
     const made = await this.build(room, draft);
     const { committed }: Appended = await this.#deps.appender.append(

@@ -71,7 +71,10 @@ export class Membership {
     const { roomId, servers } = await this.#resolve(userId, target, entry.via);
     const room = await this.#deps.registry.find(roomId);
     const inRoom = room?.hasJoinedServer(this.#deps.serverName) === true;
-    if (inRoom && room.membership(userId) === 'join' && entry.content === undefined) return roomId;
+    if (inRoom && room.membership(userId) === 'join' && entry.content === undefined) {
+      await room.durable();
+      return roomId;
+    }
     const content = memberContent('join', await this.#deps.profiles.of(userId), {
       ...entry.content,
       ...withReason(entry.reason),
@@ -113,7 +116,7 @@ export class Membership {
     const room = await registry.find(roomId);
     const content: JsonObject = { membership: 'leave', ...withReason(reason) };
     if (room?.hasJoinedServer(serverName) === true) {
-      if (room.membership(userId) === 'leave') return;
+      if (room.membership(userId) === 'leave') return room.durable();
       await this.#send(roomId, memberDraft(userId, userId, content));
       return;
     }
@@ -191,7 +194,7 @@ export class Membership {
     if (membership === 'join' && sender === target) {
       await this.join(sender, roomId, { content: extra, isGuest });
       const room = await this.#deps.registry.find(roomId);
-      return room?.stateRef('m.room.member', sender)?.eventId as EventId;
+      return room?.committed.stateRef('m.room.member', sender)?.eventId as EventId;
     }
     return this.#deps.localEvents.send(roomId, memberDraft(sender, target, content));
   }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MemoryBudget } from '../memory-budget.ts';
+import { silentLogger } from '../ops/logger.ts';
 import { eventually } from '../testing/server-process.ts';
 import { localUser, type TestCore, testCore } from '../testing/test-core.ts';
 import { type TestRooms, testRooms } from '../testing/test-rooms.ts';
@@ -68,6 +69,7 @@ describe('a room dropped from memory', () => {
 it('bounds what all rooms keep of their timelines: those least lately used give theirs up', async () => {
   const { core, testDatabase } = test;
   const registry = new RoomRegistry({
+    logger: silentLogger,
     db: testDatabase.database,
     log: core.log,
     events: core.events,
@@ -98,6 +100,28 @@ it('bounds what all rooms keep of their timelines: those least lately used give 
   const eventId = await rooms.say(second.id, alice, 'after');
   const seen = second.recent.between(position, core.log.position);
   expect(seen?.map(({ stored }) => stored?.event.eventId)).toEqual([eventId]);
+});
+
+it('keeps a room that weighs more than the bound, for as long as it is in use', async () => {
+  const { core, testDatabase } = test;
+  const registry = new RoomRegistry({
+    logger: silentLogger,
+    db: testDatabase.database,
+    log: core.log,
+    events: core.events,
+    snapshots: core.snapshots,
+    localServer: core.serverName,
+    budget: new MemoryBudget(1_000),
+  });
+  const roomId = await rooms.roomCreator.create(alice, { preset: 'public_chat' });
+  const room = (await registry.find(roomId)) as LiveRoom;
+  expect(room.dead).toBe(false);
+  expect(await registry.find(roomId)).toBe(room);
+  for (let i = 0; i < 40; i++) {
+    await registry.find(await rooms.roomCreator.create(alice, { preset: 'private_chat' }));
+  }
+  expect(room.dead).toBe(true);
+  expect(registry.size).toBeLessThan(20);
 });
 
 const waitsForLock = ({ testDatabase }: TestCore): Promise<void> =>

@@ -1,4 +1,5 @@
 /** The rooms in memory: loaded on demand, bounded, and never dropped while being written. */
+import type { Logger } from 'pino';
 import type { RoomId, ServerName } from '../../spec/identifiers.ts';
 import { rulesOf } from '../../spec/room-versions.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
@@ -9,6 +10,7 @@ import { unappliedRedactions } from '../storage/redactions.ts';
 import type { Log } from '../streams/log.ts';
 import type { EventStore } from './event-store.ts';
 import { LiveRoom, type LiveRoomInit } from './live-room.ts';
+import { goesOnWithout } from './room-head.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
 import type { StateSnapshot } from './state-snapshot.ts';
 
@@ -19,12 +21,15 @@ export interface RoomRegistryDeps {
   readonly snapshots: SnapshotStore;
   readonly localServer: ServerName;
   readonly budget: MemoryBudget;
+  readonly logger: Logger;
 }
 
 /** What a member, or another entry of the state, takes in a room in memory. */
 const ENTRY_BYTES = 180;
 
 const maxKnownIds = 100_000;
+/** Rooms that were asked for last stay, whatever they weigh: whoever asked is about to use them. */
+const justUsed = 8;
 
 export class RoomRegistry {
   readonly #deps: RoomRegistryDeps;
@@ -178,9 +183,9 @@ export class RoomRegistry {
     const position = log.position;
     const rows = (await roomsByNid(db, roomNids)).filter(hasHead);
     const [states, extremities, redactions, gaps] = await Promise.all([
-      snapshots.loadOfRooms(
-        rows.map(({ room_nid: roomNid, snapshot_nid: nid }) => ({ roomNid, nid })),
-      ),
+      snapshots
+        .loadOfRooms(rows.map(({ room_nid: roomNid, snapshot_nid: nid }) => ({ roomNid, nid })))
+        .catch((error: Error) => error),
       events.manyOfRooms(
         rows.flatMap(({ room_nid: roomNid, extremities }) =>
           extremities.map((nid) => ({ roomNid, nid })),
@@ -193,14 +198,19 @@ export class RoomRegistry {
     const rooms = new Map<number, LiveRoom>();
     for (const row of rows) {
       const nid = row.room_nid;
+      const found = row.extremities.flatMap((event) => extremities.get(event) ?? []);
+      const state =
+        states instanceof Error || found.length < row.extremities.length
+          ? await goesOnWithout(this.#deps, row, found)
+          : (states.get(row.snapshot_nid) as StateSnapshot);
       const rules = rulesOf(row.version ?? '');
       if (rules === undefined) throw new Error(`Room ${row.room_id} has version ${row.version}`);
       const room = new LiveRoom({
         nid,
         id: row.room_id,
         rules,
-        extremities: row.extremities.flatMap((event) => extremities.get(event) ?? []),
-        state: states.get(row.snapshot_nid) as StateSnapshot,
+        extremities: found,
+        state,
         localServer: this.#deps.localServer,
         position,
         unappliedRedactions: redactions.get(nid) ?? noRedactions,
@@ -237,7 +247,7 @@ export class RoomRegistry {
     if (held <= this.#maxWeight) return;
     for (const [nid, room] of this.#byLastUse()) {
       if (held <= this.#maxWeight) return;
-      if (room.busy) continue;
+      if (room.busy || room.lastUse > this.#uses - justUsed) continue;
       // A holder that writes later finds it dead and asks again.
       room.dead = true;
       this.#rooms.delete(nid);

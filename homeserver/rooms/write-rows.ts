@@ -82,4 +82,5 @@ export const emptyWrite = (roomNid: number, create?: RoomWrite['create']): RoomW
   chainLinks: [],
   redactions: [],
   unappliedRedactions: [],
+  awaitedTargets: [],
 });

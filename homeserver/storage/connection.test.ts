@@ -1,3 +1,4 @@
+import { matrixError } from '../../spec/errors.ts';
 import { silentLogger } from '../ops/logger.ts';
 import { type TestDatabase, testDatabase } from '../testing/test-database.ts';
 import { connectDatabase, isDatabaseAway } from './connection.ts';
@@ -45,6 +46,20 @@ describe('the connection pool', () => {
     } finally {
       await victim.close();
     }
+  });
+
+  it('keeps a connection whose transaction was given up for a reason of its own', async () => {
+    const { database } = test;
+    const backend = async () =>
+      (await database.query<{ pid: number }>({ text: 'SELECT pg_backend_pid() AS pid' })).rows;
+    const before = await backend();
+    const refused = database.transaction(async (tx) => {
+      await tx.query({ text: 'CREATE TABLE half_made ()' });
+      throw matrixError('M_FORBIDDEN', 'not allowed');
+    });
+    await expect(refused).rejects.toThrow('not allowed');
+    expect(await backend()).toEqual(before);
+    await expect(database.query({ text: 'TABLE half_made' })).rejects.toThrow('does not exist');
   });
 
   it('tells a database that is away from a statement that is wrong', async () => {

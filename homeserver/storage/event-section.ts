@@ -146,7 +146,19 @@ const stateCte = `
 const answer = `SELECT array_agg(event_nid) AS nids, array_agg(stream_pos) AS positions FROM input
   WHERE place IN ('live', 'announced')`;
 const eventsOnly = `WITH ${eventsCte('')} ${answer}`;
-const withState = `WITH ${eventsCte(promoteOutliers)}, ${stateCte} ${answer}`;
+const withState = `WITH ${eventsCte('')}, ${stateCte} ${answer}`;
+// An outlier that has its place already is written for nothing; any other row that is not written is
+// the second row of an event.
+const withOutliers = `WITH ${eventsCte(promoteOutliers)}, ${stateCte}
+  SELECT array_agg(event_nid) FILTER (WHERE place IN ('live', 'announced')) AS nids,
+    array_agg(stream_pos) FILTER (WHERE place IN ('live', 'announced')) AS positions,
+    array_agg(event_id) FILTER (WHERE NOT EXISTS (
+        SELECT 1 FROM written w WHERE w.event_nid = input.event_nid
+      ) AND NOT EXISTS (
+        SELECT 1 FROM events e WHERE input.place = 'outlier'
+          AND e.room_nid = input.room_nid AND e.event_nid = input.event_nid
+      )) AS refused
+  FROM input`;
 
 /** Room versions 1 to 5 let events claim any time at all. */
 const inBigintRange = (ms: number): number =>
@@ -258,7 +270,12 @@ const touchesState = (write: RoomWrite): boolean =>
 interface Given {
   readonly nids: readonly number[] | null;
   readonly positions: readonly number[] | null;
+  /** Events that are stored already under another number. */
+  readonly refused?: readonly string[] | null;
 }
+
+/** An outlier may be written after it has taken its place. */
+const mayMeetItself = ({ promoted, place }: EventRow): boolean => promoted || place === 'outlier';
 
 const statementFor = (writes: readonly RoomWrite[], events: readonly EventRow[]): Statement => {
   const changesState = writes.some(touchesState);
@@ -268,8 +285,14 @@ const statementFor = (writes: readonly RoomWrite[], events: readonly EventRow[])
     return { name: 'log-plain-messages', text: plainMessages, values };
   }
   const values = [...eventColumns(events), ...heads];
-  // An outlier may be written after it has taken its place.
-  return changesState || events.some(({ promoted, place }) => promoted || place === 'outlier')
+  if (events.some(mayMeetItself)) {
+    return {
+      name: 'log-outliers',
+      text: withOutliers,
+      values: [...values, ...stateColumns(writes)],
+    };
+  }
+  return changesState
     ? { name: 'log-state', text: withState, values: [...values, ...stateColumns(writes)] }
     : { name: 'log-events', text: eventsOnly, values };
 };
@@ -284,6 +307,17 @@ const withoutDoubles = (events: readonly EventRow[]): readonly EventRow[] => {
   for (const { place, eventNid } of events) if (place !== 'outlier') placed.add(eventNid);
   return events.filter(({ place, eventNid }) => place !== 'outlier' || !placed.has(eventNid));
 };
+
+/** An event has a row already, under another number. Like the database's own refusals. */
+class SecondRow extends Error {
+  readonly severity = 'ERROR';
+  readonly code = '23505';
+
+  constructor(eventIds: readonly string[]) {
+    super(`stored already: ${eventIds.slice(0, 3).join(', ')}`);
+    this.name = 'SecondRow';
+  }
+}
 
 /** Fills in `streamPos`; returns the highest. */
 const takePositions = (events: readonly EventRow[], given: Given | undefined): number => {
@@ -303,10 +337,13 @@ const takePositions = (events: readonly EventRow[], given: Given | undefined): n
 /** Fills in `streamPos` of live rows. */
 export const roomEvents: LogSection<RoomWrite> = {
   name: 'room events',
-  needsTransaction: (writes) => writes.some(hasExtras),
+  needsTransaction: (writes) =>
+    writes.some((write) => hasExtras(write) || write.events.some(mayMeetItself)),
   async write(tx, writes) {
     const events = withoutDoubles(writes.flatMap((write) => write.events));
     const { rows } = await tx.query<Given>(statementFor(writes, events));
+    const refused = rows[0]?.refused ?? [];
+    if (refused.length > 0) throw new SecondRow(refused);
     const highest = takePositions(events, rows[0]);
     if (writes.some(hasExtras)) await writeExtras(tx, writes);
     return highest;

@@ -4,6 +4,7 @@
  * Rare beside messages, so each kind takes a statement of its own, and none when there is nothing.
  */
 import type { Tx } from './database.ts';
+import { maxUnappliedRedactions } from './redactions.ts';
 import type { RoomWrite } from './room-write.ts';
 
 const writeRoomsAndGaps = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> => {
@@ -129,12 +130,28 @@ const writeOutsiders = async (tx: Tx, writes: readonly RoomWrite[]): Promise<voi
 };
 
 const writeUnappliedRedactions = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> => {
+  const here = writes.flatMap((w) => w.awaitedTargets.map((id) => [w.roomNid, id] as const));
+  if (here.length > 0) {
+    await tx.query({
+      text: `DELETE FROM unapplied_redactions u USING unnest($1::bigint[], $2::text[])
+        AS h (room_nid, event_id) WHERE u.room_nid = h.room_nid AND u.event_id = h.event_id`,
+      values: [here.map(([nid]) => nid), here.map(([, id]) => id)],
+    });
+  }
   const rows = writes.flatMap((w) => w.unappliedRedactions.map((r) => ({ ...r, nid: w.roomNid })));
   if (rows.length === 0) return;
   await tx.query({
     text: `INSERT INTO unapplied_redactions (room_nid, event_id, redaction_nid)
       SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[]) ON CONFLICT DO NOTHING`,
     values: [rows.map((r) => r.nid), rows.map((r) => r.eventId), rows.map((r) => r.redactionNid)],
+  });
+  await tx.query({
+    text: `DELETE FROM unapplied_redactions u USING (
+        SELECT room_nid, (SELECT redaction_nid FROM unapplied_redactions k
+          WHERE k.room_nid = r.room_nid ORDER BY redaction_nid DESC OFFSET $2 LIMIT 1) AS newest_lost
+        FROM unnest($1::bigint[]) AS r (room_nid)
+      ) l WHERE u.room_nid = l.room_nid AND u.redaction_nid <= l.newest_lost`,
+    values: [[...new Set(rows.map((r) => r.nid))], maxUnappliedRedactions],
   });
 };
 
@@ -199,6 +216,7 @@ export const hasExtras = (write: RoomWrite): boolean =>
   write.foundPrevEvents.length > 0 ||
   write.redactions.length > 0 ||
   write.unappliedRedactions.length > 0 ||
+  write.awaitedTargets.length > 0 ||
   write.chainPlaces.length > 0 ||
   write.events.some(({ relation }) => relation !== undefined);
 

@@ -101,6 +101,8 @@ export interface RoomWrite {
   readonly chainLinks: { fromChain: number; fromSeq: number; toChain: number; toSeq: number }[];
   /** Redactions whose target is not here yet. */
   readonly unappliedRedactions: { eventId: string; redactionNid: number }[];
+  /** Events that redactions have waited for, and that are here now. */
+  readonly awaitedTargets: string[];
   /** Redactions to apply to stored events: the redacted JSON and the redaction's nid. */
   readonly redactions: { eventNid: number; redactedByNid: number; json: string }[];
 }
