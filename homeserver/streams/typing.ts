@@ -108,6 +108,11 @@ export class Typing {
     return (this.#rooms.peek(roomNid)?.serial ?? 0) > serial;
   }
 
+  /** Whether anything was heard of the room, since the start of this process at the earliest. */
+  knows(roomNid: number): boolean {
+    return this.#rooms.has(roomNid);
+  }
+
   usersIn(roomNid: number): UserId[] {
     return [...(this.#rooms.peek(roomNid)?.until.keys() ?? [])];
   }

@@ -33,7 +33,7 @@ export interface SyncDeps {
   /** Every stream, rooms first. */
   readonly streams: readonly SyncStream[];
   /** The present of the streams that do not go through the log. */
-  readonly ephemeralSerials: () => Omit<SyncToken, 'position' | 'toDevice'>;
+  readonly ephemeralSerials: () => Pick<SyncToken, 'typing' | 'presence'>;
   readonly ignoredUsers: (userId: UserId) => ReadonlySet<UserId> | Promise<ReadonlySet<UserId>>;
   /**
    * The nids of rooms with events or receipts after a position; undefined when there are too many to
@@ -73,8 +73,11 @@ export class Sync {
           request.signal?.aborted === true ||
           notifier.isDraining;
         if (answerNow) {
-          const { toDeviceUpTo: toDevice } = response;
-          const next = toDevice === undefined ? to : { ...to, toDevice };
+          const { toDeviceUpTo: toDevice, typingIn = [] } = response;
+          const isPlain = toDevice === undefined && typingIn.length === 0;
+          const next = isPlain
+            ? to
+            : { ...to, typingIn, ...(toDevice !== undefined && { toDevice }) };
           return response.toJson(formatSyncToken(next));
         }
         await waiter.wait(remainingMs, request.signal);

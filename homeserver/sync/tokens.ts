@@ -13,24 +13,39 @@ export interface SyncToken {
   readonly presence: number;
   /** Up to where messages for the device have been given, where that is not all there were. */
   readonly toDevice?: number;
+  /**
+   * Rooms (nids, the newest) where the client has been told of somebody who types, and of nobody
+   * since: after a restart nothing else knows that they have stopped.
+   */
+  readonly typingIn?: readonly number[];
 }
 
-const syncPattern = /^s1_(\d{1,15})_(\d{1,15})_(\d{1,15})(?:_(\d{1,15}))?$/;
+/** More rooms than that nobody watches. */
+export const maxTypingIn = 8;
+
+const syncPattern =
+  /^s1_(\d{1,15})_(\d{1,15})_(\d{1,15})(?:_(\d{1,15}))?(?:~(\d{1,15}(?:,\d{1,15}){0,7}))?$/;
 const placePattern = /^t1_(\d{1,15})_(-?\d{1,15})$/;
 
-export const formatSyncToken = ({ position, typing, presence, toDevice }: SyncToken): string =>
-  `s1_${position}_${typing}_${presence}${toDevice === undefined ? '' : `_${toDevice}`}`;
+export const formatSyncToken = (token: SyncToken): string => {
+  const { position, typing, presence, toDevice, typingIn } = token;
+  let text = `s1_${position}_${typing}_${presence}`;
+  if (toDevice !== undefined) text += `_${toDevice}`;
+  if (typingIn !== undefined && typingIn.length > 0) text += `~${typingIn.join(',')}`;
+  return text;
+};
 
 /** @throws MatrixError M_INVALID_PARAM */
 export const parseSyncToken = (text: string): SyncToken => {
   const match = syncPattern.exec(text);
   if (match === null) throw matrixError('M_INVALID_PARAM', 'Not a sync token of this server');
-  const [, position, typing, presence, toDevice] = match;
+  const [, position, typing, presence, toDevice, typingIn] = match;
   return {
     position: Number(position),
     typing: Number(typing),
     presence: Number(presence),
     ...(toDevice !== undefined && { toDevice: Number(toDevice) }),
+    ...(typingIn !== undefined && { typingIn: typingIn.split(',').map(Number) }),
   };
 };
 
