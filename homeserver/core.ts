@@ -37,7 +37,7 @@ import { Visibility } from './rooms/visibility.ts';
 import type { Database } from './storage/database.ts';
 import { IdAllocator } from './storage/id-allocator.ts';
 import { AccountData } from './streams/account-data.ts';
-import { Log, type LogOptions } from './streams/log.ts';
+import { Log, type LogOptions, unknownPosition } from './streams/log.ts';
 import { Notifier } from './streams/notifier.ts';
 import { Presence } from './streams/presence.ts';
 import { Receipts } from './streams/receipts.ts';
@@ -112,11 +112,17 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
   const notifier = new Notifier();
   const budget = new MemoryBudget(options.maxCacheBytes);
   const events = new EventStore(database, budget);
+  log.follow({ reset: () => events.clear() });
   const snapshots = new SnapshotStore(database);
+  log.follow({ reset: () => snapshots.clear() });
   const chains = new AuthChains(database, ids, events);
+  log.follow({ reset: () => chains.clear() });
   const merger = new StateMerger({ events, snapshots, chains, ids });
+  log.follow({ reset: () => merger.clear() });
   const userRooms = new UserRooms(database);
+  log.follow({ reset: () => userRooms.clear() });
   const activity = new RoomActivity(log.position, budget);
+  log.follow(activity);
   const observer = new RoomObserver({ userRooms, activity, notifier, localServer: serverName });
   const registry = new RoomRegistry({
     logger,
@@ -127,6 +133,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     localServer: serverName,
     budget,
   });
+  log.follow({ reset: () => registry.clear() });
   const membershipEffects = new MembershipEffects(events);
   const appender = new Appender({
     log,
@@ -153,9 +160,11 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     random,
   });
   const outbound = new OutboundLog(database, log, budget);
+  log.follow(outbound);
   observer.onAppended((room, _events, write) => outbound.follow(room, write));
   const extremityReducer = new ExtremityReducer({ observer, localEvents, policyServers, logger });
   const transactions = new DeviceTransactions(database, log);
+  log.follow({ reset: () => transactions.forget() });
   const visibility = new Visibility(events, snapshots);
   const access = new RoomAccesses({
     database,
@@ -169,6 +178,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
   const timeline = new Timeline(database, events, registry);
   const clientEvents = new ClientEvents(events, clock);
   const accountData = new AccountData({ db: database, log, notifier, budget });
+  log.follow(accountData);
   const aggregations = new Aggregations({ db: database, events, accountData });
   const receipts = new Receipts({
     db: database,
@@ -180,6 +190,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     clock,
     budget,
   });
+  log.follow(receipts);
   const typing = new Typing({
     registry,
     clock,
@@ -208,7 +219,9 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     budget,
     limits: options.rateLimits,
   });
+  log.follow(encryption);
   const pushRules = new PushRules({ db: database, log, notifier });
+  log.follow(pushRules);
   const pushEvaluator = new PushEvaluator(database, events, registry);
   const unreadCounts = new UnreadCounts({
     database,
@@ -220,6 +233,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     pushRules,
     evaluator: pushEvaluator,
   });
+  log.follow(unreadCounts);
   const notifications = new Notifications({
     db: database,
     log,
@@ -240,38 +254,13 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     }
   });
 
-  // Until `position` nothing can be said from memory.
-  const forget = (position: number): void => {
-    activity.reset(position);
-    outbound.reset(position);
-    accountData.reset(position);
-    receipts.reset(position);
-    encryption.reset(position);
-    pushRules.reset();
-    unreadCounts.reset();
-    registry.clear();
-    events.clear();
-    snapshots.clear();
-    chains.clear();
-    merger.clear();
-    userRooms.clear();
-    transactions.forget();
-  };
-  let memoryLost = false;
-  log.onReset(() => {
-    memoryLost = true;
-    // The log does not know its own position any more.
-    forget(Number.MAX_SAFE_INTEGER);
+  // Last, so that whoever is woken finds memory in order.
+  log.follow({
+    reset: (position) => {
+      if (position !== unknownPosition) notifier.wakeAll();
+    },
   });
-  log.onAdvance((position) => {
-    if (memoryLost) {
-      memoryLost = false;
-      // What was loaded since may lie below commits whose answers were lost.
-      forget(position);
-      notifier.wakeAll();
-    }
-    notifier.flush();
-  });
+  log.onAdvance(() => notifier.flush());
 
   return {
     database,

@@ -1,7 +1,7 @@
 import { silentLogger } from '../ops/logger.ts';
 import { eventually } from '../testing/server-process.ts';
 import { type TestDatabase, testDatabase } from '../testing/test-database.ts';
-import { Log, LogWriteFailed } from './log.ts';
+import { Log, LogWriteFailed, unknownPosition } from './log.ts';
 
 let test: TestDatabase;
 let log: Log;
@@ -61,15 +61,13 @@ describe('the log, when its session is lost', () => {
   it('takes another although nobody writes, and says where the log is', async () => {
     await log.close();
     log = await Log.open(test.database, silentLogger, { session: { heartbeatMs: 20 } });
-    let resets = 0;
-    log.onReset(() => {
-      resets += 1;
-    });
+    const resets: number[] = [];
+    log.follow({ reset: (position) => resets.push(position) });
     const told = new Promise<number>((resolve) => log.onAdvance(resolve));
     await test.database.query({ text: `SELECT nextval('stream_positions')` });
     await cutSessions();
     expect(await told).toBe(1);
-    expect(resets).toBe(1);
+    expect(resets).toEqual([unknownPosition, 1]);
     expect(log.isOpen).toBe(true);
   });
 });

@@ -54,13 +54,26 @@ export interface LogOptions {
   readonly onSuperseded?: ((error: LogHeld) => void) | undefined;
 }
 
+/** Where the log is while its session is lost. */
+export const unknownPosition = Number.MAX_SAFE_INTEGER;
+
+/** What is remembered of the log. */
+export interface LogFollower {
+  /**
+   * Up to `position` nothing can be said from memory any more. Called with `unknownPosition` when the
+   * session is lost, and, because what is loaded from then on may be older than what turns out to be
+   * committed, again with the position once another session has found it.
+   */
+  reset(position: number): void;
+}
+
 export class Log {
   readonly #logger: Logger;
   readonly #options: LogOptions;
   readonly #maxBatch: number;
   readonly #sessions: LogSessions;
   readonly #listeners = new Set<(position: number) => void>();
-  readonly #resetListeners = new Set<() => void>();
+  readonly #followers: LogFollower[] = [];
   readonly #heart: NodeJS.Timeout;
   /** Undefined while there is none: nothing is written then. */
   #session: LogSession | undefined;
@@ -69,6 +82,8 @@ export class Log {
   #committing: Promise<void> | undefined;
   #beatIsDue = false;
   #position: number;
+  /** Followers have been reset and not been told since where the log is. */
+  #isMemoryLost = false;
 
   private constructor(
     sessions: LogSessions,
@@ -114,11 +129,11 @@ export class Log {
   }
 
   /**
-   * Called when a commit's outcome was lost with its session: caches must be dropped, now and once
-   * more when the next advance says where the log is.
+   * Every memory of what is in the log is registered here by whoever builds it. What does not come
+   * from the log (who types, who is online) stays as it is.
    */
-  onReset(listener: () => void): void {
-    this.#resetListeners.add(listener);
+  follow(follower: LogFollower): void {
+    this.#followers.push(follower);
   }
 
   /** Resolves once the write is durable. @throws {LogWriteFailed} */
@@ -206,7 +221,7 @@ export class Log {
         write.committed?.();
       } catch (error) {
         this.#logger.error({ err: error }, 'memory could not follow a committed write');
-        for (const reset of this.#resetListeners) reset();
+        this.#reset();
       }
     }
     this.#advance(highest);
@@ -250,9 +265,18 @@ export class Log {
   }
 
   #advance(position: number): void {
-    if (position <= this.#position) return;
-    this.#position = position;
-    for (const listener of this.#listeners) listener(position);
+    if (position <= this.#position && !this.#isMemoryLost) return;
+    this.#position = Math.max(position, this.#position);
+    if (this.#isMemoryLost) {
+      this.#isMemoryLost = false;
+      for (const follower of this.#followers) follower.reset(this.#position);
+    }
+    for (const listener of this.#listeners) listener(this.#position);
+  }
+
+  #reset(): void {
+    this.#isMemoryLost = true;
+    for (const follower of this.#followers) follower.reset(unknownPosition);
   }
 
   #keep(session: LogSession): void {
@@ -268,7 +292,7 @@ export class Log {
     if (this.#session === undefined) return;
     this.#session.abandon();
     this.#session = undefined;
-    for (const reset of this.#resetListeners) reset();
+    this.#reset();
   }
 
   async #open(): Promise<LogSession> {
@@ -277,14 +301,14 @@ export class Log {
       session = await this.#sessions.open();
       const position = await session.position();
       this.#keep(session);
-      this.#position = Math.max(this.#position, position);
+      this.#logger.info({ position }, 'the log is written again');
+      this.#advance(position);
+      return session;
     } catch (error) {
       session?.abandon();
+      this.#session = undefined;
       if (error instanceof LogHeld) this.#options.onSuperseded?.(error);
       throw error;
     }
-    this.#logger.info({ position: this.#position }, 'the log is written again');
-    for (const listener of this.#listeners) listener(this.#position);
-    return session;
   }
 }

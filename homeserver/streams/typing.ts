@@ -1,5 +1,6 @@
 /**
- * Who is typing: in memory only, and gone with it.
+ * Who is typing: in memory only, and gone with it. Nothing of it comes from the log, so it outlives the
+ * log's resets.
  * https://spec.matrix.org/v1.19/client-server-api/#typing-notifications
  */
 import { LRUCache } from 'lru-cache';
@@ -165,7 +166,9 @@ export class Typing {
   #changed(typing: RoomTyping): void {
     this.#serial = Math.max(this.#clock.nowMs(), this.#serial + 1);
     typing.serial = this.#serial;
-    this.#notifier.markEphemeral(typing.room.nid, typing.room.joinedLocalUsers);
+    // The room may have been loaded anew since somebody began.
+    const room = this.#registry.cached(typing.room.nid) ?? typing.room;
+    this.#notifier.markEphemeral(room.nid, room.joinedLocalUsers);
     this.#notifier.flush();
   }
 

@@ -34,6 +34,7 @@ export class RoomStateReader {
   readonly #db: Db;
   readonly #events: EventStore;
   readonly #snapshots: SnapshotStore;
+  /** What was sent stays sent, and only what is committed is: a reset of the log changes nothing. */
   readonly #sentMembers = new LRUCache<string, SentMembers>({ max: maxDevices });
 
   constructor(db: Db, events: EventStore, snapshots: SnapshotStore) {
