@@ -295,7 +295,10 @@ export const configSchema = group('', {
   rooms: group('Rooms.', {
     default_version: choice(['1', '2', '3', '4', '5', '6', '7', '8', '9', '10', '11', '12'], {
       default: '12',
-      description: 'Version of rooms whose creator asks for none.',
+      description:
+        'Version of rooms whose creator asks for none. In 12, whoever creates a room stands above all ' +
+        'power levels; clients that do not know of it show them as ordinary members and hide what ' +
+        'they may do. While people here use such clients, 11 is the better choice.',
     }),
   }),
   presence: group('Who is online.', {

@@ -212,6 +212,7 @@ const eventsOf = (
       trusted: preset === 'trusted_private_chat' ? invitees : [],
       openInvites: preset !== 'public_chat',
       override: wanted.powerLevelOverride,
+      leavesOutCreators: wanted.version === undefined,
     }),
   );
   // 4. An m.room.canonical_alias event if room_alias_name is given.

@@ -93,7 +93,7 @@ export class EventSender {
 
   /**
    * Redacts an event. https://spec.matrix.org/v1.19/client-server-api/#redactions
-   * @throws MatrixError M_FORBIDDEN, M_NOT_FOUND
+   * @throws MatrixError M_FORBIDDEN
    */
   redaction(sender: Sender, message: Omit<Message, 'type'>, redacts: EventId): Promise<EventId> {
     return this.#redact(sender, message, redacts, redacts);
@@ -169,8 +169,11 @@ export class EventSender {
     const { registry, events, localEvents, serverName } = this.#deps;
     const room = await registry.find(roomId);
     const target = await events.byId(redacts);
-    if (room === undefined || target?.roomNid !== room.nid) {
-      throw matrixError('M_NOT_FOUND', 'There is no such event in this room');
+    if (room === undefined) throw notInRoom();
+    if (target?.roomNid !== room.nid) {
+      // It may yet come, and is redacted then if the redaction may do that.
+      this.#checkSuspended(sender);
+      return;
     }
     const { type, sender: author } = target.event;
     if (neverRedacted.has(type)) {

@@ -20,6 +20,11 @@ export interface InitialPowerLevels {
   readonly openInvites: boolean;
   /** Replaces what it names, property by property. */
   readonly override: JsonObject | undefined;
+  /**
+   * Whether creators, who stand above all levels, are left out of the levels in `override`: whoever
+   * asks for no room version need not know of a version where they must not be there.
+   */
+  readonly leavesOutCreators: boolean;
 }
 
 export const initialPowerLevels = ({
@@ -28,6 +33,7 @@ export const initialPowerLevels = ({
   trusted,
   openInvites,
   override,
+  leavesOutCreators,
 }: InitialPowerLevels): JsonObject => {
   const infinite = rules.powerLevels.creatorsAreInfinite;
   const users: JsonObject = infinite
@@ -53,6 +59,13 @@ export const initialPowerLevels = ({
     redact: stateLevel,
     invite: openInvites ? 0 : stateLevel,
     notifications: { room: stateLevel },
-    ...override,
+    ...(infinite && leavesOutCreators ? withoutUsers(override, [creator, ...trusted]) : override),
   };
+};
+
+const withoutUsers = (override: JsonObject | undefined, users: readonly UserId[]) => {
+  const levels = override?.['users'];
+  if (typeof levels !== 'object' || levels === null || Array.isArray(levels)) return override;
+  const others = Object.entries(levels).filter(([user]) => !users.includes(user as UserId));
+  return { ...override, users: Object.fromEntries(others) };
 };

@@ -238,7 +238,7 @@ export class LocalEvents {
   /**
    * Builds and authorises an event on top of the room's current state, and of the events that have
    * led to it, as far as one event may name them.
-   * @throws MatrixError M_FORBIDDEN, M_TOO_LARGE or M_BAD_JSON
+   * @throws MatrixError M_FORBIDDEN, M_INVALID_PARAM, M_TOO_LARGE or M_BAD_JSON
    */
   async build(room: LiveRoom, draft: EventDraft): Promise<BuiltEvent> {
     const { events, signingKey } = this.#deps;
@@ -249,7 +249,10 @@ export class LocalEvents {
     const auth = await authEventsIn(events, room, ground.state, draft);
     const { event, signedBytes, finish } = this.#hash(room, draft, auth, ground.prev);
     const rejection = rejectionBy(event, room.rules, auth);
-    if (rejection !== undefined) throw matrixError('M_FORBIDDEN', sentence(rejection.message));
+    if (rejection !== undefined) {
+      const code = rejection.isAboutContent ? 'M_INVALID_PARAM' : 'M_FORBIDDEN';
+      throw matrixError(code, sentence(rejection.message));
+    }
     const now = isWide ? await this.rejectionNow(room, event) : undefined;
     if (now !== undefined) throw matrixError('M_FORBIDDEN', now);
     return { event, json: finish(signBytes(signedBytes, signingKey())), ground };

@@ -186,7 +186,9 @@ export class Membership {
     isGuest: boolean,
   ): Promise<EventId> {
     if (!isUserId(target)) throw matrixError('M_INVALID_PARAM', 'The state key is not a user id');
-    const { membership, ...extra } = content;
+    // Who vouches for a join is for servers to say.
+    const { join_authorised_via_users_server: _, ...said } = content;
+    const { membership, ...extra } = said;
     if (membership === 'invite' && sender !== target) {
       await this.#deps.invites.check(sender, [target]);
       return this.#deps.invites.send(sender, roomId, target, extra);
@@ -196,7 +198,7 @@ export class Membership {
       const room = await this.#deps.registry.find(roomId);
       return room?.committed.stateRef('m.room.member', sender)?.eventId as EventId;
     }
-    return this.#deps.localEvents.send(roomId, memberDraft(sender, target, content));
+    return this.#deps.localEvents.send(roomId, memberDraft(sender, target, said));
   }
 
   /** @returns false when only another server can authorise the join */

@@ -5,6 +5,8 @@
 import type { Logger } from 'pino';
 import type { JsonObject } from '../../spec/event.ts';
 import { isRoomId, type RoomId, serverNameOf, type UserId } from '../../spec/identifiers.ts';
+import { withRulesOfRoom } from '../../spec/push-rules/user-rules.ts';
+import type { PushRules } from '../push/push-rules.ts';
 import type { AccountData } from '../streams/account-data.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
@@ -14,6 +16,7 @@ export interface PredecessorSettingsDeps {
   readonly observer: RoomObserver;
   readonly events: EventStore;
   readonly accountData: AccountData;
+  readonly pushRules: PushRules;
   readonly logger: Logger;
 }
 
@@ -59,7 +62,7 @@ export class PredecessorSettings {
   }
 
   async #carry(userId: UserId, from: RoomId, to: RoomId): Promise<void> {
-    const { accountData } = this.#deps;
+    const { accountData, pushRules } = this.#deps;
     for (const type of carriedTypes) {
       const content = await accountData.get(userId, from, type);
       if (content === undefined) continue;
@@ -67,6 +70,10 @@ export class PredecessorSettings {
       await accountData.update(userId, to, type, (present) =>
         present === undefined ? content : undefined,
       );
+    }
+    const { stored } = await pushRules.of(userId);
+    if (withRulesOfRoom(stored, from, to) !== stored) {
+      await pushRules.change(userId, (rules) => withRulesOfRoom(rules, from, to));
     }
     await accountData.update(userId, undefined, 'm.direct', (direct) => withRoom(direct, from, to));
   }

@@ -109,7 +109,10 @@ export class RoomMaker {
         const staged = await localEvents.stage(room, { type, stateKey, content, sender: creator });
         commits.push(staged.committed);
       } catch (error) {
-        if (!(error instanceof MatrixError) || error.errcode !== 'M_FORBIDDEN') throw error;
+        const isRefused =
+          error instanceof MatrixError &&
+          (error.errcode === 'M_FORBIDDEN' || error.errcode === 'M_INVALID_PARAM');
+        if (!isRefused) throw error;
         throw matrixError('M_INVALID_ROOM_STATE', `${type}: ${error.message}`);
       }
     }

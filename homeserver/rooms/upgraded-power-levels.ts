@@ -31,7 +31,7 @@ const lenient = rulesOf('1')?.powerLevels as PowerLevelRules;
 export const powerLevelsForUpgrade = (upgrade: UpgradedPowerLevels): JsonObject => {
   const { rules, content, oldCreators, creator, additionalCreators } = upgrade;
   if (content === undefined) {
-    const noOverride = { openInvites: true, override: undefined };
+    const noOverride = { openInvites: true, override: undefined, leavesOutCreators: false };
     return initialPowerLevels({ rules, creator, trusted: [], ...noOverride });
   }
   const result: JsonObject = { ...content };

@@ -10,11 +10,14 @@ import type { RoomVersionRules } from '../room-versions.ts';
 export class EventRejected extends Error {
   /** The number of the rule in the event's room version: `4.3.5.2`. */
   readonly rule: string;
+  /** No room would have such an event: what is wrong is what it says, not who says it. */
+  readonly isAboutContent: boolean;
 
-  constructor(rule: string, message: string) {
+  constructor(rule: string, message: string, { isAboutContent = false } = {}) {
     super(message);
     this.name = 'EventRejected';
     this.rule = rule;
+    this.isAboutContent = isAboutContent;
   }
 }
 

@@ -12,6 +12,14 @@ import { EventRejected, type PowerLevelRuleNumbers } from './event-rejected.ts';
 
 const LEVEL_NAMES = Object.keys(LEVEL_DEFAULTS) as LevelName[];
 
+/** The rules that ask for nothing but the content, and who made the room. */
+const contentRules: ReadonlySet<keyof PowerLevelRuleNumbers> = new Set([
+  'levelTypes',
+  'mapTypes',
+  'users',
+  'creators',
+]);
+
 type Reject = (name: keyof PowerLevelRuleNumbers, message: string, subRule?: number) => never;
 
 /** @throws EventRejected */
@@ -19,7 +27,8 @@ export const authorisePowerLevels = (context: AuthContext): void => {
   const { event, rules, numbering, createEvent } = context;
   const reject: Reject = (name, message, subRule) => {
     const rule = `${numbering.rule.powerLevels}.${numbering.powerLevels[name]}`;
-    throw new EventRejected(subRule === undefined ? rule : `${rule}.${subRule}`, message);
+    const numbered = subRule === undefined ? rule : `${rule}.${subRule}`;
+    throw new EventRejected(numbered, message, { isAboutContent: contentRules.has(name) });
   };
   const { content } = event;
   if (rules.powerLevels.strictTypes) checkTypes(content, reject);

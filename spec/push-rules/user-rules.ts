@@ -5,7 +5,8 @@
  * Specification: https://spec.matrix.org/v1.19/client-server-api/#push-rules-api
  */
 import { matrixError } from '../errors.ts';
-import type { UserId } from '../identifiers.ts';
+import type { JsonObject } from '../event.ts';
+import type { RoomId, UserId } from '../identifiers.ts';
 import { defaultRuleset, MASTER_RULE_ID } from './default-rules.ts';
 import type { PushAction, PushRule, PushRuleKind, PushRuleset } from './push-rule.ts';
 
@@ -96,6 +97,26 @@ export const putRule = (
   }
   const place = before === undefined ? anchorIndex + 1 : anchorIndex;
   return withRules(stored, kind, others.toSpliced(place, 0, placed));
+};
+
+/**
+ * The rules that are named after a room, as most clients name those about one, once more for another
+ * room. What is there for the other room already stays.
+ * @returns `stored` itself where there are none
+ */
+export const withRulesOfRoom = (stored: UserPushRules, from: RoomId, to: RoomId): UserPushRules => {
+  let copied = stored;
+  const replaced = (value: unknown): JsonObject =>
+    JSON.parse(JSON.stringify(value), (_, item: unknown) => (item === from ? to : item));
+  for (const kind of ['override', 'room', 'underride'] as const) {
+    const rules = stored.rules[kind];
+    if (rules.length >= MAX_RULES_OF_KIND || rules.some(({ rule_id }) => rule_id === to)) continue;
+    const index = rules.findIndex(({ rule_id }) => rule_id === from);
+    if (index === -1) continue;
+    const rule = replaced(rules[index]) as unknown as PushRule;
+    copied = withRules(copied, kind, rules.toSpliced(index + 1, 0, rule));
+  }
+  return copied;
 };
 
 /** Removes a user-made rule. Throws M_NOT_FOUND; predefined rules cannot be removed. */

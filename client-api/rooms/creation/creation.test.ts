@@ -2,6 +2,8 @@ import { RateLimits } from '../../../homeserver/http/rate-limits.ts';
 import { createRoomServices } from '../../../homeserver/rooms/room-services.ts';
 import { localUser } from '../../../homeserver/testing/test-core.ts';
 import type { RoomId } from '../../../spec/identifiers.ts';
+import type { PushAction, PushRule } from '../../../spec/push-rules/push-rule.ts';
+import { putRule } from '../../../spec/push-rules/user-rules.ts';
 import { idsIn, type Person, type RoomServer, roomServer } from '../../testing/room-server.ts';
 
 let test: RoomServer;
@@ -38,6 +40,24 @@ describe('createRoom', () => {
     });
     test.clock.advance(35_500);
     await expect(again()).resolves.toBeDefined();
+  });
+
+  it('leaves its creator out of the levels asked for, unless version 12 was asked for', async () => {
+    // Rooms made at one moment with the same content are the same room.
+    test.clock.advance(1);
+    const power_level_content_override = { users: { [alice.userId]: 101, [bob.userId]: 50 } };
+    const roomId = await alice.createRoom({ power_level_content_override });
+    expect((await stateOf(roomId, 'm.room.create')).room_version).toBe('12');
+    expect((await stateOf(roomId, 'm.room.power_levels')).users).toEqual({ [bob.userId]: 50 });
+    const asked = await alice.post('/createRoom', {
+      power_level_content_override,
+      room_version: '12',
+    });
+    expect(asked).toMatchObject({ status: 400, body: { errcode: 'M_INVALID_ROOM_STATE' } });
+    const older = await alice.createRoom({ power_level_content_override, room_version: '11' });
+    expect((await stateOf(older, 'm.room.power_levels')).users).toEqual(
+      power_level_content_override.users,
+    );
   });
 
   it('makes a room of what it is told', async () => {
@@ -114,6 +134,36 @@ describe('upgradeRoom', () => {
     expect([await listed(old), await listed(replacement)]).toEqual(['private', 'public']);
     await bob.join(replacement);
     await alice.say(replacement, 'welcome');
+  });
+
+  it('brings along the push rules for the room of those who follow', async () => {
+    const old = await alice.createRoom({ preset: 'public_chat' });
+    await bob.join(old);
+    const rule = (roomId: RoomId, actions: PushAction[] = []): PushRule => ({
+      rule_id: roomId,
+      default: false,
+      enabled: true,
+      actions,
+      conditions: [{ kind: 'event_match', key: 'room_id', pattern: roomId }],
+    });
+    const { pushRules } = test.core;
+    const put = (kind: 'room' | 'override', made: PushRule) =>
+      pushRules.change(bob.userId, (stored) => putRule(stored, kind, made));
+    const rules = async () => (await pushRules.of(bob.userId)).stored.rules;
+    await put('room', rule(old));
+    await put('override', rule(old));
+    const { body } = await upgrade(alice, old, { new_version: '12' });
+    const replacement = body.replacement_room as RoomId;
+    await bob.join(replacement);
+    await test.rooms.idle();
+    expect((await rules()).room).toEqual([rule(old), rule(replacement)]);
+    expect((await rules()).override).toEqual([rule(old), rule(replacement)]);
+    // What is set meanwhile stays.
+    await put('room', rule(replacement, ['notify']));
+    await bob.post(`/rooms/${idsIn(replacement)}/leave`, {});
+    await bob.join(replacement);
+    await test.rooms.idle();
+    expect((await rules()).room).toEqual([rule(old), rule(replacement, ['notify'])]);
   });
 
   it('brings along the tags and direct chats of those who follow', async () => {

@@ -69,6 +69,17 @@ describe('joining', () => {
     });
   });
 
+  it('lets nobody name who vouches for them', async () => {
+    const roomId = await alice.createRoom({ preset: 'public_chat' });
+    await bob.join(roomId);
+    const join_authorised_via_users_server = '@nobody:elsewhere.test';
+    const path = `/rooms/${idsIn(roomId)}/state/m.room.member/${bob.userId}`;
+    const content = { membership: 'join', displayname: 'Robert' };
+    const answer = await bob.put(path, { ...content, join_authorised_via_users_server });
+    expect(answer.status).toBe(200);
+    expect(await memberContent(roomId, bob)).toEqual(content);
+  });
+
   it('carries the profile', async () => {
     await test.core.database.query({
       text: `INSERT INTO profile_fields VALUES ($1, 'displayname', '"Dave"')`,

@@ -170,6 +170,17 @@ describe('setting state', () => {
     );
   });
 
+  it('says what is wrong with power levels that no room would have', async () => {
+    const roomId = await alice.createRoom({ room_version: '12', preset: 'public_chat' });
+    for (const content of [{ users: { [alice.userId]: 100 } }, { users: 'x' }, { ban: '50' }]) {
+      const answer = await alice.put(statePath(roomId, '/m.room.power_levels'), content);
+      expect(answer).toMatchObject({ status: 400, body: { errcode: 'M_INVALID_PARAM' } });
+    }
+    await bob.join(roomId);
+    const refused = await bob.put(statePath(roomId, '/m.room.power_levels'), { ban: 50 });
+    expect(refused).toMatchObject({ status: 403, body: { errcode: 'M_FORBIDDEN' } });
+  });
+
   it('checks the aliases that a canonical alias adds', async () => {
     const roomId = await alice.createRoom({ room_alias_name: 'mine' });
     const other = await alice.createRoom({ room_alias_name: 'other' });
