@@ -169,13 +169,13 @@ describe('rooms this server is not in', () => {
         return [status, body.errcode];
       };
       expect(await changed({ content: 'none' })).toEqual([400, 'M_BAD_JSON']);
-      expect(await changed({ signatures: {} })).toEqual([403, 'M_FORBIDDEN']);
+      expect(await changed({ signatures: {} })).toEqual([403, 'M_INVALID_PARAM']);
       expect(await changed({ signatures: { [peer.name]: { 'ed25519:x': 'aa' } } })).toEqual([
         403,
-        'M_FORBIDDEN',
+        'M_INVALID_PARAM',
       ]);
       const replayed = await invite(await network.peer(), room);
-      expect([replayed.status, replayed.body.errcode]).toEqual([403, 'M_FORBIDDEN']);
+      expect([replayed.status, replayed.body.errcode]).toEqual([403, 'M_INVALID_PARAM']);
       expect(await standing(there, bob, room.roomId)).toBeUndefined();
     });
 

@@ -17,7 +17,8 @@ export interface ParsedKeyDocument {
 }
 
 const WEEK_MS = 7 * 24 * 60 * 60_000;
-const KEY_ID = /^ed25519:[A-Za-z0-9_]{1,64}$/;
+/** The specification sets no length; this is as long as what stores them can look up. */
+const KEY_ID = /^ed25519:[A-Za-z0-9_]{1,1000}$/;
 const MAX_KEYS = 64;
 /** The largest document accepted, in bytes of its answer. */
 export const MAX_DOCUMENT_BYTES = 64 * 1024;

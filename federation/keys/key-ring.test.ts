@@ -46,6 +46,11 @@ describe('key ring', () => {
     expect(peer.requests[0]?.headers.authorization).toBeUndefined();
   });
 
+  it('takes keys of any version the grammar allows', async () => {
+    peer.key = newKey('a'.repeat(1_000));
+    await verify(signed());
+  });
+
   it('refuses what is unsigned, wrongly signed or signed with an unknown key', async () => {
     await expect(verify({ a: 1 })).rejects.toMatchObject({ reason: 'unsigned' });
     await expect(verify(signJson({}, 'other.test', peer.key))).rejects.toMatchObject({
@@ -259,6 +264,42 @@ describe('key ring', () => {
       await verify(signed());
     });
 
+    it('cannot invent keys of a server that is known, whether it answers or not', async () => {
+      const impostor = newKey('p_9');
+      const invented = () =>
+        attested(
+          signJson(
+            {
+              ...peer.usualKeyDocument(),
+              verify_keys: { [impostor.keyId]: { key: impostor.publicKey } },
+              signatures: {},
+            },
+            peer.name,
+            impostor,
+          ),
+        );
+      await verify(signed());
+      notary.handler = () => ({ server_keys: [invented()] });
+      await expect(verify(signed({}, impostor))).rejects.toMatchObject({ reason: 'no_key' });
+      expect(notary.received).toHaveLength(1);
+      peer.keyDocument = () => ({ status: 502, body: '' });
+      our.clock.advance(8 * DAY_MS);
+      const restarted = our.newKeyRing([notary.name]);
+      await expect(
+        verify(signed({}, impostor), our.clock.nowMs(), restarted),
+      ).rejects.toMatchObject({ reason: 'no_key' });
+      // What the known key has signed goes on.
+      const next = newKey('p_2');
+      const document = peer.usualKeyDocument({
+        verify_keys: {
+          [peer.key.keyId]: { key: peer.key.publicKey },
+          [next.keyId]: { key: next.publicKey },
+        },
+      });
+      notary.handler = () => ({ server_keys: [attested(document)] });
+      await verify(signed({}, next), our.clock.nowMs(), restarted);
+    });
+
     it('cannot bring back an old document', async () => {
       const old = peer.usualKeyDocument();
       const retired = peer.key;
@@ -333,6 +374,33 @@ describe('key ring', () => {
         ]),
       ).toEqual(['ok', 'wrong', 'unsigned', 'no_key', 'unsigned', ...many.map(() => 'ok')]);
       expect(keyRequests()).toBe(1);
+    });
+
+    it('are refused for one wrong signature of a known key, not for one of an unknown', async () => {
+      const second = newKey('p_2');
+      const both = {
+        verify_keys: {
+          [peer.key.keyId]: { key: peer.key.publicKey },
+          [second.keyId]: { key: second.publicKey },
+        },
+      };
+      peer.keyDocument = () => peer.usualKeyDocument(both);
+      const good = event(peer.key);
+      const withSecond = (keyId: string, signature: string): MatrixEvent => ({
+        ...good,
+        pdu: {
+          ...good.pdu,
+          signatures: { [peer.name]: { ...good.pdu.signatures[peer.name], [keyId]: signature } },
+        },
+      });
+      const right = event(second).pdu.signatures[peer.name]?.[second.keyId] as string;
+      expect(
+        await reasons([
+          withSecond(second.keyId, right),
+          withSecond(second.keyId, 'A'.repeat(86)),
+          withSecond('ed25519:unknown', 'A'.repeat(86)),
+        ]),
+      ).toEqual(['ok', 'wrong', 'ok']);
     });
 
     it('need a key valid at their time only in room versions that say so', async () => {

@@ -40,6 +40,9 @@ const MAX_SERVERS_IN_MEMORY = 10_000;
 /** Of one server on one object; more are not looked at. */
 export const MAX_SIGNATURES = 8;
 const NOTARY_BATCH = 100;
+/** Servers that the operator was warned of; one that falls out is warned of again. */
+const MAX_WARNED_OF = 1_000;
+const CONTRADICTS = 'a notary tells of keys that no known key of their server vouches for';
 const NO_KEYS: KeysOfServer = new Map();
 
 const byId = (keys: readonly RemoteKey[]): KeysOfServer =>
@@ -49,6 +52,7 @@ export class KeyRing implements Signers {
   readonly #options: KeyRingOptions;
   /** Who asks us about a server uses up nothing of what we may ask it ourselves. */
   readonly #gates: Readonly<Record<'keys' | 'notary', FetchGate>>;
+  readonly #warnedOf = new LRUCache<ServerName, true>({ max: MAX_WARNED_OF });
   readonly #memory = new LRUCache<ServerName, KeysOfServer>({ max: MAX_SERVERS_IN_MEMORY });
   /** By purpose and server. */
   readonly #fetching = new Map<string, Promise<void>>();
@@ -181,7 +185,13 @@ export class KeyRing implements Signers {
       const parsed = await fetchOwnDocument(client, serverName, purpose, clock);
       if (parsed === undefined) {
         gate.failed(serverName);
-        logger.debug({ serverName }, 'a server published no valid key document');
+        if (!this.#warnedOf.has(serverName)) {
+          this.#warnedOf.set(serverName, true);
+          logger.warn(
+            { serverName },
+            'a server publishes no usable key: nothing it says is believed',
+          );
+        }
         return;
       }
       gate.succeeded(serverName);
@@ -206,7 +216,8 @@ export class KeyRing implements Signers {
           const documents = await fetchFromNotary(client, notary, batch, clock);
           for (const parsed of documents) {
             await this.verifyJson(notary, parsed.document, clock.nowMs());
-            await this.#store(parsed, false);
+            if (this.#mayContinue(parsed)) await this.#store(parsed, false);
+            else logger.warn({ notary, serverName: parsed.serverName }, CONTRADICTS);
           }
         } catch (error) {
           if (!(error instanceof FederationError || error instanceof SignatureFailure)) throw error;
@@ -215,6 +226,18 @@ export class KeyRing implements Signers {
         }
       }
     }
+  }
+
+  /**
+   * Whether a document that a notary told of goes on from what is known of the server: signed with a
+   * key it is known to have. Of a server that is not known at all, the notary's word is all there is.
+   */
+  #mayContinue({ serverName, document }: ParsedKeyDocument): boolean {
+    const known = [...this.#known(serverName as ServerName).values()];
+    return (
+      known.length === 0 ||
+      known.some(({ keyId, publicKey }) => verifySignedJson(document, serverName, keyId, publicKey))
+    );
   }
 
   async #store(parsed: ParsedKeyDocument, direct: boolean): Promise<void> {

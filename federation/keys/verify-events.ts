@@ -73,19 +73,23 @@ const failureOf = (
     if (keyIds.length === 0) return new SignatureFailure(serverName, 'unsigned');
     const usable = keyRing.usable(wish, keys);
     if (usable.length === 0) return new SignatureFailure(serverName, 'no_key');
-    if (!isSignedWithOne(usable, event, rules, serverName)) {
+    if (!isSignedWithAll(usable, event, rules, serverName)) {
       return new SignatureFailure(serverName, 'wrong');
     }
   }
   return undefined;
 };
 
-const isSignedWithOne = (
+/**
+ * "If all signatures from known unexpired keys from the originating server(s) are found to be valid":
+ * keys that are not known are left out before, and one wrong signature spoils the others.
+ */
+const isSignedWithAll = (
   keys: readonly RemoteKey[],
   event: MatrixEvent,
   rules: RoomVersionRules,
   serverName: ServerName,
 ): boolean =>
-  keys.some(({ keyId, publicKey }) =>
+  keys.every(({ keyId, publicKey }) =>
     verifyEventSignature(event, rules, serverName, keyId, publicKey),
   );

@@ -33,12 +33,14 @@ export interface CounterSigner {
 }
 
 const invalid = (message: string) => matrixError('M_INVALID_PARAM', message);
-const forbidden = (message: string) => matrixError('M_FORBIDDEN', message);
+/** The code that the specification asks for, with the status by which servers have always said it. */
+const unconvincing = (message: string) =>
+  matrixError('M_INVALID_PARAM', message, {}, { status: 403 });
 
 /**
  * The event with our signature added.
- * @throws MatrixError M_FORBIDDEN for an event of another server, or one that its server did not sign;
- * M_BAD_JSON for what is no event; M_INVALID_PARAM for another than was asked for
+ * @throws MatrixError M_BAD_JSON for what is no event; M_INVALID_PARAM for another than was asked
+ * for, and with status 403 for an event of another server, or one that its server did not sign
  */
 export const signedMemberEvent = async (
   { serverName, signingKey, keyRing }: CounterSigner,
@@ -47,14 +49,14 @@ export const signedMemberEvent = async (
 ): Promise<MatrixEvent> => {
   const { room } = expected;
   if (!isSignedBy(expected.senderServer, pdu))
-    throw forbidden('Your server did not sign the event');
+    throw unconvincing('Your server did not sign the event');
   const event = wellFormed(pdu, room);
   checkClaims(event, expected);
   if (!checkContentHash(event, room.rules)) throw invalid('The content hash is wrong');
   const signed = signEvent(event.pdu as Pdu, room.rules, serverName, signingKey());
   const [checked] = await checkPdus(keyRing, room, [signed]);
   if (checked?.event === undefined) {
-    throw forbidden(checked?.error ?? 'The event is not signed');
+    throw unconvincing(checked?.error ?? 'The event is not signed');
   }
   return checked.event;
 };
@@ -81,7 +83,7 @@ const checkClaims = (event: MatrixEvent, expected: ExpectedMemberEvent): void =>
   if (event.type !== 'm.room.member') throw invalid('The event is not a member event');
   if (event.content['membership'] !== membership) throw invalid(`Not a ${membership} event`);
   if (serverNameOf(event.sender) !== expected.senderServer) {
-    throw forbidden('The sender is not of your server');
+    throw unconvincing('The sender is not of your server');
   }
   const { stateKey } = event;
   if (stateKey === undefined || !isUserId(stateKey)) {

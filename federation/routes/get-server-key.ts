@@ -4,8 +4,10 @@
  */
 import { Type } from 'typebox';
 import { perIp } from '../../homeserver/http/rate-limits.ts';
+import { rawJson } from '../../homeserver/http/raw-json.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
 import type { SigningKeys } from '../../homeserver/signing-keys/signing-keys.ts';
+import { canonicalJson } from '../../spec/canonical-json.ts';
 import type { JsonObject } from '../../spec/event.ts';
 
 export const KeyDocument = Type.Unsafe<JsonObject>(
@@ -20,6 +22,10 @@ export const KeyDocument = Type.Unsafe<JsonObject>(
   }),
 );
 
+/** Strict verifiers want the bytes that were signed, besides the signature. */
+const documentText = (signingKeys: SigningKeys): JsonObject =>
+  rawJson(canonicalJson(signingKeys.document()));
+
 export const getServerKey = (signingKeys: SigningKeys): Route =>
   route({
     operationId: 'getServerKey',
@@ -27,7 +33,7 @@ export const getServerKey = (signingKeys: SigningKeys): Route =>
     path: '/_matrix/key/v2/server',
     rateLimit: perIp('federation'),
     response: KeyDocument,
-    handler: () => signingKeys.document(),
+    handler: () => documentText(signingKeys),
   });
 
 /** Older servers name the key they want; all of them are answered all the same. */
@@ -39,5 +45,5 @@ export const getServerKeyById = (signingKeys: SigningKeys): Route =>
     rateLimit: perIp('federation'),
     params: Type.Object({ keyId: Type.String() }),
     response: KeyDocument,
-    handler: () => signingKeys.document(),
+    handler: () => documentText(signingKeys),
   });

@@ -1,5 +1,6 @@
 import { serve, type TestServer } from '../../homeserver/http/testing/serve.ts';
 import { createTestAuthority } from '../../homeserver/outbound/testing/test-authority.ts';
+import { canonicalJson } from '../../spec/canonical-json.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import { signingKeyIdsOf, verifySignedJson } from '../../spec/signing.ts';
 import { Notary } from '../keys/notary.ts';
@@ -63,7 +64,8 @@ describe('key and version routes', () => {
   });
 
   it.each(['', '/', '/ed25519%3Aany'])('publish our keys: /server%s', async (suffix) => {
-    const { status, body } = await server.request('GET', `/_matrix/key/v2/server${suffix}`);
+    const { status, body, text } = await server.request('GET', `/_matrix/key/v2/server${suffix}`);
+    expect(text).toBe(canonicalJson(body));
     expect(status).toBe(200);
     const { keyId, publicKey } = our.signingKeys.current;
     expect(body).toMatchObject({ server_name: HERE, verify_keys: { [keyId]: { key: publicKey } } });
