@@ -116,6 +116,12 @@ describe('POST /search', () => {
       redacts: eventId,
     });
     expect((await search('supernova')).count).toBe(0);
+    const stored = await test.core.events.byId(eventId);
+    const { rows } = await test.core.database.query({
+      text: 'SELECT words FROM event_words WHERE room_nid = $1 AND event_nid = $2',
+      values: [stored?.roomNid, stored?.nid],
+    });
+    expect(rows).toEqual([]);
   });
 
   it('obeys the filter', async () => {

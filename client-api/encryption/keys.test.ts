@@ -311,6 +311,21 @@ describe('device lists', () => {
     expect((await bob.sync(since)).device_lists).toBeUndefined();
   });
 
+  it('of a new session are told of before it has synced', async () => {
+    const phone = await alice.anotherDevice();
+    const first = await phone.sync();
+    const again = await phone.sync(first.next_batch);
+    expect(again.device_lists).toBeUndefined();
+    expect(again.next_batch).toBe(first.next_batch);
+  });
+
+  it('of oneself are to be looked at when one comes to a room', async () => {
+    const { next_batch: since } = await bob.sync();
+    await server.room(alice, bob);
+    const { changed } = (await bob.sync(since)).device_lists;
+    expect(changed.toSorted()).toEqual([alice.userId, bob.userId].toSorted());
+  });
+
   it('are no reason to ask the database where nothing has changed', async () => {
     await server.room(alice, bob);
     const { encryption, log, userRooms } = server.test.core;

@@ -78,7 +78,7 @@ export const createEncryption = (deps: EncryptionDeps): Encryption => {
   const toDevice = new ToDevice({ ...deps, outbound: outboundEdus });
   observer.onAppended((room, _events, write) => deviceLists.followRoom(room.nid, write));
   // What was changed just before the last stop.
-  deviceLists.logUnlogged();
+  void deviceLists.logUnlogged();
   const purging = setInterval(() => {
     Promise.all([toDevice.purge(), outboundEdus.purge()]).catch((error: unknown) => {
       logger.warn({ err: error }, 'what other devices have got could not be deleted');
@@ -111,7 +111,7 @@ export const createEncryption = (deps: EncryptionDeps): Encryption => {
       await addUnloggedChanges(tx, userId, deviceIds);
       tx.onCommit(() => {
         deviceKeys.forget(userId, deviceIds);
-        deviceLists.logUnlogged();
+        return deviceLists.logUnlogged();
       });
     },
   };

@@ -142,12 +142,17 @@ export class DeviceLists {
     });
   }
 
-  /** Takes up what other transactions have changed; see `addUnloggedChanges`. */
-  logUnlogged(): void {
+  /**
+   * Takes up what other transactions have changed; see `addUnloggedChanges`. Resolves when it is in the
+   * log, so that whoever is answered then is not woken by their own change; or when that failed, and it
+   * will be tried again.
+   */
+  logUnlogged(): Promise<void> {
     this.#logAgain = true;
     this.#logging ??= this.#logAll().finally(() => {
       this.#logging = undefined;
     });
+    return this.#logging;
   }
 
   /** Resolves once everything changed so far is in the log. */
@@ -271,7 +276,8 @@ export class DeviceLists {
     const fresh = rooms.filter((room) => room.membershipPos > after);
     for (const { roomNid } of fresh.filter(({ membership }) => membership === 'join')) {
       const members = await membersSinceBefore(db, roomNid, Number.MAX_SAFE_INTEGER);
-      for (const member of members) if (member !== userId) changed.add(member);
+      // The user is among them: their other devices may not have had to do with a room before.
+      for (const member of members) changed.add(member);
     }
     const candidates = new Set(moved);
     const gone = fresh.filter(({ membership }) => membership === 'leave' || membership === 'ban');
@@ -353,7 +359,7 @@ export class DeviceLists {
       }
     } catch (error) {
       logger.error({ err: error }, 'changed devices could not be told of; trying again');
-      this.#retryTimer = setTimeout(() => this.logUnlogged(), retryMs).unref();
+      this.#retryTimer = setTimeout(() => void this.logUnlogged(), retryMs).unref();
     }
   }
 }

@@ -70,15 +70,15 @@ export class PublicRooms {
     };
   }
 
-  /** @throws MatrixError M_NOT_FOUND */
-  async isListed(roomId: RoomId): Promise<boolean> {
-    if ((await this.#deps.registry.find(roomId)) === undefined) throw roomNotFound();
+  /** Of a room there is not, as of one that is not listed: anyone may ask. */
+  isListed(roomId: RoomId): Promise<boolean> {
     return isPublished(this.#deps.database, roomId);
   }
 
   /**
-   * Those who may set the room's canonical alias may list it, and administrators.
-   * @throws MatrixError M_NOT_FOUND, M_FORBIDDEN
+   * Those who may set the room's canonical alias may list it, and administrators. Others are not told
+   * whether there is such a room.
+   * @throws MatrixError M_FORBIDDEN; M_NOT_FOUND, to administrators
    */
   async setListed(
     userId: UserId,
@@ -88,14 +88,14 @@ export class PublicRooms {
   ): Promise<void> {
     const { registry, localEvents, database } = this.#deps;
     const room = await registry.find(roomId);
-    if (room === undefined) throw roomNotFound();
-    if (!isAdmin) {
-      const isMember = room.membership(userId) === 'join';
-      const levels = await localEvents.powerLevels(room);
-      if (!isMember || !levels.canSend(userId, 'm.room.canonical_alias', true)) {
-        throw matrixError('M_FORBIDDEN', 'You may not change how this room is listed');
-      }
-    }
+    if (room === undefined && isAdmin) throw roomNotFound();
+    const isMember = room?.committed.membership(userId) === 'join';
+    const mayList =
+      isAdmin ||
+      (room !== undefined &&
+        isMember &&
+        (await localEvents.powerLevels(room)).canSend(userId, 'm.room.canonical_alias', true));
+    if (!mayList) throw matrixError('M_FORBIDDEN', 'You may not change how this room is listed');
     await database.transaction((tx) => setPublished(tx, roomId, listed));
   }
 

@@ -31,8 +31,11 @@ export interface Db {
 declare const transactional: unique symbol;
 export interface Tx extends Db {
   readonly [transactional]: true;
-  /** Runs after the transaction has committed, in the order given; never after a roll-back. */
-  onCommit(callback: () => void): void;
+  /**
+   * Runs after the transaction has committed, in the order given; never after a roll-back. What it
+   * returns a promise for, whoever began the transaction waits for.
+   */
+  onCommit(callback: () => void | Promise<void>): void;
 }
 
 const run = async <Row>(
@@ -96,10 +99,10 @@ export class Database implements Db {
   /** Runs `work` in one transaction: committed when it resolves, rolled back when it throws. */
   async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     const client = await this.pool.connect();
-    const callbacks: (() => void)[] = [];
+    const callbacks: (() => void | Promise<void>)[] = [];
     const tx = {
       query: <Row>(statement: Statement) => run<Row>(client, statement),
-      onCommit: (callback: () => void) => void callbacks.push(callback),
+      onCommit: (callback: () => void | Promise<void>) => void callbacks.push(callback),
     } as Tx;
     let result: T;
     try {
@@ -111,7 +114,12 @@ export class Database implements Db {
       throw error;
     }
     client.release();
-    for (const callback of callbacks) callback();
+    const waits: Promise<void>[] = [];
+    for (const callback of callbacks) {
+      const wait = callback();
+      if (wait !== undefined) waits.push(wait);
+    }
+    if (waits.length > 0) await Promise.all(waits);
     return result;
   }
 

@@ -65,7 +65,10 @@ describe('the published room directory', () => {
     expect((await alice.put(listPath(roomId), { visibility: 'x' })).status).toBe(400);
     await alice.put(listPath(roomId), { visibility: 'private' });
     expect((await bob.get(listPath(roomId))).body).toEqual({ visibility: 'private' });
-    expect((await alice.get(listPath('!none:here.test' as RoomId))).status).toBe(404);
+    // Nobody is told whether there is a room.
+    const none = listPath('!none:here.test' as RoomId);
+    expect((await alice.get(none)).body).toEqual({ visibility: 'private' });
+    expect((await carol.put(none, {})).body.errcode).toBe('M_FORBIDDEN');
   });
 
   it('shows rooms by size, in pages, with what they say of themselves', async () => {
