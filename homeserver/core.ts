@@ -105,6 +105,9 @@ export interface Core {
   close(): Promise<void>;
 }
 
+/** How far back of the log a start reads; what that may bring is bounded for each stream. */
+const positionsRemembered = 100_000;
+
 export const createCore = async (options: CoreOptions): Promise<Core> => {
   const { database, logger, serverName, signingKey, clock, random } = options;
   const ids = await IdAllocator.open(database);
@@ -261,6 +264,15 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     },
   });
   log.onAdvance(() => notifier.flush());
+
+  // Clients come back at once after a restart, with tokens from just before it.
+  const recently = Math.max(0, log.position - positionsRemembered);
+  await Promise.all([
+    activity.fill(database, recently),
+    accountData.fill(recently),
+    receipts.fill(recently),
+    encryption.fill(recently),
+  ]);
 
   return {
     database,

@@ -53,6 +53,7 @@ const sync = (core = test.core) =>
     streams: [new PushRulesStream(core.pushRules)],
     ephemeralSerials: () => ({ typing: 0, presence: 0 }),
     ignoredUsers: (userId) => core.accountData.ignoredUsers(userId),
+    isInMemory: () => true,
     roomsChangedAfter: () => undefined,
   });
 

@@ -60,6 +60,8 @@ export const sync = ({
     query: SyncQuery,
     handler: async ({ requester, query, signal }) => {
       const { userId, deviceId } = requester;
+      const preparing = sync.prepare(userId);
+      if (preparing !== undefined) await preparing;
       presence.seen(userId, deviceId, query.set_presence ?? 'online', query.timeout ?? 0);
       const body = await sync.sync({
         userId,

@@ -58,6 +58,8 @@ export interface Encryption {
   readonly deviceListener: DeviceListener;
   /** Gives it the way to other servers. */
   askThrough(remote: RemoteKeys): void;
+  /** Takes the newest of each stream after a position into memory. */
+  fill(after: number): Promise<void>;
   /** Memory may be wrong: nothing up to this position is answered from it. */
   reset(position: number): void;
   close(): Promise<void>;
@@ -130,6 +132,9 @@ export const createEncryption = (deps: EncryptionDeps): Encryption => {
     askThrough: (remote) => {
       remoteLists.askThrough(remote);
       keyQueries.askThrough(remote);
+    },
+    fill: async (after) => {
+      await Promise.all([deviceLists.fill(after), toDevice.fill(), outboundEdus.fill()]);
     },
     reset: (position) => {
       outboundEdus.reset(position);

@@ -23,6 +23,7 @@ import {
   usersMoved,
 } from '../storage/device-lists.ts';
 import type { RoomWrite } from '../storage/event-section.ts';
+import { newestDeviceChanges, newestMoves } from '../storage/newest-rows.ts';
 import { type NewOutboundEdu, outboundEdusSection } from '../storage/outbound-edus.ts';
 import { joinedRoomNids } from '../storage/snapshots.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
@@ -238,6 +239,25 @@ export class DeviceLists {
       return changed.size === 0 ? noNews : { changed: [...changed], left: [] };
     }
     return this.#resolve(userId, [...rooms.values()], after, changed, moved);
+  }
+
+  /** Takes the newest changes after a position into memory. */
+  async fill(after: number): Promise<void> {
+    const { db } = this.#deps;
+    const [changesUpTo, movesUpTo] = [this.#changes.completeAfter, this.#moves.completeAfter];
+    const [changes, moves] = await Promise.all([
+      newestDeviceChanges(db, after),
+      newestMoves(db, after),
+    ]);
+    const userIds = changes.rows.map(({ key }) => key);
+    const rooms = await joinedRoomNids(db, userIds);
+    const rows = changes.rows.map(({ key: userId, position }) => ({
+      key: everyone as typeof everyone,
+      position,
+      row: { userId, roomNids: new Set(rooms.get(userId)) },
+    }));
+    this.#changes.fill(changesUpTo, changes.completeAfter, rows);
+    this.#moves.fill(movesUpTo, moves.completeAfter, moves.rows);
   }
 
   /** Memory may be wrong: nothing up to this position is answered from it. */

@@ -10,6 +10,7 @@ import type { ServerName, UserId } from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
 import type { Database } from '../storage/database.ts';
 import { devicesAmong } from '../storage/device-keys.ts';
+import { newestOutboundEdu } from '../storage/newest-rows.ts';
 import {
   deleteDeliveredEdus,
   deleteEdusOfTheAway,
@@ -112,6 +113,14 @@ export class OutboundEdus {
       items: await this.#complete(rows),
       upTo: rows.length < limit ? upTo : (rows.at(-1)?.streamPos ?? upTo),
     };
+  }
+
+  /** Takes into memory where the newest is. */
+  async fill(): Promise<void> {
+    const upTo = this.#marks.completeAfter;
+    const position = await newestOutboundEdu(this.#db);
+    const rows = position === 0 ? [] : [{ key: 'edu' as const, position, row: undefined }];
+    this.#marks.fill(upTo, 0, rows);
   }
 
   /** Deletes what has arrived everywhere, and what waits for servers that do not come back. */

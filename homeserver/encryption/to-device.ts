@@ -20,6 +20,7 @@ import type { Clock } from '../clock.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
 import type { Random } from '../random.ts';
 import type { Database } from '../storage/database.ts';
+import { devicesWithMessages } from '../storage/newest-rows.ts';
 import {
   deleteMessageIdsBefore,
   deleteToDeviceMessages,
@@ -217,6 +218,8 @@ export class ToDevice {
     const key = keyOf(userId, deviceId);
     const given = this.#given.get(key);
     if (given === 0 || (given !== undefined && upTo < given)) return undefined;
+    const hasNone = this.#recent.isCompleteAfter(0) && this.#recent.lastChange(key) === undefined;
+    if (hasNone) return undefined;
     return deleteToDeviceMessages(this.#deps.db, userId, deviceId, upTo).then(() => {
       this.#come.delete(key);
       if (this.#given.get(key) === given) this.#given.set(key, 0);
@@ -227,6 +230,13 @@ export class ToDevice {
   purge(): Promise<void> {
     const before = this.#deps.clock.nowMs() - rememberForMs;
     return this.#deps.db.transaction((tx) => deleteMessageIdsBefore(tx, before));
+  }
+
+  /** Takes into memory which devices have messages waiting. */
+  async fill(): Promise<void> {
+    const upTo = this.#recent.completeAfter;
+    const { completeAfter, rows } = await devicesWithMessages(this.#deps.db);
+    this.#recent.fill(upTo, completeAfter, rows);
   }
 
   /** Memory may be wrong: nothing up to this position is answered from it. */

@@ -15,7 +15,7 @@ export interface TimelineEntry {
 }
 
 /** Kept at least; up to twice as many. Rooms are many, so this weighs more than the event cache. */
-const maxEntries = 24;
+export const maxEntries = 24;
 
 export class RecentTimeline {
   #entries: TimelineEntry[] = [];
@@ -35,6 +35,22 @@ export class RecentTimeline {
     const dropped = this.#entries.length - maxEntries;
     this.#completeAfter = this.#entries[dropped - 1]?.position ?? this.#completeAfter;
     this.#entries = this.#entries.slice(dropped);
+    this.#weigh();
+  }
+
+  /** Every entry after this position is here. */
+  get completeAfter(): number {
+    return this.#completeAfter;
+  }
+
+  /**
+   * Takes up entries from before memory began, in log order: all with `completeAfter < position <=
+   * upTo`. None where memory does not begin at `upTo` any more.
+   */
+  recall(upTo: number, completeAfter: number, entries: readonly TimelineEntry[]): void {
+    if (this.#completeAfter !== upTo) return;
+    this.#completeAfter = completeAfter;
+    this.#entries = [...entries, ...this.#entries];
     this.#weigh();
   }
 

@@ -1,5 +1,7 @@
 /** When each room last had something new, for rooms that changed not too long ago. */
 import type { MemoryBudget } from '../memory-budget.ts';
+import type { Db } from '../storage/database.ts';
+import { newestChangedRooms } from '../storage/newest-rows.ts';
 import { LogTail } from '../streams/log-tail.ts';
 
 export class RoomActivity {
@@ -30,6 +32,13 @@ export class RoomActivity {
    */
   roomsChangedAfter(after: number, maxRooms: number): ReadonlySet<number> | undefined {
     return this.#changes.keysAfter(after, maxRooms);
+  }
+
+  /** Takes the newest changes after a position into memory. */
+  async fill(db: Db, after: number): Promise<void> {
+    const upTo = this.#changes.completeAfter;
+    const { completeAfter, rows } = await newestChangedRooms(db, after);
+    this.#changes.fill(upTo, completeAfter, rows);
   }
 
   /** Nothing before this position is known any more. */

@@ -1,9 +1,14 @@
 /** Reading stretches of a room's timeline, from memory where it reaches and the database beyond. */
+import { type StateKey, stateKeyOf } from '../../spec/event.ts';
 import type { Db } from '../storage/database.ts';
 import { latestByRoom, type TimelinePlace, timelineBetween } from '../storage/events.ts';
+import { stateChangesBetween } from '../storage/snapshots.ts';
 import type { EventStore } from './event-store.ts';
+import type { LiveRoom } from './live-room.ts';
+import { maxEntries } from './recent-timeline.ts';
 import type { RoomRegistry } from './room-registry.ts';
-import type { StoredEvent } from './stored-event.ts';
+import type { Removed, StateRef } from './state-snapshot.ts';
+import { membershipOf, type StoredEvent } from './stored-event.ts';
 
 /** Chooses events by a filter; what it refuses does not count against the limit. */
 export type Accept = (stored: StoredEvent) => boolean;
@@ -19,12 +24,22 @@ const pageSize = 100;
 /** Pages read for one answer whose filter refuses nearly everything. */
 const maxPages = 20;
 
+/** Of a stretch that is taken into memory. */
+const maxRecalledChanges = 200;
+
+type StateChanges = Map<StateKey, StateRef | Removed>;
+
 export const startOfRoom: TimelinePlace = { streamPos: 0, backfillPos: 0 };
 
 export class Timeline {
   readonly #db: Db;
   readonly #events: EventStore;
   readonly #registry: RoomRegistry;
+  /** By room: where its memory began when it was recalled, which is tried once. */
+  readonly #recalls = new WeakMap<
+    LiveRoom,
+    { readonly from: number; readonly done: Promise<void> }
+  >();
 
   constructor(db: Db, events: EventStore, registry: RoomRegistry) {
     this.#db = db;
@@ -48,6 +63,71 @@ export class Timeline {
     return events.length > limit
       ? { events: limit === 0 ? [] : events.slice(-limit), limited: true }
       : { events, limited: false };
+  }
+
+  /**
+   * Takes the last events before a room's memory begins into it, once for all who ask: after a restart
+   * everyone who was in step comes back, and reads the same. Undefined where there is nothing to gain.
+   */
+  recall(room: LiveRoom, after: number): Promise<void> | undefined {
+    const { completeAfter } = room.recent;
+    const known = this.#recalls.get(room);
+    if (known !== undefined) return known.from === completeAfter ? known.done : undefined;
+    if (after >= completeAfter) return undefined;
+    // Without it the database is asked as before, which tells what is wrong.
+    const done = this.#recall(room, completeAfter).catch(() => {
+      this.#recalls.delete(room);
+    });
+    this.#recalls.set(room, { from: completeAfter, done });
+    return done;
+  }
+
+  async #recall(room: LiveRoom, upTo: number): Promise<void> {
+    const end = { streamPos: upTo, backfillPos: 0 };
+    const records = await timelineBetween(
+      this.#db,
+      room.nid,
+      startOfRoom,
+      end,
+      'backwards',
+      maxEntries,
+    );
+    const oldest = records.at(-1)?.stream_pos ?? undefined;
+    if (oldest === undefined) return;
+    const changes = await stateChangesBetween(this.#db, room.nid, oldest - 1, upTo);
+    // Where a room began, or came from another server, its whole state is one change.
+    if (changes.length > maxRecalledChanges) return;
+    const changed = await this.#events.manyByNid(
+      room.nid,
+      changes.map(({ event_nid: nid }) => nid).filter((nid) => nid !== 0),
+    );
+    const entries = new Map<number, { stored: StoredEvent | undefined; changes: StateChanges }>();
+    const entryAt = (position: number) => {
+      const known = entries.get(position);
+      if (known !== undefined) return known;
+      const entry = { stored: undefined, changes: new Map() as StateChanges };
+      entries.set(position, entry);
+      return entry;
+    };
+    for (const stored of this.#events.adopt(records)) {
+      if (stored.backfillPos === 0) entryAt(stored.streamPos as number).stored = stored;
+    }
+    for (const { stream_pos: position, type, state_key: stateKey, event_nid: nid } of changes) {
+      const stored = changed.get(nid);
+      // What state resolution took away has no event to be told by.
+      if (stored === undefined) return;
+      const { eventId } = stored.event;
+      const ref = { nid, eventId, membership: membershipOf(stored.event) };
+      entryAt(position).changes.set(stateKeyOf(type, stateKey), ref);
+    }
+    const inOrder = [...entries].sort(([a], [b]) => a - b);
+    const before = room.recent.bytes;
+    room.recent.recall(
+      upTo,
+      oldest - 1,
+      inOrder.map(([position, entry]) => ({ position, ...entry })),
+    );
+    this.#registry.recentAdded(room.recent.bytes - before);
   }
 
   /** The newest events with `after < place <= upTo`. */

@@ -52,7 +52,7 @@ export const accountDataSection: LogSection<AccountDataRow> = {
   },
 };
 
-interface AccountDataRecord {
+export interface AccountDataRecord {
   user_id: UserId;
   room_id: string;
   type: string;
@@ -60,7 +60,7 @@ interface AccountDataRecord {
   stream_pos: number;
 }
 
-const fromRecord = (record: AccountDataRecord): AccountDataRow => ({
+export const accountDataFrom = (record: AccountDataRecord): AccountDataRow => ({
   userId: record.user_id,
   roomId: record.room_id,
   type: record.type,
@@ -91,7 +91,7 @@ export const accountDataOf = async (db: Db, userId: UserId): Promise<AccountData
       WHERE user_id = $1 ORDER BY stream_pos`,
     values: [userId],
   });
-  return rows.map(fromRecord);
+  return rows.map(accountDataFrom);
 };
 
 /** Entries with `after < position <= upTo`, oldest first. Uses index account_data_stream. */
@@ -107,7 +107,7 @@ export const accountDataBetween = async (
       WHERE user_id = $1 AND stream_pos > $2 AND stream_pos <= $3 ORDER BY stream_pos`,
     values: [userId, after, upTo],
   });
-  return rows.map(fromRecord);
+  return rows.map(accountDataFrom);
 };
 
 export const accountDataEntry = async (
@@ -122,7 +122,7 @@ export const accountDataEntry = async (
       WHERE user_id = $1 AND room_id = $2 AND type = $3`,
     values: [userId, roomId, type],
   });
-  return rows[0] && fromRecord(rows[0]);
+  return rows[0] && accountDataFrom(rows[0]);
 };
 
 export const deleteAccountDataOf = async (db: Db, userId: UserId): Promise<void> => {

@@ -48,7 +48,7 @@ export const receiptsSection: LogSection<ReceiptRow> = {
           WHERE EXCLUDED.event_id <> kept.event_id
             AND (EXCLUDED.event_pos IS NULL OR kept.event_pos IS NULL
               OR EXCLUDED.event_pos >= kept.event_pos)
-        RETURNING ${columns}`,
+        RETURNING ${receiptColumns}`,
       values: [
         written.map((row) => row.roomNid),
         written.map((row) => row.userId),
@@ -61,7 +61,7 @@ export const receiptsSection: LogSection<ReceiptRow> = {
     });
     let highest = 0;
     for (const record of stored) {
-      const { streamPos, ...row } = fromRecord(record);
+      const { streamPos, ...row } = receiptFrom(record);
       (latest.get(keyOf({ ...row, streamPos })) as ReceiptRow).streamPos = streamPos;
       highest = Math.max(highest, streamPos);
     }
@@ -69,7 +69,7 @@ export const receiptsSection: LogSection<ReceiptRow> = {
   },
 };
 
-interface ReceiptRecord {
+export interface ReceiptRecord {
   room_nid: number;
   user_id: UserId;
   receipt_type: string;
@@ -80,10 +80,10 @@ interface ReceiptRecord {
   stream_pos: number;
 }
 
-const columns =
+export const receiptColumns =
   'room_nid, user_id, receipt_type, thread_id, event_id, event_pos, received_at_ms, stream_pos';
 
-const fromRecord = (record: ReceiptRecord): ReceiptRow => ({
+export const receiptFrom = (record: ReceiptRecord): ReceiptRow => ({
   roomNid: record.room_nid,
   userId: record.user_id,
   type: record.receipt_type,
@@ -103,12 +103,12 @@ export const receiptsBetween = async (
 ): Promise<ReceiptRow[]> => {
   const { rows } = await db.query<ReceiptRecord>({
     name: 'receipts-between',
-    text: `SELECT ${columns} FROM receipts
+    text: `SELECT ${receiptColumns} FROM receipts
       WHERE room_nid = ANY($1::bigint[]) AND stream_pos > $2 AND stream_pos <= $3
       ORDER BY stream_pos`,
     values: [roomNids, after, upTo],
   });
-  return rows.map(fromRecord);
+  return rows.map(receiptFrom);
 };
 
 /** The newest receipts of each room, at most `limitPerRoom`, oldest first. */
@@ -121,12 +121,12 @@ export const newestReceipts = async (
     name: 'newest-receipts',
     text: `SELECT r.* FROM unnest($1::bigint[]) AS wanted (nid)
       CROSS JOIN LATERAL (
-        SELECT ${columns} FROM receipts WHERE room_nid = wanted.nid
+        SELECT ${receiptColumns} FROM receipts WHERE room_nid = wanted.nid
         ORDER BY stream_pos DESC LIMIT $2
       ) r ORDER BY r.stream_pos`,
     values: [roomNids, limitPerRoom],
   });
-  return rows.map(fromRecord);
+  return rows.map(receiptFrom);
 };
 
 /** One user's receipts in these rooms. */
@@ -137,8 +137,8 @@ export const receiptsOfUser = async (
 ): Promise<ReceiptRow[]> => {
   const { rows } = await db.query<ReceiptRecord>({
     name: 'receipts-of-user',
-    text: `SELECT ${columns} FROM receipts WHERE room_nid = ANY($1::bigint[]) AND user_id = $2`,
+    text: `SELECT ${receiptColumns} FROM receipts WHERE room_nid = ANY($1::bigint[]) AND user_id = $2`,
     values: [roomNids, userId],
   });
-  return rows.map(fromRecord);
+  return rows.map(receiptFrom);
 };

@@ -18,6 +18,7 @@ import {
   deleteAccountDataOf,
 } from '../storage/account-data.ts';
 import type { Db } from '../storage/database.ts';
+import { newestAccountData } from '../storage/newest-rows.ts';
 import { type Log, rowsOf } from './log.ts';
 import { LogTail } from './log-tail.ts';
 import type { Notifier } from './notifier.ts';
@@ -174,6 +175,14 @@ export class AccountData {
     );
     this.#ignored.set(userId, loading);
     return loading;
+  }
+
+  /** Takes the newest changes after a position into memory. */
+  async fill(after: number): Promise<void> {
+    const { db, budget } = this.#deps;
+    const upTo = this.#recent.completeAfter;
+    const newest = await newestAccountData(db, after, budget.bytesFor('accountData'));
+    this.#recent.fill(upTo, newest.completeAfter, newest.rows);
   }
 
   /** Memory may be wrong: nothing up to this position is answered from it. */

@@ -82,18 +82,47 @@ it('holds no more than it may, whatever rows weigh', () => {
   );
 });
 
-it('is filled at the start with what was there before it', () => {
-  const tail = new LogTail<string, string>(9, { maxBytes: 2 * entryBytes });
-  expect(tail.between('a', 5, 9)).toBeUndefined();
-  tail.fill(5, [
-    { key: 'a', position: 6, row: 'six' },
-    { key: 'b', position: 9, row: 'nine' },
-  ]);
-  expect(tail.between('a', 5, 9)).toEqual(['six']);
-  expect(tail.between('a', 4, 9)).toBeUndefined();
-  tail.add('a', 10, 'ten');
-  expect(tail.completeAfter).toBe(6);
-  expect(tail.between('a', 6, 10)).toEqual(['ten']);
+it('filled with what was there before, answers as if it had always been', () => {
+  const rowsOf = (keys: readonly number[], from: number) =>
+    keys.map((key, index) => ({ key, position: from + index + 1, row: from + index + 1 }));
+  fc.assert(
+    fc.property(
+      ...keysAndMemory,
+      fc.nat(20),
+      fc.boolean(),
+      (keys, maxRows, after, upTo, key, began, onlyNewest) => {
+        const options = { maxBytes: maxRows * entryBytes, onlyNewest };
+        const start = Math.min(began, keys.length);
+        const always = new LogTail<number, number>(0, options);
+        for (const { key: of, position, row } of rowsOf(keys, 0)) always.add(of, position, row);
+        const filled = new LogTail<number, number>(start, options);
+        for (const { key: of, position, row } of rowsOf(keys.slice(start), start)) {
+          filled.add(of, position, row);
+        }
+        // The database may have what was written meanwhile, too.
+        filled.fill(start, 0, rowsOf(keys, 0).toReversed());
+        expect(filled.completeAfter).toBe(always.completeAfter);
+        expect(filled.bytes).toBe(always.bytes);
+        expect(filled.between(key, after, upTo)).toEqual(always.between(key, after, upTo));
+        expect(filled.rowsAfter(after)?.map(({ row }) => row)).toEqual(
+          always.rowsAfter(after)?.map(({ row }) => row),
+        );
+        for (let more = 1; more <= 5; more += 1) {
+          for (const tail of [always, filled]) tail.add(more % 3, 100 + more, more);
+        }
+        expect(filled.completeAfter).toBe(always.completeAfter);
+        expect(filled.between(key, after, 200)).toEqual(always.between(key, after, 200));
+      },
+    ),
+  );
+});
+
+it('is not filled where memory was lost meanwhile', () => {
+  const tail = new LogTail<string, string>(9, { maxBytes: 10_000 });
+  tail.reset(20);
+  tail.fill(9, 5, [{ key: 'a', position: 6, row: 'six' }]);
+  expect(tail.completeAfter).toBe(20);
+  expect(tail.bytes).toBe(0);
 });
 
 it('knows nothing of before a reset', () => {

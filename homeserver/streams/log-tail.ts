@@ -89,12 +89,43 @@ export class LogTail<Key, Row> {
   }
 
   /**
-   * At the start, before anything is added: what the database has after a position, oldest first, up
-   * to the position that this was made with.
+   * Takes up what the database had before memory began: all rows with `completeAfter < position <=
+   * upTo`, newest first. As many as there is room for; none where memory does not begin at `upTo`.
    */
-  fill(completeAfter: number, rows: Iterable<TailRow<Key, Row>>): void {
+  fill(upTo: number, completeAfter: number, rows: Iterable<TailRow<Key, Row>>): void {
+    if (this.#completeAfter !== upTo) return;
+    const oldestByKey = new Map<Key, Entry<Key, Row>>();
+    for (let entry = this.#newest; entry !== undefined; entry = entry.older) {
+      oldestByKey.set(entry.key, entry);
+    }
+    for (const { key, position, row } of rows) {
+      if (position > upTo) continue;
+      const next = oldestByKey.get(key);
+      if (next !== undefined && this.#onlyNewest) continue;
+      const bytes = ENTRY_BYTES + (this.#weigh?.(row) ?? 0);
+      if (this.#bytes + bytes > this.#maxBytes) {
+        this.#completeAfter = position;
+        return;
+      }
+      this.#bytes += bytes;
+      const entry: Entry<Key, Row> = {
+        key,
+        position,
+        row,
+        bytes,
+        older: undefined,
+        newer: this.#oldest,
+        previous: undefined,
+        next,
+      };
+      if (next === undefined) this.#newestByKey.set(key, entry);
+      else next.previous = entry;
+      oldestByKey.set(key, entry);
+      if (this.#oldest === undefined) this.#newest = entry;
+      else this.#oldest.older = entry;
+      this.#oldest = entry;
+    }
     this.#completeAfter = completeAfter;
-    for (const { key, position, row } of rows) this.add(key, position, row);
   }
 
   /** Everything after this position is here, of every key. */
@@ -189,7 +220,8 @@ export class LogTail<Key, Row> {
   #drop(entry: Entry<Key, Row>): void {
     this.#unlink(entry);
     this.#bytes -= entry.bytes;
-    this.#completeAfter = entry.position;
+    // Rows of one batch may be a little out of order.
+    this.#completeAfter = Math.max(this.#completeAfter, entry.position);
     if (entry.next === undefined) this.#newestByKey.delete(entry.key);
     else entry.next.previous = undefined;
   }

@@ -11,6 +11,7 @@ import { mainTimeline, threadOf } from '../rooms/relations.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
 import type { Db } from '../storage/database.ts';
+import { newestReceiptRows } from '../storage/newest-rows.ts';
 import {
   newestReceipts,
   type ReceiptRow,
@@ -178,6 +179,13 @@ export class Receipts {
   /** Whether `lastChange` and memory speak for everything after this position. */
   knows(position: number): boolean {
     return this.#recent.isCompleteAfter(position);
+  }
+
+  /** Takes the newest ones after a position into memory. */
+  async fill(after: number): Promise<void> {
+    const upTo = this.#recent.completeAfter;
+    const newest = await newestReceiptRows(this.#deps.db, after);
+    this.#recent.fill(upTo, newest.completeAfter, newest.rows);
   }
 
   /** Memory may be wrong: nothing up to this position is answered from it. */

@@ -51,6 +51,7 @@ export const createSync = (core: Core): Sync => {
       if (eventful === undefined || read === undefined) return undefined;
       return read.size === 0 ? eventful : new Set([...eventful, ...read]);
     },
+    isInMemory: (position) => core.activity.knows(position) && core.receipts.knows(position),
     ignoredUsers: (userId) => core.accountData.ignoredUsers(userId),
   });
 };

@@ -107,6 +107,13 @@ export class RoomsStream implements SyncStream {
     room: UserRoom,
     response: SyncResponse,
   ): Promise<void> | undefined {
+    const reading = this.#fromMemory(context, room);
+    return reading === undefined
+      ? this.#readChanged(context, room, response)
+      : this.#write(context, reading, response);
+  }
+
+  #fromMemory(context: SyncContext, room: UserRoom): RoomReading | undefined {
     const live = this.#deps.registry.cached(room.roomNid);
     const after = context.from?.position ?? 0;
     const upTo = context.to.position;
@@ -115,26 +122,22 @@ export class RoomsStream implements SyncStream {
     const stretch = this.#deps.timeline.fromMemory(room.roomNid, after, upTo, filter.limit, accept);
     // Bundling the relations of what comes after a gap takes the database.
     if (live === undefined || stretch === undefined || stretch.limited || context.fullState) {
-      return this.#readChanged(context, room, response);
+      return undefined;
     }
     const access = this.#deps.access.ofMember(context.userId, live, room);
     const views = stretch.events.map((stored) => ({ stored, membership: 'join' }));
-    const reading = {
-      room,
-      live,
-      access,
-      stretch,
-      views,
-      fromStart: false,
-      fullState: false,
-      upTo,
-    };
-    return this.#write(context, reading, response);
+    return { room, live, access, stretch, views, fromStart: false, fullState: false, upTo };
   }
 
   async #readChanged(context: SyncContext, room: UserRoom, response: SyncResponse): Promise<void> {
     const live = await this.#deps.registry.findByNid(room.roomNid);
     if (live === undefined) return;
+    const recalling = this.#deps.timeline.recall(live, context.from?.position ?? 0);
+    if (recalling !== undefined) {
+      await recalling;
+      const recalled = this.#fromMemory(context, room);
+      if (recalled !== undefined) return this.#write(context, recalled, response);
+    }
     const upTo = context.to.position;
     const stretch = await this.#deps.timeline.newest(
       room.roomNid,

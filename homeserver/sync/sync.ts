@@ -5,6 +5,7 @@
 import type { Filter } from '../../spec/filter.ts';
 import type { DeviceId, UserId } from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
+import { FairSlots } from '../fair-slots.ts';
 import type { UserRoom, UserRooms } from '../rooms/user-rooms.ts';
 import type { Log } from '../streams/log.ts';
 import type { Notifier } from '../streams/notifier.ts';
@@ -43,13 +44,28 @@ export interface SyncDeps {
     position: number,
     maxChanges: number,
   ) => ReadonlySet<number> | undefined;
+  /** Whether memory reaches back to a position, so that reading from there is cheap. */
+  readonly isInMemory: (position: number) => boolean;
 }
 
 /** A wait beyond this is cut short: proxies drop idle connections, and clients ask again anyway. */
 const maxTimeoutMs = 120_000;
 
+const nothing = {};
+
+/** Less than half of the database connections that there are unless fewer are asked for. */
+const maxColdReads = 8;
+
 export class Sync {
   readonly #deps: SyncDeps;
+  /** The rooms of users who have been read for since these came into memory: so has the rest. */
+  readonly #readBefore = new WeakSet<object>();
+  /** Who waits here has a connection open, and those are bounded: nobody is turned away. */
+  readonly #coldReads = new FairSlots({
+    maxRunning: maxColdReads,
+    maxWaiting: Number.POSITIVE_INFINITY,
+    maxWaitingPerKey: Number.POSITIVE_INFINITY,
+  });
 
   constructor(deps: SyncDeps) {
     this.#deps = deps;
@@ -63,7 +79,7 @@ export class Sync {
     try {
       const until = clock.nowMs() + Math.min(request.timeoutMs, maxTimeoutMs);
       for (;;) {
-        const { response, to } = await this.#read(request);
+        const { response, to } = await this.#readInTurn(request);
         const remainingMs = until - clock.nowMs();
         const answerNow =
           !response.canWait ||
@@ -85,6 +101,30 @@ export class Sync {
     } finally {
       notifier.release(waiter);
     }
+  }
+
+  /**
+   * To be asked before anything else about a user who syncs: loads what is read of them each time,
+   * where it is not in memory. A thousand who come back at once take turns at the database.
+   */
+  prepare(userId: UserId): Promise<unknown> | undefined {
+    const { userRooms, ignoredUsers } = this.#deps;
+    if (userRooms.cached(userId) !== undefined) return undefined;
+    return this.#coldReads.run(userId, () =>
+      Promise.all([userRooms.of(userId), ignoredUsers(userId)]),
+    );
+  }
+
+  /** Reading what memory does not have takes one of few places: the others wait for theirs. */
+  #readInTurn(request: SyncRequest): Promise<{ response: SyncResponse; to: SyncToken }> {
+    const { userId, since, fullState } = request;
+    const { userRooms, isInMemory } = this.#deps;
+    const isCold =
+      since === undefined ||
+      fullState ||
+      !this.#readBefore.has(userRooms.cached(userId) ?? nothing) ||
+      !isInMemory(since.position);
+    return isCold ? this.#coldReads.run(userId, () => this.#read(request)) : this.#read(request);
   }
 
   /** Undefined where all rooms have to be looked at. */
@@ -116,6 +156,7 @@ export class Sync {
     // From here to the copy of the rooms nothing is awaited, so position and rooms agree.
     const to: SyncToken = { position: log.position, ...ephemeralSerials() };
     const rooms = userRooms.cached(request.userId) ?? (await userRooms.of(request.userId));
+    this.#readBefore.add(rooms);
     const changedRooms = this.#changedRooms(request, rooms);
     const context = new Context(request, to, [...rooms.values()], changedRooms, ignored);
     const response = new SyncResponse();

@@ -9,6 +9,7 @@ import { reportsMigration } from './0006-reports.ts';
 import { discoveryMigration } from './0007-discovery.ts';
 import { encryptionMigration } from './0008-encryption.ts';
 import { transactionsMigration } from './0011-transactions.ts';
+import { newestRowsMigration } from './0012-newest-rows.ts';
 import { readingMigration } from './0013-reading.ts';
 import { accessMigration } from './0014-access.ts';
 import { destinationsMigration } from './0016-destinations.ts';
@@ -25,6 +26,7 @@ export const migrations: readonly Migration[] = [
   discoveryMigration,
   encryptionMigration,
   transactionsMigration,
+  newestRowsMigration,
   readingMigration,
   accessMigration,
   destinationsMigration,
