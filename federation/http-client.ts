@@ -217,6 +217,7 @@ export class FederationClient {
     const path = request.path + queryString(request.query ?? {});
     const canonicalBody =
       request.canonicalBody ?? (body === undefined ? undefined : canonicalJson(body));
+    // biome-ignore lint/plugin: the names are ours.
     const headers: Record<string, string> = {};
     if (request.unsigned !== true) {
       headers['authorization'] = authorizationHeader(

@@ -136,6 +136,7 @@ class Parser {
   }
 
   #object(): JsonValue {
+    // biome-ignore lint/plugin: setMember defines a key, whatever its name.
     const object: { [key: string]: JsonValue } = {};
     this.#at++;
     this.#space();

@@ -15,6 +15,7 @@ import type { RedactionRules, RoomVersionRules } from './room-versions.ts';
  * event lacks are not added, so partial events (such as those of the test vectors) may be passed.
  */
 export const redactPdu = <P extends Partial<Pdu>>(pdu: P, rules: RoomVersionRules): P => {
+  // biome-ignore lint/plugin: the keys are those of a room version.
   const redacted: JsonObject = {};
   for (const key of rules.redaction.keepTopLevel) {
     if (Object.hasOwn(pdu, key)) redacted[key] = (pdu as JsonObject)[key];
@@ -34,6 +35,7 @@ export const redactContent = (
   // Event types come from others: one named like a property of Object must find nothing.
   const keep = Object.hasOwn(rules.keepContent, type) ? rules.keepContent[type] : undefined;
   if (keep === 'all') return { ...content };
+  // biome-ignore lint/plugin: the keys are those of a room version.
   const redacted: JsonObject = {};
   for (const key of keep ?? []) {
     if (Object.hasOwn(content, key)) redacted[key] = content[key];

@@ -1,4 +1,5 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3search */
+
 import { type Static, Type } from 'typebox';
 import type { Requester } from '../../homeserver/accounts/requester.ts';
 import type {
@@ -10,6 +11,7 @@ import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { searchKeys } from '../../homeserver/storage/event-words.ts';
 import { formatPlace } from '../../homeserver/sync/tokens.ts';
+import { emptyRecord } from '../../spec/empty-record.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import { compileRoomEventFilter } from '../../spec/filter.ts';
@@ -112,7 +114,7 @@ export const search = (deps: Deps) => {
 
   const statesOf = async (requester: Requester, page: SearchPage) => {
     const accesses = new Map(page.results.map(({ access }) => [access.room.id, access]));
-    const states: Record<string, object[]> = {};
+    const states = emptyRecord<object[]>();
     for (const [roomId, access] of accesses) {
       const texts = new EventTexts(deps.clientEvents, access.room, requester);
       states[roomId] = await texts.views(await deps.roomState.eventsIn(access));

@@ -1,3 +1,4 @@
+import { claimedKeys } from '../../homeserver/encryption/key-queries.ts';
 import { RateLimits } from '../../homeserver/http/rate-limits.ts';
 import { FakeClock } from '../../homeserver/testing/fake-clock.ts';
 import type { JsonObject } from '../../spec/event.ts';
@@ -167,6 +168,47 @@ describe('one-time keys', () => {
     await upload(alice, { fallback_keys: { 'signed_curve25519:g': fallback } });
     const third = await alice.sync(second.next_batch);
     expect(third.device_unused_fallback_key_types).toEqual(['signed_curve25519']);
+  });
+});
+
+describe('devices named like what every object has', () => {
+  it.each(['__proto__', 'constructor', 'toString'])('%s is seen like any other', async (name) => {
+    const body = {
+      type: 'm.login.password',
+      identifier: { type: 'm.id.user', user: alice.userId },
+      password: alice.password,
+      device_id: name,
+    };
+    const login = await server.server.request('POST', '/_matrix/client/v3/login', { body });
+    const { access_token: token } = login.body;
+    const keys = deviceKeys({ ...alice, deviceId: name as never });
+    const call = (method: string, path: string, content: object) =>
+      server.server.request(method, `/_matrix/client/v3${path}`, { token, body: content });
+    const made = await call('POST', '/keys/upload', {
+      device_keys: keys,
+      one_time_keys: { 'signed_curve25519:1': oneTimeKey('a') },
+    });
+    expect(made.status).toBe(200);
+    const all = await call('POST', '/keys/query', { device_keys: { [alice.userId]: [] } });
+    expect(all.text).toContain(`"${name}":{`);
+    // A body with such a key is refused, so the claim is made as another server's.
+    const claimed = claimedKeys(
+      await server.test.core.encryption.deviceKeys.claim({ server: 'there.test' as ServerName }, [
+        { userId: alice.userId, deviceId: name, algorithm: 'signed_curve25519' },
+      ]),
+    );
+    expect(JSON.stringify(claimed)).toContain(`"${name}":{"signed_curve25519:1"`);
+  });
+
+  it.each(['a\r\nb', 'a\u0085b', 'a\u2028b', '\t'])('may not end a line: %j', async (name) => {
+    const body = {
+      type: 'm.login.password',
+      identifier: { type: 'm.id.user', user: alice.userId },
+      password: alice.password,
+      device_id: name,
+    };
+    const login = await server.server.request('POST', '/_matrix/client/v3/login', { body });
+    expect(login).toMatchObject({ status: 400, body: { errcode: 'M_INVALID_PARAM' } });
   });
 });
 

@@ -180,6 +180,13 @@ describe('adding and changing rules', () => {
   });
 
   it.each([
+    ['GET', 'global/org.example.kind/', undefined, 404, 'M_NOT_FOUND'],
+    ['GET', 'global/org.example.kind/x', undefined, 404, 'M_NOT_FOUND'],
+    ['GET', 'global/constructor/x', undefined, 404, 'M_NOT_FOUND'],
+    ['DELETE', 'global/org.example.kind/x', undefined, 404, 'M_NOT_FOUND'],
+    ['PUT', 'global/org.example.kind/x/enabled', { enabled: true }, 404, 'M_NOT_FOUND'],
+    ['GET', 'global/org.example.kind/x/actions', undefined, 404, 'M_NOT_FOUND'],
+    ['PUT', 'global/org.example.kind/x', { actions: [] }, 400, 'M_INVALID_PARAM'],
     ['PUT', 'global/room/.dotted', { actions: [] }, 400, 'M_INVALID_PARAM'],
     ['PUT', 'global/room/a%2Fb', { actions: [] }, 400, 'M_INVALID_PARAM'],
     ['PUT', 'global/room/x', {}, 400, 'M_MISSING_PARAM'],

@@ -4,10 +4,12 @@
  *
  * Specification: https://spec.matrix.org/v1.19/server-server-api/#leaving-rooms-rejecting-invites
  */
+
 import type { OutsideRooms } from '../../homeserver/rooms/outside-rooms.ts';
 import type { UserRoom, UserRooms } from '../../homeserver/rooms/user-rooms.ts';
 import type { Db } from '../../homeserver/storage/database.ts';
 import { outsideVersion } from '../../homeserver/storage/outside-memberships.ts';
+import { emptyRecord } from '../../spec/empty-record.ts';
 import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
 import {
   type EventId,
@@ -45,7 +47,7 @@ export class OutsideDepartures {
     roomId: RoomId,
     pdus: readonly JsonObject[],
   ): Promise<Record<string, { error?: string }>> {
-    const results: Record<string, { error?: string }> = {};
+    const results = emptyRecord<{ error?: string }>();
     for (const pdu of pdus) {
       const result = await this.#receive(origin, roomId, pdu);
       if (result !== undefined) results[result.eventId] = result.verdict;

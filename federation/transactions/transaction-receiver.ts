@@ -5,9 +5,11 @@
  *
  * Specification: https://spec.matrix.org/v1.19/server-server-api/#transactions
  */
+
 import { LRUCache } from 'lru-cache';
 import type { LiveRoom } from '../../homeserver/rooms/live-room.ts';
 import type { RemoteReceiver } from '../../homeserver/rooms/receive.ts';
+import { emptyRecord } from '../../spec/empty-record.ts';
 import { limitExceeded } from '../../spec/errors.ts';
 import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
 import { type EventId, isRoomId, type RoomId, type ServerName } from '../../spec/identifiers.ts';
@@ -103,7 +105,7 @@ export class TransactionReceiver {
       metrics.received('dropped', pdus.length);
       return outsideDepartures.receive(origin, roomId, pdus);
     }
-    const results: PduResults = {};
+    const results: PduResults = emptyRecord();
     const isAllowed = (await access.aclOf(room)).allows(origin);
     const events: MatrixEvent[] = [];
     for (const { event, eventId, error } of await checked(keyRing, room, pdus)) {

@@ -15,7 +15,12 @@ import {
   renameDevice,
 } from '../storage/devices.ts';
 import type { PassedUia } from './interactive-auth.ts';
-import { type DeviceListener, deviceDisplayName, type Sessions } from './sessions.ts';
+import {
+  assertNewDeviceId,
+  type DeviceListener,
+  deviceDisplayName,
+  type Sessions,
+} from './sessions.ts';
 
 export interface DevicesOptions {
   readonly database: Database;
@@ -53,9 +58,13 @@ export class Devices {
     if (!found) throw matrixError('M_NOT_FOUND', 'There is no such device');
   }
 
-  /** A device without tokens, for an application service. `false` when it exists. */
+  /**
+   * A device without tokens, for an application service. `false` when it exists. Throws
+   * `M_INVALID_PARAM`.
+   */
   create(userId: UserId, deviceId: DeviceId, name: string | undefined): Promise<boolean> {
     const { database, clock, sessions } = this.#options;
+    assertNewDeviceId(deviceId);
     return database.transaction(async (tx) => {
       const displayName = name && deviceDisplayName(name);
       const made = await ensureDevice(tx, userId, deviceId, displayName, clock.nowMs());

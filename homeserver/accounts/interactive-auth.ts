@@ -214,6 +214,7 @@ export class InteractiveAuth {
   }
 
   #challenge(call: UiaCall, session: NamedSession, error?: MatrixError): UiaOutcome {
+    // biome-ignore lint/plugin: the stages are those of our own flows.
     const params: JsonObject = {};
     for (const type of new Set(call.flows.flat())) {
       const stageParams = this.#stages.get(type)?.params?.();

@@ -74,6 +74,21 @@ const TRUSTED_MS = 60_000;
 /** Display names of devices are shown, not used: a long one is cut. */
 export const deviceDisplayName = (text: string): string => text.slice(0, MAX_DISPLAY_NAME);
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+
+/**
+ * Device ids stand in logs, lists and pages of clients: a new one holds nothing that ends a line
+ * there. Throws `M_INVALID_PARAM`.
+ */
+export function assertNewDeviceId(deviceId: string): asserts deviceId is DeviceId {
+  if (isDeviceId(deviceId) && !CONTROL.test(deviceId)) return;
+  throw matrixError(
+    'M_INVALID_PARAM',
+    'A device id has 1 to 255 bytes, none of them a control character',
+  );
+}
+
 const unknownRefreshToken = () =>
   matrixError('M_UNKNOWN_TOKEN', 'Unknown refresh token', { soft_logout: true });
 
@@ -92,9 +107,7 @@ export class Sessions {
     const { clock, random, cache } = this.#options;
     const { userId } = session;
     const deviceId = session.deviceId ?? readableText(random, NEW_DEVICE_ID_LENGTH).toUpperCase();
-    if (!isDeviceId(deviceId)) {
-      throw matrixError('M_INVALID_PARAM', 'A device id has 1 to 255 bytes');
-    }
+    assertNewDeviceId(deviceId);
     const displayName = session.displayName && deviceDisplayName(session.displayName);
     if (await ensureDevice(tx, userId, deviceId, displayName, clock.nowMs())) {
       await this.deviceMade(tx, userId, deviceId);

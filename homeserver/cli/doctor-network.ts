@@ -42,6 +42,27 @@ export const checkPorts = async (config: Config): Promise<Finding[]> => {
   return findings;
 };
 
+const isLoopback = (address: string): boolean => /^(127\.|::1$|localhost$)/.test(address);
+
+/** Behind a proxy that is not trusted, everybody counts as one address. */
+export const checkProxies = async (config: Config): Promise<Finding[]> => {
+  if (config.trusted_proxies.length > 0) {
+    return [good(`trusted: ${config.trusted_proxies.join(', ')}`)];
+  }
+  const forPeople = config.listeners.filter(({ resources }) => resources.includes('client'));
+  const needsProxy =
+    !isLocalOnly(config) &&
+    forPeople.every(({ bind, tls }) => tls === null && bind.every(isLoopback));
+  return needsProxy
+    ? [
+        remark(
+          'people reach this server only through a reverse proxy, and trusted_proxies is empty',
+          'Name its address there (often [127.0.0.1, "::1"]), or all people share the limits of one.',
+        ),
+      ]
+    : [good('none is trusted')];
+};
+
 interface Answer {
   readonly status: number;
   readonly body: string;

@@ -3,7 +3,7 @@ import type { Config } from '../config/schema.ts';
 import { StartFailure } from '../ops/start-failure.ts';
 import { type Command, configFile, configFor, type OptionValues, print } from './command.ts';
 import { checkCertificates } from './doctor-certificates.ts';
-import { checkClock, checkPorts, checkPublicAddress } from './doctor-network.ts';
+import { checkClock, checkPorts, checkProxies, checkPublicAddress } from './doctor-network.ts';
 import { checkDatabase, checkDataFolder } from './doctor-storage.ts';
 import type { Finding } from './finding.ts';
 
@@ -13,6 +13,7 @@ const checks: readonly Check[] = [
   ['data folder', checkDataFolder],
   ['database', checkDatabase],
   ['ports', checkPorts],
+  ['proxies', checkProxies],
   ['clock', checkClock],
   ['certificates', checkCertificates],
   ['public address', checkPublicAddress],

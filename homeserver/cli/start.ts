@@ -1,6 +1,8 @@
 /** `parley start`: runs the server until a signal, and tells a person how to reach it. */
+import { systemClock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
 import { startServer } from '../main.ts';
+import { watchForBugs } from '../ops/bug-watch.ts';
 import { limitHeapGrowth } from '../ops/heap-growth.ts';
 import type { Logger } from '../ops/logger.ts';
 import type { RunningServer } from '../ops/running-server.ts';
@@ -70,17 +72,6 @@ const firstSignal = (logger: Logger): Promise<void> =>
     for (const name of stopSignals) process.on(name, onSignal);
   });
 
-/** A failure nobody caught: after it, no invariant can be relied upon. */
-const bugReporter = (logger: Logger): Promise<void> =>
-  new Promise((resolve) => {
-    const onBug = (error: unknown) => {
-      logger.fatal({ err: error }, 'a bug: nobody expected this failure; stopping');
-      resolve();
-    };
-    process.once('uncaughtException', onBug);
-    process.once('unhandledRejection', onBug);
-  });
-
 export const startCommand: Command = {
   name: 'start',
   summary: 'runs the server',
@@ -90,13 +81,14 @@ export const startCommand: Command = {
     const config = configFor(options);
     const logger = loggerFor(config);
     const signalled = firstSignal(logger).then(() => 0);
+    const bugs = watchForBugs({ logger, clock: systemClock, source: process });
     const server = await startServer(config, logger);
     announce(config, server, file, logger);
     const failed = server.failed.then((error) => {
       logger.fatal({ reason: error.message }, 'stopping');
       return error instanceof StartFailure ? error.exitCode : 1;
     });
-    const code = await Promise.race([signalled, failed, bugReporter(logger).then(() => 1)]);
+    const code = await Promise.race([signalled, failed, bugs.then(() => 1)]);
     await server.stop();
     logger.info('stopped');
     return code;

@@ -2,7 +2,9 @@
  * A person's cross-signing keys, and the signatures they make with them.
  * https://spec.matrix.org/v1.19/client-server-api/#cross-signing
  */
+
 import { lenientCanonicalJson } from '../../spec/canonical-json.ts';
+import { emptyRecord } from '../../spec/empty-record.ts';
 import { MatrixError, matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { UserId } from '../../spec/identifiers.ts';
@@ -107,7 +109,7 @@ export class CrossSigning {
    */
   async sign(signerId: UserId, signed: JsonObject): Promise<SignatureFailures> {
     const { deviceLists } = this.#deps;
-    const failures: SignatureFailures = {};
+    const failures: SignatureFailures = emptyRecord();
     const accepted: KeySignature[] = [];
     const entries = Object.entries(signed).flatMap(([userId, keys]) =>
       Object.entries(isObject(keys) ? keys : {}).map(([target, key]) => ({

@@ -2,6 +2,7 @@
  * Identity keys and cross-signing keys as others may see them, with the signatures they may see.
  * https://spec.matrix.org/v1.19/client-server-api/#key-and-signature-security
  */
+import { emptyRecord } from '../../spec/empty-record.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { UserId } from '../../spec/identifiers.ts';
 import { withSignature } from '../../spec/signing.ts';
@@ -123,10 +124,10 @@ export class KeyDirectory {
   ): Promise<PublishedKeys> {
     const answer = emptyAnswer();
     const signatures = await this.signaturesOn(userIds, viewer);
-    for (const userId of userIds) answer.device_keys[userId] = {};
+    for (const userId of userIds) answer.device_keys[userId] = emptyRecord();
     for (const { userId, deviceId, keys, displayName } of devices) {
       const stored = JSON.parse(keys) as JsonObject;
-      const ofUser = answer.device_keys[userId] ?? {};
+      const ofUser = answer.device_keys[userId] ?? emptyRecord<JsonObject>();
       ofUser[deviceId] = {
         ...withSignatures(stored, signatures.get(`${userId} ${deviceId}`)),
         unsigned: displayName === undefined ? {} : { device_display_name: displayName },
@@ -168,8 +169,8 @@ const partFor = (
 };
 
 export const emptyAnswer = (): PublishedKeys => ({
-  device_keys: {},
-  master_keys: {},
-  self_signing_keys: {},
-  user_signing_keys: {},
+  device_keys: emptyRecord(),
+  master_keys: emptyRecord(),
+  self_signing_keys: emptyRecord(),
+  user_signing_keys: emptyRecord(),
 });

@@ -2,6 +2,7 @@
  * Keys of anyone for a client: this server's own, those known of others, and what others answer now.
  * https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3keysquery
  */
+import { emptyRecord } from '../../spec/empty-record.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import { type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
 import { someAtATime } from '../some-at-a-time.ts';
@@ -62,7 +63,7 @@ export class KeyQueries {
     timeoutMs: number | undefined,
   ): Promise<PublishedKeys & { failures: Failures }> {
     const { directory, serverName } = this.#deps;
-    const failures: Failures = {};
+    const failures: Failures = emptyRecord();
     const byServer = groupByServer(wanted, ([userId]) => userId);
     const mine = new Map(byServer.get(serverName));
     byServer.delete(serverName);
@@ -92,7 +93,7 @@ export class KeyQueries {
     timeoutMs: number | undefined,
   ): Promise<{ one_time_keys: KeysByDevice; failures: Failures }> {
     const { deviceKeys, serverName } = this.#deps;
-    const failures: Failures = {};
+    const failures: Failures = emptyRecord();
     const byServer = groupByServer(claims, ({ userId }) => userId);
     const mine = byServer.get(serverName) ?? [];
     byServer.delete(serverName);
@@ -106,7 +107,7 @@ export class KeyQueries {
         answers.push(await this.#claimFrom(server, viewer, theirs, deadlineMs, failures));
       }),
     ]);
-    return { one_time_keys: Object.assign({}, ...answers) as KeysByDevice, failures };
+    return { one_time_keys: Object.assign(emptyRecord(), ...answers) as KeysByDevice, failures };
   }
 
   /**
@@ -184,7 +185,7 @@ export class KeyQueries {
   ): Promise<KeysByDevice> {
     try {
       if (this.#remote === undefined) throw new Error('There is no federation');
-      const asked: Record<string, JsonObject> = {};
+      const asked = emptyRecord<JsonObject>();
       for (const { userId, deviceId, algorithm } of claims) {
         asked[userId] = { ...asked[userId], [deviceId]: algorithm };
       }
@@ -194,7 +195,7 @@ export class KeyQueries {
         viewer,
         leftUntil(deadlineMs),
       );
-      const answer: KeysByDevice = {};
+      const answer: KeysByDevice = emptyRecord();
       for (const userId of Object.keys(asked)) {
         const devices = objectIn(keys, userId);
         if (devices !== undefined) answer[userId] = objectsIn(devices);
@@ -230,9 +231,9 @@ const groupByServer = <T>(
 
 /** In the form of the wire. */
 export const claimedKeys = (claimed: readonly ClaimedKey[]): KeysByDevice => {
-  const keys: KeysByDevice = {};
+  const keys: KeysByDevice = emptyRecord();
   for (const { userId, deviceId, algorithm, keyId, key } of claimed) {
-    const ofUser = keys[userId] ?? {};
+    const ofUser = keys[userId] ?? emptyRecord<JsonObject>();
     ofUser[deviceId] = { ...ofUser[deviceId], [`${algorithm}:${keyId}`]: JSON.parse(key) };
     keys[userId] = ofUser;
   }

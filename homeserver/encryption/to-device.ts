@@ -2,8 +2,10 @@
  * Messages from device to device: kept in the log until the device has got them.
  * https://spec.matrix.org/v1.19/client-server-api/#send-to-device-messaging
  */
+
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
+import { emptyRecord } from '../../spec/empty-record.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import {
@@ -125,7 +127,7 @@ export class ToDevice {
         local.push(...eventsFor(userId, devices, sender, type));
         continue;
       }
-      const others = byServer.get(serverNameOf(userId)) ?? {};
+      const others = byServer.get(serverNameOf(userId)) ?? emptyRecord<JsonObject>();
       others[userId] = devices;
       byServer.set(serverNameOf(userId), others);
     }

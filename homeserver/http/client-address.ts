@@ -29,22 +29,33 @@ export const addressRanges = (texts: readonly string[]): ((address: string) => b
   };
 };
 
+const MAX_TOLD = 3;
+
 export type ClientAddress = (incoming: IncomingMessage) => string;
 
 /**
  * `trustedProxies` are addresses or CIDR ranges. `X-Forwarded-For` is read from its right end, past
- * every trusted proxy, so that nothing a client wrote there itself is believed. Throws on a range
- * that is not one.
+ * every trusted proxy, so that nothing a client wrote there itself is believed. `onUntrusted` hears
+ * of the first few peers that send the header and are not trusted: a proxy that was forgotten, or
+ * somebody who pretends. Throws on a range that is not one.
  */
-export const clientAddress = (trustedProxies: readonly string[]): ClientAddress => {
-  if (trustedProxies.length === 0) {
-    return (incoming) => plainAddress(incoming.socket.remoteAddress ?? '');
-  }
+export const clientAddress = (
+  trustedProxies: readonly string[],
+  onUntrusted: (peer: string) => void = () => undefined,
+): ClientAddress => {
+  const told = new Set<string>();
   const isTrusted = addressRanges(trustedProxies);
   return (incoming) => {
     const peer = plainAddress(incoming.socket.remoteAddress ?? '');
     const forwarded = incoming.headers['x-forwarded-for'];
-    if (forwarded === undefined || !isTrusted(peer)) return peer;
+    if (forwarded === undefined) return peer;
+    if (!isTrusted(peer)) {
+      if (told.size < MAX_TOLD && !told.has(peer)) {
+        told.add(peer);
+        onUntrusted(peer);
+      }
+      return peer;
+    }
     const hops = (Array.isArray(forwarded) ? forwarded.join(',') : forwarded).split(',');
     let client = peer;
     for (const hop of hops.reverse()) {

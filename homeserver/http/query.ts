@@ -90,6 +90,7 @@ const coerce = (text: string, kind: Kind): unknown => {
 
 /** The declared parameters that are present. A single-valued one given twice is refused. */
 export const readQuery = (query: ParsedQuery, plan: QueryPlan): Record<string, unknown> => {
+  // biome-ignore lint/plugin: the names are those of a schema.
   const out: Record<string, unknown> = {};
   for (const { key, kind, list } of plan) {
     const values = query.get(key);

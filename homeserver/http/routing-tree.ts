@@ -78,6 +78,7 @@ export const decodeParameters = (
   names: readonly string[],
   values: readonly string[],
 ): Record<string, string> => {
+  // biome-ignore lint/plugin: the names are those of our paths.
   const params: Record<string, string> = {};
   for (let i = 0; i < values.length; i++) {
     const name = names[i] as string;

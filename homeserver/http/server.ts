@@ -125,7 +125,13 @@ const prepareInBackground = (sets: Iterable<RouteSet>, stopped: AbortSignal): vo
 export const createHttpServer = (options: HttpServerOptions): HttpServer => {
   const drain = new AbortController();
   const metrics = options.metrics && httpMetrics(options.metrics);
-  const address = clientAddress(options.trustedProxies ?? []);
+  const address = clientAddress(options.trustedProxies ?? [], (peer) =>
+    options.logger.warn(
+      { peer },
+      'requests come with X-Forwarded-For from an address that is not among trusted_proxies: if it ' +
+        'is your reverse proxy, all people behind it share the limits of one address',
+    ),
+  );
   const bodies = new BodyBudget(options.bodyBudget);
   const connections = options.connections ?? CONNECTION_LIMITS;
   const isUncounted = addressRanges(connections.uncountedAddresses);

@@ -2,6 +2,7 @@
  * The power levels of a room carried over to one of another version.
  * https://spec.matrix.org/v1.19/client-server-api/#room-upgrades
  */
+import { emptyRecord } from '../../spec/empty-record.ts';
 import type { JsonObject, JsonValue } from '../../spec/event.ts';
 import type { UserId } from '../../spec/identifiers.ts';
 import { LEVEL_DEFAULTS, readLevel } from '../../spec/power-levels.ts';
@@ -62,7 +63,7 @@ export const powerLevelsForUpgrade = (upgrade: UpgradedPowerLevels): JsonObject 
 
 const levelsIn = (value: JsonValue | undefined): JsonObject => {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return {};
-  const levels: JsonObject = {};
+  const levels = emptyRecord<JsonValue>();
   for (const [key, given] of Object.entries(value)) {
     const level = readLevel(given, lenient);
     if (level !== undefined) levels[key] = level;
