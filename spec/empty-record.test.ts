@@ -1,4 +1,7 @@
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { emptyRecord } from './empty-record.ts';
 
 describe('emptyRecord', () => {
@@ -12,24 +15,29 @@ describe('emptyRecord', () => {
 });
 
 describe('lint', () => {
-  const accepts = (line: string): boolean => {
-    const input = `export const f = (key: string, o: Record<string, object>) => {\n  ${line}\n  return [key, o, all];\n};\n`;
-    const path = '--stdin-file-path=homeserver/sample.ts';
+  const folder = mkdtempSync(join(tmpdir(), 'parley-lint-'));
+  const plugins = [resolve('lint/client-keyed.grit')];
+  writeFileSync(join(folder, 'biome.json'), JSON.stringify({ plugins }));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  const complains = (line: string): boolean => {
+    const text = `export const f = (key: string, o: Record<string, object>) => {\n  ${line}\n  return [key, o, all];\n};\n`;
+    writeFileSync(join(folder, 'sample.ts'), text);
     try {
-      execFileSync('node_modules/.bin/biome', ['lint', path], { input, stdio: 'pipe' });
-      return true;
-    } catch {
+      execFileSync(resolve('node_modules/.bin/biome'), ['lint'], { cwd: folder, stdio: 'pipe' });
       return false;
+    } catch (error) {
+      return String((error as { stderr: Buffer }).stderr).includes('emptyRecord()');
     }
   };
 
   it.each([
-    ['const all: Record<string, number> = {};', false],
-    ['const all: { [key: string]: number } = {};', false],
-    ['const all = o[key] ?? {};', false],
-    ['const all = new Map<string, number>();', true],
-    ['const all = { key };', true],
-  ])('on %s: accepted is %s', (line, accepted) => {
-    expect(accepts(line)).toBe(accepted);
+    ['const all: Record<string, number> = {};', true],
+    ['const all: { [key: string]: number } = {};', true],
+    ['const all = o[key] ?? {};', true],
+    ['const all = new Map<string, number>();', false],
+    ['const all = { key };', false],
+  ])('on %s: complains is %s', (line, expected) => {
+    expect(complains(line)).toBe(expected);
   });
 });

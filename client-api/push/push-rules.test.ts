@@ -105,7 +105,7 @@ describe('reading the rules', () => {
 
   it('knows no kind but the five', async () => {
     const answer = await call(newPerson(), 'GET', 'global/device/x');
-    expect([answer.status, answer.body.errcode]).toEqual([400, 'M_INVALID_PARAM']);
+    expect([answer.status, answer.body.errcode]).toEqual([404, 'M_NOT_FOUND']);
   });
 
   it('asks for a token', async () => {
