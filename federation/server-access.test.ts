@@ -26,4 +26,21 @@ describe('server access', () => {
     expect(passes('good.test.evil', lists)).toBe(false);
     expect(passes('Bad.good.test', lists)).toBe(false);
   });
+
+  it('denies a machine whatever the port and spelling', () => {
+    const lists = { denied: ['spam.example.org', 'one.test:8448', '10.0.0.*', '[2001:db8::1]'] };
+    for (const name of [
+      'spam.example.org:8448',
+      'SPAM.example.org.',
+      'spam.example.org.:443',
+      'one.test:8448',
+      '10.0.0.7:8448',
+      '0x0a000007',
+      '[2001:0db8:0::1]:8448',
+    ]) {
+      expect([name, passes(name, lists)]).toEqual([name, false]);
+    }
+    expect(passes('one.test', lists)).toBe(true);
+    expect(passes('example.org', lists)).toBe(true);
+  });
 });

@@ -1,6 +1,7 @@
 /** Which servers the operator lets this one speak with. */
 import { compileGlob, matchesWhole } from '../spec/glob.ts';
 import type { ServerName } from '../spec/identifiers.ts';
+import { denialsOf, isDenied, serverHostOf } from '../spec/server-hosts.ts';
 
 export interface AccessLists {
   readonly enabled: boolean;
@@ -10,16 +11,19 @@ export interface AccessLists {
   readonly denied_servers: readonly string[];
 }
 
-/** Upper and lower case are the same here: a denial is about the machine, not the spelling. */
+/**
+ * A denial is about the machine, however its name is spelled and whatever its port; a pattern with a
+ * port is about that one. What is allowed is so under the name that is written. Upper and lower case
+ * are the same.
+ */
 export const serverAccess = (lists: AccessLists): ((serverName: ServerName) => boolean) => {
-  const compile = (patterns: readonly string[]) =>
-    patterns.map((pattern) => compileGlob(pattern.toLowerCase()));
-  const allowed = lists.allowed_servers === null ? undefined : compile(lists.allowed_servers);
-  const denied = compile(lists.denied_servers);
+  const allowed = lists.allowed_servers?.map((pattern) => compileGlob(pattern.toLowerCase()));
+  const denied = denialsOf(lists.denied_servers);
   return (serverName) => {
     if (!lists.enabled) return false;
     const name = serverName.toLowerCase();
-    if (denied.some((glob) => matchesWhole(glob, name))) return false;
+    const host = serverHostOf(serverName);
+    if (isDenied(denied, { ...host, aliases: [...host.aliases, name] })) return false;
     return allowed === undefined || allowed.some((glob) => matchesWhole(glob, name));
   };
 };

@@ -48,4 +48,31 @@ describe('server ACLs', () => {
   it('match the text of an IPv6 literal with its brackets', () => {
     expect(allows({ allow: ['[::1]'] }, '[::1]:8448')).toBe(true);
   });
+
+  it.each([
+    ['evil.org', 'evil.org.'],
+    ['evil.org.', 'evil.org'],
+    ['*.evil.org', 'very.evil.org.:8448'],
+    ['1.2.3.4', '1.2.772'],
+    ['1.2.3.4', '16909060'],
+    ['1.2.3.4', '0x01020304:8448'],
+    ['1.2.3.4', '[::ffff:1.2.3.4]'],
+    ['1.2.3.*', '1.2.3.4.'],
+    ['[2001:db8::1]', '[2001:0db8:0::1]:8448'],
+    ['[2001:0DB8:0:0::1]', '[2001:db8::1]'],
+  ])('deny %s by every spelling: %s', (deny, name) => {
+    expect(allows({ allow: ['*'], deny: [deny] }, name)).toBe(false);
+    expect(allows({ allow: ['*'], deny: ['other.org'] }, name)).toBe(true);
+  });
+
+  it.each(['1.2.772', '16909060', '0x01020304', '0x7f.1:80', '1.2.3.4.'])(
+    'take %s for the address it is',
+    (name) => expect(allows({ allow: ['*'], allow_ip_literals: false }, name)).toBe(false),
+  );
+
+  it('allow only what is written', () => {
+    expect(allows({ allow: ['good.org'] }, 'good.org.')).toBe(false);
+    expect(allows({ allow: ['1.2.3.4'] }, '16909060')).toBe(false);
+    expect(allows({ allow: ['*'], allow_ip_literals: false }, '1.example.org')).toBe(true);
+  });
 });
