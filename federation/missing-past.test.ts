@@ -4,7 +4,10 @@ import { Outliers } from '../homeserver/rooms/outliers.ts';
 import { RemoteStates } from '../homeserver/rooms/remote-states.ts';
 import { StateBudget } from '../homeserver/rooms/state-budget.ts';
 import { LogWriteFailed } from '../homeserver/streams/log.ts';
+import { createSync } from '../homeserver/sync/create-sync.ts';
+import { parseSyncToken } from '../homeserver/sync/tokens.ts';
 import { type JsonObject, type MatrixEvent, stateKeyOf } from '../spec/event.ts';
+import { compileFilter } from '../spec/filter.ts';
 import type { EventId, RoomId, ServerName, UserId } from '../spec/identifiers.ts';
 import { FederationEvents } from './remote-events.ts';
 import { Guest } from './testing/guest.ts';
@@ -129,6 +132,42 @@ describe('events whose past is not here', () => {
     await guest.send([event]);
     await until(async () => (await texts()).includes('on the other side'));
     expect((await here.core.events.byId(event.id))?.rejectedReason).toBeUndefined();
+  });
+
+  it('are shown to clients as what comes after a gap', async () => {
+    const sync = createSync(here.core);
+    const read = async (since?: string) =>
+      JSON.parse(
+        await sync.sync({
+          userId: alice,
+          deviceId: undefined,
+          filter: compileFilter({}),
+          since: since === undefined ? undefined : parseSyncToken(since),
+          fullState: false,
+          useStateAfter: false,
+          timeoutMs: 0,
+        }),
+      );
+    const { next_batch: before } = await read();
+    await here.say(alice, roomId, 'before the gap');
+    tellState();
+    peer.on(/get_missing_events/, () => NOT_FOUND);
+    const missing = guest.message('missing');
+    const after = guest.message('after the gap');
+    await guest.send([after]);
+    await until(async () => (await here.core.events.byId(after.id))?.streamPos !== undefined);
+    await here.say(alice, roomId, 'and on');
+    const bodies = ({ timeline }: { timeline: { events: { content: { body: string } }[] } }) =>
+      timeline.events.map(({ content }) => content.body);
+    const { rooms } = await read(before);
+    const shown = rooms.join[roomId];
+    expect(shown.timeline.limited).toBe(true);
+    expect(bodies(shown)).toEqual(['after the gap', 'and on']);
+    // Paging back from there fills the gap.
+    peer.on(/backfill/, () => ({ pdus: [missing.pdu] }));
+    expect(await texts()).toEqual(['before the gap', 'missing', 'after the gap', 'and on']);
+    const again = (await read(before)).rooms.join[roomId];
+    expect([again.timeline.limited, bodies(again).at(-1)]).toEqual([false, 'and on']);
   });
 
   it('have no auth chain asked for where all of it is here', async () => {

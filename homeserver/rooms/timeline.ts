@@ -20,6 +20,22 @@ export interface Stretch {
   readonly limited: boolean;
 }
 
+/**
+ * A stretch from its last gap on, where events are missing: what comes before an event none of whose
+ * prev events is here does not join on to it.
+ */
+export const sinceLastGap = (
+  { missingPrevEvents }: Pick<LiveRoom, 'missingPrevEvents'>,
+  stretch: Stretch,
+): Stretch => {
+  if (missingPrevEvents.size === 0) return stretch;
+  const at = stretch.events.findLastIndex(
+    ({ event: { prevEventIds } }) =>
+      prevEventIds.length > 0 && prevEventIds.every((id) => missingPrevEvents.has(id)),
+  );
+  return at === -1 ? stretch : { events: stretch.events.slice(at), limited: true };
+};
+
 const pageSize = 100;
 /** Pages read for one answer whose filter refuses nearly everything. */
 const maxPages = 20;

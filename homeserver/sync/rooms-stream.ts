@@ -11,7 +11,7 @@ import type { RoomAccesses } from '../rooms/room-accesses.ts';
 import type { RoomActivity } from '../rooms/room-activity.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
-import type { Stretch, Timeline } from '../rooms/timeline.ts';
+import { type Stretch, sinceLastGap, type Timeline } from '../rooms/timeline.ts';
 import type { UserRoom } from '../rooms/user-rooms.ts';
 import type { Db } from '../storage/database.ts';
 import { roomsChangedBetween } from '../storage/events.ts';
@@ -119,7 +119,8 @@ export class RoomsStream implements SyncStream {
     const upTo = context.to.position;
     const { timeline: filter } = context.filter.room;
     const accept = isAcceptable(context);
-    const stretch = this.#deps.timeline.fromMemory(room.roomNid, after, upTo, filter.limit, accept);
+    const recent = this.#deps.timeline.fromMemory(room.roomNid, after, upTo, filter.limit, accept);
+    const stretch = live && recent && sinceLastGap(live, recent);
     // Bundling the relations of what comes after a gap takes the database.
     if (live === undefined || stretch === undefined || stretch.limited || context.fullState) {
       return undefined;
@@ -139,13 +140,14 @@ export class RoomsStream implements SyncStream {
       if (recalled !== undefined) return this.#write(context, recalled, response);
     }
     const upTo = context.to.position;
-    const stretch = await this.#deps.timeline.newest(
+    const newest = await this.#deps.timeline.newest(
       room.roomNid,
       { streamPos: context.from?.position ?? 0, backfillPos: 0 },
       { streamPos: upTo, backfillPos: 0 },
       context.filter.room.timeline.limit,
       isAcceptable(context),
     );
+    const stretch = sinceLastGap(live, newest);
     const access = this.#deps.access.ofMember(context.userId, live, room);
     const views = await this.#withRelations(access, stretch, await access.views(stretch.events));
     const { fullState } = context;
@@ -190,15 +192,18 @@ export class RoomsStream implements SyncStream {
       limit,
       isAcceptable(context),
     );
-    const limited = [...stretches.values()].filter((stretch) => stretch.limited);
-    const related = await this.#deps.aggregations.related(limited.flatMap(({ events }) => events));
     const lives = await this.#deps.registry.findMany(rooms.map(({ roomNid }) => roomNid));
     const fresh: FreshRoom[] = [];
     for (const room of rooms) {
       const live = lives.get(room.roomNid);
       const stretch = stretches.get(room.roomNid);
-      if (live !== undefined && stretch !== undefined) fresh.push({ room, live, stretch });
+      if (live === undefined || stretch === undefined) continue;
+      fresh.push({ room, live, stretch: sinceLastGap(live, stretch) });
     }
+    const limited = fresh.filter(({ stretch }) => stretch.limited);
+    const related = await this.#deps.aggregations.related(
+      limited.flatMap(({ stretch }) => stretch.events),
+    );
     const release = await this.#deps.fresh.hold(context, fresh);
     try {
       for (const { room, live, stretch } of fresh) {
