@@ -16,17 +16,10 @@ export class EventTexts {
   }
 
   async views(views: readonly EventView[]): Promise<object[]> {
-    await this.#clientEvents.prepare(views.map(({ stored }) => stored));
     const { userId, deviceId } = this.#requester;
-    return views.map((view) =>
-      rawJson<object>(
-        this.#clientEvents.write(
-          view,
-          this.#room.rules,
-          { userId, deviceId },
-          { withRoomId: true },
-        ),
-      ),
-    );
+    const viewer = { userId, deviceId };
+    const format = { withRoomId: true };
+    const texts = await this.#clientEvents.writeMany(views, this.#room.rules, viewer, format);
+    return texts.map((text) => rawJson<object>(text));
   }
 }

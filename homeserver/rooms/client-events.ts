@@ -9,6 +9,7 @@ import type { FieldSelection } from '../../spec/field-selection.ts';
 import type { DeviceId, EventId, UserId } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import type { Clock } from '../clock.ts';
+import { turns } from '../turns.ts';
 import type { EventStore } from './event-store.ts';
 import { redactedCopy, type StoredEvent } from './stored-event.ts';
 
@@ -44,6 +45,13 @@ export interface ClientFormat {
   readonly format?: 'client' | 'federation';
 }
 
+/** Few enough to be written in less than a turn. */
+const eventsWrittenTogether = 100;
+
+/** The state an event replaced, and its redaction. */
+const referredBy = ({ roomNid, replacesNid, redactedByNid }: StoredEvent) =>
+  [replacesNid, redactedByNid].flatMap((nid) => (nid === undefined ? [] : [{ roomNid, nid }]));
+
 export class ClientEvents {
   readonly #events: EventStore;
   readonly #clock: Clock;
@@ -77,6 +85,35 @@ export class ClientEvents {
     const unsigned = this.#unsigned(view, rules, viewer, format);
     const room = format.withRoomId ? `,"room_id":${JSON.stringify(stored.event.roomId)}` : '';
     return `${this.#openText(stored, rules)}${room},"unsigned":${unsigned}}`;
+  }
+
+  /**
+   * JSON texts of as many events as there may be, in turns with whatever else there is to do; what
+   * they refer to is loaded meanwhile, and not kept.
+   */
+  async writeMany(
+    views: readonly EventView[],
+    rules: RoomVersionRules,
+    viewer: Viewer,
+    format: ClientFormat,
+  ): Promise<string[]> {
+    const texts: string[] = [];
+    const giveWay = turns();
+    for (let start = 0; start < views.length; start += eventsWrittenTogether) {
+      const some = views.slice(start, start + eventsWrittenTogether);
+      const referred = await this.#events.manyOfRooms(
+        some.flatMap(({ stored }) => referredBy(stored)),
+      );
+      const release = this.#events.hold([...referred.values()]);
+      try {
+        for (const view of some) texts.push(this.write(view, rules, viewer, format));
+      } finally {
+        release();
+      }
+      const pause = giveWay();
+      if (pause !== undefined) await pause;
+    }
+    return texts;
   }
 
   #openText(stored: StoredEvent, rules: RoomVersionRules): string {

@@ -6,7 +6,7 @@
 import { type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import type { Db } from '../storage/database.ts';
-import { erasedPositions } from '../storage/erasure.ts';
+import { erasedPositionsTogether } from '../storage/erasure.ts';
 import type { EventView } from './client-events.ts';
 import type { Stay } from './stays.ts';
 import { redactedCopy, type StoredEvent } from './stored-event.ts';
@@ -35,7 +35,7 @@ export const withoutErased = async (
     for (const user of theirs) users.add(user);
   }
   if (users.size === 0) return [...views];
-  const erased = await erasedPositions(db, [...users]);
+  const erased = await erasedPositionsTogether(db, users);
   if (erased.size === 0) return [...views];
   const stays = await reader.stays();
   const cameLate = (user: UserId, { streamPos }: StoredEvent): boolean => {

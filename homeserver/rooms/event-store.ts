@@ -14,6 +14,7 @@ import {
   eventsByNid,
   eventsOfRooms,
 } from '../storage/events.ts';
+import { turns } from '../turns.ts';
 import { bytesOfEvent, type StoredEvent } from './stored-event.ts';
 
 export const storedEventFrom = (record: EventRecord): StoredEvent => ({
@@ -35,6 +36,9 @@ export const storedEventFrom = (record: EventRecord): StoredEvent => ({
 
 /** No event is lighter: as many ids as this are kept for the weight of the events. */
 const MIN_EVENT_BYTES = 1_500;
+
+/** Events read with one query, where there are many to read. */
+const piece = 250;
 
 export class EventStore {
   readonly #db: Db;
@@ -106,9 +110,29 @@ export class EventStore {
       if (cached === undefined) missing.push(nid);
       else found.set(nid, cached);
     }
+    // A long list would empty the cache of what everybody reads.
+    if (missing.length > piece) return this.#readLong(roomNid, missing, found);
     if (missing.length > 0) {
       for (const stored of this.adopt(await eventsByNid(this.#db, roomNid, missing))) {
         found.set(stored.nid, stored);
+      }
+    }
+    return found;
+  }
+
+  /** Past the cache, and in turns with whatever else there is to do. */
+  async #readLong(
+    roomNid: number,
+    nids: readonly number[],
+    found: Map<number, StoredEvent>,
+  ): Promise<Map<number, StoredEvent>> {
+    const giveWay = turns();
+    for (let start = 0; start < nids.length; start += piece) {
+      const records = await eventsByNid(this.#db, roomNid, nids.slice(start, start + piece));
+      for (const stored of this.passing(records)) {
+        found.set(stored.nid, stored);
+        const pause = giveWay();
+        if (pause !== undefined) await pause;
       }
     }
     return found;

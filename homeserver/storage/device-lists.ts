@@ -2,6 +2,7 @@
 import type { ServerName, UserId } from '../../spec/identifiers.ts';
 import type { LogSection } from '../streams/log.ts';
 import type { Db, Tx } from './database.ts';
+import { joinedRoomNids } from './snapshots.ts';
 
 export interface DeviceListChange {
   readonly userId: UserId;
@@ -101,21 +102,29 @@ export const serversSharingRooms = async (
   return rows.map(({ server }) => server);
 };
 
-/** Who in the rooms `userId` has joined has changed in `after < position <= upTo`. */
+/**
+ * Who in the rooms `userId` has joined has changed in `after < position <= upTo`. Reads the rooms of
+ * those who have changed, each by the index of `user_rooms`, until one is found to be shared. Not
+ * prepared: the reader's rooms are compared by hash only where the planner sees them.
+ */
 export const changedUsersSharing = async (
   db: Db,
   userId: UserId,
   after: number,
   upTo: number,
 ): Promise<UserId[]> => {
+  const mine = (await joinedRoomNids(db, [userId])).get(userId) ?? [];
   const { rows } = await db.query<{ user_id: UserId }>({
-    name: 'changed-users-sharing',
     text: `SELECT l.user_id FROM device_list_users l
-      WHERE l.stream_pos > $2 AND l.stream_pos <= $3 AND (l.user_id = $1 OR EXISTS (
-        SELECT 1 FROM user_rooms theirs JOIN user_rooms mine USING (room_nid)
+      LEFT JOIN LATERAL (
+        SELECT 1 AS found FROM user_rooms theirs
         WHERE theirs.user_id = l.user_id AND theirs.membership = 'join'
-          AND mine.user_id = $1 AND mine.membership = 'join'))`,
-    values: [userId, after, upTo],
+          -- A sum, so that the index is not searched for each of the reader's rooms.
+          AND theirs.room_nid + 0 = ANY($4::bigint[]) LIMIT 1
+      ) shared ON true
+      WHERE l.stream_pos > $2 AND l.stream_pos <= $3
+        AND (l.user_id = $1 OR shared.found IS NOT NULL)`,
+    values: [userId, after, upTo, mine],
   });
   return rows.map((row) => row.user_id);
 };

@@ -41,3 +41,31 @@ export const erasedPositions = async (
   });
   return new Map(rows.map((row) => [row.user_id, row.erased_pos]));
 };
+
+interface Batch {
+  readonly userIds: Set<UserId>;
+  readonly answer: Promise<ReadonlyMap<UserId, number>>;
+}
+
+const batches = new WeakMap<Db, Batch>();
+
+/** Like `erasedPositions`: whoever asks in one turn of the event loop shares one query. */
+export const erasedPositionsTogether = (
+  db: Db,
+  userIds: Iterable<UserId>,
+): Promise<ReadonlyMap<UserId, number>> => {
+  const batch = batches.get(db) ?? newBatch(db);
+  for (const userId of userIds) batch.userIds.add(userId);
+  return batch.answer;
+};
+
+const newBatch = (db: Db): Batch => {
+  const userIds = new Set<UserId>();
+  const answer = new Promise((resolve) => setImmediate(resolve)).then(() => {
+    batches.delete(db);
+    return erasedPositions(db, [...userIds]);
+  });
+  const batch = { userIds, answer };
+  batches.set(db, batch);
+  return batch;
+};

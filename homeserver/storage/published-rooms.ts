@@ -13,13 +13,9 @@ export interface PublishedRoom {
 export const publishedRooms = async (db: Db): Promise<PublishedRoom[]> => {
   const { rows } = await db.query<PublishedRoom>({
     name: 'published-rooms',
-    text: `SELECT r.room_nid AS "roomNid", r.room_id AS "roomId", m.joined
-      FROM published_rooms p JOIN rooms r USING (room_id)
-      CROSS JOIN LATERAL (
-        SELECT count(*) AS joined FROM current_state c
-        WHERE c.room_nid = r.room_nid AND c.type = 'm.room.member' AND c.membership = 'join'
-      ) m
-      WHERE m.joined > 0 ORDER BY m.joined DESC, r.room_nid`,
+    text: `SELECT r.room_nid AS "roomNid", r.room_id AS "roomId", h.joined
+      FROM published_rooms p JOIN rooms r USING (room_id) JOIN room_heads h USING (room_nid)
+      WHERE h.joined > 0 ORDER BY h.joined DESC, r.room_nid`,
   });
   return rows;
 };

@@ -4,7 +4,7 @@
  */
 
 import type { Aggregations } from '../rooms/aggregations.ts';
-import type { ClientEvents, EventView, Viewer } from '../rooms/client-events.ts';
+import type { ClientEvents, ClientFormat, EventView, Viewer } from '../rooms/client-events.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { RoomAccess } from '../rooms/room-access.ts';
 import type { RoomAccesses } from '../rooms/room-accesses.ts';
@@ -206,24 +206,18 @@ export class RoomsStream implements SyncStream {
     );
     const release = await this.#deps.fresh.hold(context, fresh);
     try {
-      for (const { room, live, stretch } of fresh) {
-        const access = this.#deps.access.ofMember(context.userId, live, room);
-        const seen = await access.views(stretch.events);
-        const views = await this.#withRelations(access, stretch, seen, related);
-        const reading = {
-          room,
-          live,
-          access,
-          stretch,
-          views,
-          fromStart: true,
-          fullState: true,
-          upTo,
-        };
-        await this.#write(context, reading, response);
-        const pause = giveWay();
-        if (pause !== undefined) await pause;
-      }
+      // Beside each other, so that what they ask for in one turn of the event loop is asked together.
+      await Promise.all(
+        fresh.map(async ({ room, live, stretch }) => {
+          const access = this.#deps.access.ofMember(context.userId, live, room);
+          const seen = await access.views(stretch.events);
+          const views = await this.#withRelations(access, stretch, seen, related);
+          const part = { room, live, access, stretch, views, fromStart: true, fullState: true };
+          const pause = giveWay();
+          if (pause !== undefined) await pause;
+          await this.#write(context, { ...part, upTo }, response);
+        }),
+      );
     } finally {
       release();
     }
@@ -239,8 +233,11 @@ export class RoomsStream implements SyncStream {
     const shown = reading.views.map(({ stored }) => stored);
     if (state instanceof Promise) {
       return state.then(async (stateViews) => {
-        await this.#deps.clientEvents.prepare([...shown, ...shownEvents(stateViews)]);
-        await this.#finish(context, reading, stateViews, response);
+        const isLong = stateViews.length > maxStateAtOnce;
+        const texts = isLong ? await this.#writeLong(context, reading, stateViews) : undefined;
+        const referring = isLong ? shown : [...shown, ...shownEvents(stateViews)];
+        await this.#deps.clientEvents.prepare(referring);
+        await this.#finish(context, reading, stateViews, response, texts);
       });
     }
     const preparing = this.#deps.clientEvents.prepare(shown);
@@ -249,11 +246,21 @@ export class RoomsStream implements SyncStream {
       : preparing.then(() => this.#finish(context, reading, state, response));
   }
 
+  /** The whole state of a large room: everyone else gets their turn meanwhile. */
+  #writeLong(
+    context: SyncContext,
+    { live }: RoomReading,
+    state: readonly EventView[],
+  ): Promise<string[]> {
+    return this.#deps.clientEvents.writeMany(state, live.rules, context, formatOf(context));
+  }
+
   #finish(
     context: SyncContext,
     reading: RoomReading,
     state: readonly EventView[],
     response: SyncResponse,
+    writtenState?: readonly string[],
   ): Promise<void> | undefined {
     const { room, live, stretch, views, fromStart, fullState } = reading;
     const [first] = stretch.events;
@@ -263,11 +270,7 @@ export class RoomsStream implements SyncStream {
     }
     const part = joined ? response.joined(room.roomId) : response.left(room.roomId);
     const viewer: Viewer = { userId: context.userId, deviceId: context.deviceId };
-    const format = {
-      withRoomId: false,
-      fields: context.filter.eventFields,
-      format: context.filter.eventFormat,
-    };
+    const format = formatOf(context);
     const write = (view: EventView): string =>
       this.#deps.clientEvents.write(view, live.rules, viewer, format);
     part.timeline = {
@@ -282,7 +285,7 @@ export class RoomsStream implements SyncStream {
               backfillPos: first.backfillPos,
             }),
     };
-    const stateTexts = state.map(write);
+    const stateTexts = writtenState ?? state.map(write);
     if (context.useStateAfter) part.stateAfter = stateTexts;
     else part.state = stateTexts;
     const affectsMembers =
@@ -294,6 +297,15 @@ export class RoomsStream implements SyncStream {
       : undefined;
   }
 }
+
+/** State events of a room written in one piece. */
+const maxStateAtOnce = 200;
+
+const formatOf = ({ filter }: SyncContext): ClientFormat => ({
+  withRoomId: false,
+  fields: filter.eventFields,
+  format: filter.eventFormat,
+});
 
 const beginning = ({ from }: SyncContext) => ({ streamPos: from?.position ?? 0, backfillPos: 0 });
 
