@@ -151,6 +151,7 @@ const build = async (
     core,
     history,
     rooms.restrictedJoins,
+    federation?.remoteRooms,
   );
   closers.push(closeDiscovery);
   const openIdTokens = new OpenIdTokens({ database, clock, random });

@@ -9,13 +9,16 @@ import type { ClientApiDeps } from '../deps.ts';
 import { optional } from '../optional-auth.ts';
 import { clientPaths } from '../paths.ts';
 
-/** Rooms this server is not in are unknown to it: `via` is not followed. */
 export const getRoomSummary = ({
   auth,
   roomAliases,
   registry,
   roomSummaries,
-}: Pick<ClientApiDeps, 'auth' | 'roomAliases' | 'registry' | 'roomSummaries'>) =>
+  remoteSummaries,
+}: Pick<
+  ClientApiDeps,
+  'auth' | 'roomAliases' | 'registry' | 'roomSummaries' | 'remoteSummaries'
+>) =>
   route({
     operationId: 'getRoomSummary',
     method: 'GET',
@@ -27,19 +30,30 @@ export const getRoomSummary = ({
     rateLimit: perUser('general'),
     params: Type.Object({ roomIdOrAlias: RoomIdOrAliasSchema }),
     query: Type.Object({ via: Type.Optional(Type.Array(ServerNameSchema)) }),
-    handler: async ({ requester, params: { roomIdOrAlias } }) => {
-      const roomId = isRoomId(roomIdOrAlias)
-        ? roomIdOrAlias
-        : (await roomAliases.resolve(roomIdOrAlias, requester?.userId)).roomId;
+    handler: async ({ requester, params: { roomIdOrAlias }, query }) => {
+      const { roomId, servers } = isRoomId(roomIdOrAlias)
+        ? { roomId: roomIdOrAlias, servers: [] }
+        : await roomAliases.resolve(roomIdOrAlias, requester?.userId);
       const room = await registry.find(roomId);
-      const isHere = room?.hasJoinedServer(room.localServer) === true;
-      if (!isHere || !(await roomSummaries.isVisibleTo(requester?.userId, room))) {
-        throw matrixError('M_NOT_FOUND', 'Room not found');
+      if (room?.hasJoinedServer(room.localServer) === true) {
+        if (!(await roomSummaries.isVisibleTo(requester?.userId, room))) throw roomNotFound();
+        const membership = requester && (room.membership(requester.userId) ?? 'leave');
+        return {
+          ...(await roomSummaries.summary(room)),
+          ...(membership !== undefined && { membership }),
+        };
       }
-      const membership = requester && (room.membership(requester.userId) ?? 'leave');
-      return {
-        ...(await roomSummaries.summary(room)),
-        ...(membership !== undefined && { membership }),
-      };
+      // Other servers are asked for nobody unknown.
+      if (requester === undefined) throw roomNotFound();
+      const { userId } = requester;
+      const via = [...(query.via ?? []), ...servers];
+      const space = await remoteSummaries.of(userId, roomId, via, REMOTE_TIMEOUT_MS);
+      if (space === undefined) throw roomNotFound();
+      const { children_state: _children, ...summary } = space.room;
+      return { ...summary, membership: await remoteSummaries.membership(userId, roomId) };
     },
   });
+
+const REMOTE_TIMEOUT_MS = 10_000;
+
+const roomNotFound = () => matrixError('M_NOT_FOUND', 'Room not found');

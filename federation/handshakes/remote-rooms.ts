@@ -5,6 +5,7 @@ import type {
   PublicRoomsQuery,
   RemoteMembership,
   RemoteRooms,
+  RemoteSpace,
   SignedInvite,
 } from '../../homeserver/rooms/remote-rooms.ts';
 import { matrixError } from '../../spec/errors.ts';
@@ -20,6 +21,7 @@ import {
 } from '../../spec/identifiers.ts';
 import { RefusedByServer } from '../federation-error.ts';
 import type { FederationClient, FederationRequest } from '../http-client.ts';
+import { FederatedSpaces } from '../remote-spaces.ts';
 import { errorForPerson } from './candidates.ts';
 import { OutboundDeparture, type OutboundDepartureDeps } from './outbound-departure.ts';
 import { OutboundInvite, type OutboundInviteDeps } from './outbound-invite.ts';
@@ -38,12 +40,23 @@ export class FederatedRooms implements RemoteRooms {
   readonly #joins: OutboundJoin;
   readonly #departures: OutboundDeparture;
   readonly #invites: OutboundInvite;
+  readonly #spaces: FederatedSpaces;
 
   constructor(deps: FederatedRoomsDeps) {
     this.#client = deps.client;
     this.#joins = new OutboundJoin(deps);
     this.#departures = new OutboundDeparture(deps);
     this.#invites = new OutboundInvite(deps);
+    this.#spaces = new FederatedSpaces(deps);
+  }
+
+  space(
+    roomId: RoomId,
+    servers: readonly ServerName[],
+    asker: UserId,
+    timeoutMs: number,
+  ): Promise<RemoteSpace | undefined> {
+    return this.#spaces.space(roomId, servers, asker, timeoutMs);
   }
 
   join(request: RemoteMembership): Promise<void> {

@@ -1,11 +1,13 @@
 /** What people look things up with, built on the core. */
 import type { Core } from '../core.ts';
 import type { History } from '../rooms/history.ts';
+import { noRemoteRooms, type RemoteRooms } from '../rooms/remote-rooms.ts';
 import type { RestrictedJoins } from '../rooms/restricted-joins.ts';
 import { EventSearch } from './event-search.ts';
 import { EventsByTime } from './events-by-time.ts';
 import { MutualRooms } from './mutual-rooms.ts';
 import { RelatedEvents } from './related-events.ts';
+import { RemoteSummaries } from './remote-summaries.ts';
 import { RoomSummaries } from './room-summaries.ts';
 import { SpaceHierarchy } from './space-hierarchy.ts';
 import { UserDirectory } from './user-directory.ts';
@@ -16,6 +18,7 @@ export interface Discovery {
   readonly mutualRooms: MutualRooms;
   readonly relatedEvents: RelatedEvents;
   readonly roomSummaries: RoomSummaries;
+  readonly remoteSummaries: RemoteSummaries;
   readonly spaceHierarchy: SpaceHierarchy;
   readonly userDirectory: UserDirectory;
   /** Waits until the indexes are at rest. */
@@ -26,8 +29,10 @@ export const createDiscovery = (
   core: Core,
   history: History,
   restrictedJoins: RestrictedJoins,
+  remote: RemoteRooms = noRemoteRooms,
 ): Discovery => {
   const roomSummaries = new RoomSummaries({ ...core, restrictedJoins });
+  const remoteSummaries = new RemoteSummaries({ ...core, remote });
   const userDirectory = new UserDirectory(core);
   const eventSearch = new EventSearch({ ...core, history });
   return {
@@ -36,7 +41,8 @@ export const createDiscovery = (
     mutualRooms: new MutualRooms(core.database),
     relatedEvents: new RelatedEvents({ ...core, db: core.database, history }),
     roomSummaries,
-    spaceHierarchy: new SpaceHierarchy({ ...core, summaries: roomSummaries }),
+    remoteSummaries,
+    spaceHierarchy: new SpaceHierarchy({ ...core, summaries: roomSummaries, remoteSummaries }),
     userDirectory,
     close: async () => {
       await Promise.all([userDirectory.close(), eventSearch.close()]);

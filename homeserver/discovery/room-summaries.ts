@@ -137,7 +137,9 @@ const allowedRoomIds = (joinRule: string, content: JsonObject | undefined) => {
 
 const visibleAscii = /^[\x20-\x7e]*$/;
 
-const orderOf = ({ content }: MatrixEvent): string | undefined => {
+type Child = Pick<MatrixEvent, 'content' | 'originServerTs' | 'stateKey'>;
+
+const orderOf = ({ content }: Child): string | undefined => {
   const { order } = content;
   const isValid =
     typeof order === 'string' && order.length <= maxOrderLength && visibleAscii.test(order);
@@ -145,7 +147,7 @@ const orderOf = ({ content }: MatrixEvent): string | undefined => {
 };
 
 /** https://spec.matrix.org/v1.19/client-server-api/#ordering-of-children-within-a-space */
-const byOrder = (a: MatrixEvent, b: MatrixEvent): number => {
+export const byOrder = (a: Child, b: Child): number => {
   const [first, second] = [orderOf(a), orderOf(b)];
   if (first !== second) {
     if (first === undefined) return 1;

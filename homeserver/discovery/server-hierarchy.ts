@@ -1,10 +1,13 @@
 /**
- * What a space tells another server of its rooms: the space itself and those directly in it.
+ * What a space tells another server of its rooms: the space itself and those directly in it. Told
+ * again for a while as it was: "responses should be cached for a period of time".
  * https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1hierarchyroomid
  */
+import { LRUCache } from 'lru-cache';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { RoomId, ServerName } from '../../spec/identifiers.ts';
+import type { Clock } from '../clock.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { RoomSummaries } from './room-summaries.ts';
@@ -21,14 +24,35 @@ export interface SpaceForServer {
 export class ServerHierarchy {
   readonly #registry: RoomRegistry;
   readonly #summaries: RoomSummaries;
+  readonly #clock: Clock;
+  /** By server, room and question. Each process has its own; nothing is lost with it. */
+  readonly #told = new LRUCache<
+    string,
+    { readonly space: Promise<SpaceForServer>; readonly expiresAtMs: number }
+  >({ max: maxTold });
 
-  constructor(deps: { registry: RoomRegistry; summaries: RoomSummaries }) {
+  constructor(deps: { registry: RoomRegistry; summaries: RoomSummaries; clock: Clock }) {
     this.#registry = deps.registry;
     this.#summaries = deps.summaries;
+    this.#clock = deps.clock;
   }
 
   /** @throws MatrixError M_NOT_FOUND when the server may not be told of the space */
-  async of(server: ServerName, space: LiveRoom, suggestedOnly: boolean): Promise<SpaceForServer> {
+  of(server: ServerName, room: LiveRoom, suggestedOnly: boolean): Promise<SpaceForServer> {
+    const key = `${server} ${room.nid} ${suggestedOnly}`;
+    const nowMs = this.#clock.nowMs();
+    const told = this.#told.get(key);
+    if (told !== undefined && told.expiresAtMs > nowMs) return told.space;
+    const space = this.#of(server, room, suggestedOnly);
+    const entry = { space, expiresAtMs: nowMs + toldForMs };
+    this.#told.set(key, entry);
+    space.catch(() => {
+      if (this.#told.peek(key) === entry) this.#told.delete(key);
+    });
+    return space;
+  }
+
+  async #of(server: ServerName, space: LiveRoom, suggestedOnly: boolean): Promise<SpaceForServer> {
     const summaries = this.#summaries;
     const own = await summaries.summary(space);
     if (!(await this.#isOpenTo(server, space, own))) {
@@ -37,7 +61,7 @@ export class ServerHierarchy {
     const events = await summaries.children(space, suggestedOnly);
     const children: JsonObject[] = [];
     const inaccessibleChildren: RoomId[] = [];
-    for (const { stateKey } of events) {
+    for (const { stateKey } of events.slice(0, maxChildren)) {
       const room = await this.#registry.find(stateKey as RoomId);
       if (room?.hasJoinedServer(room.localServer) !== true) continue;
       const summary = await summaries.summary(room);
@@ -59,5 +83,9 @@ export class ServerHierarchy {
   }
 }
 
+const toldForMs = 60_000;
+const maxTold = 200;
+/** Looked into for one answer; all are named. */
+const maxChildren = 200;
 /** Rooms looked into that let their members into a restricted one. */
 const maxAllowedRooms = 50;

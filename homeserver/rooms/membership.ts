@@ -39,6 +39,9 @@ export interface Entry {
   readonly content?: JsonObject | undefined;
 }
 
+/** For what other servers tell of a room before somebody joins it. */
+const askingTimeMs = 10_000;
+
 export interface MembershipDeps {
   readonly serverName: ServerName;
   readonly log: Log;
@@ -85,6 +88,7 @@ export class Membership {
       // Nobody at all is left in the room, so this server's knowledge of it is as good as any.
       if (await this.#joinHere(userId, roomId, entry, content)) return roomId;
     }
+    if (entry.isGuest === true) await this.#checkRemoteGuestAccess(userId, roomId, candidates);
     await this.#deps.remote.join({ userId, roomId, servers: candidates, content });
     return roomId;
   }
@@ -245,6 +249,18 @@ export class Membership {
     const ref = room.stateRef('m.room.guest_access', '');
     const stored = ref && (await this.#deps.events.byNid(room.nid, ref.nid));
     if (stored?.event.content['guest_access'] !== 'can_join') {
+      throw matrixError('M_GUEST_ACCESS_FORBIDDEN', 'Guests may not join this room');
+    }
+  }
+
+  /** What a room allows guests is for the server of the guest to see to, before it joins. */
+  async #checkRemoteGuestAccess(
+    userId: UserId,
+    roomId: RoomId,
+    servers: readonly ServerName[],
+  ): Promise<void> {
+    const told = await this.#deps.remote.space(roomId, servers, userId, askingTimeMs);
+    if (told?.room['guest_can_join'] !== true) {
       throw matrixError('M_GUEST_ACCESS_FORBIDDEN', 'Guests may not join this room');
     }
   }

@@ -33,6 +33,13 @@ export interface PublicRoomsQuery {
   readonly networkId?: string | undefined;
 }
 
+/** A room as another server tells of it, with the rooms directly in it where it is a space. */
+export interface RemoteSpace {
+  /** A summary, with `children_state`; checked for its form alone. */
+  readonly room: JsonObject;
+  readonly children: ReadonlyMap<RoomId, JsonObject>;
+}
+
 /** Every call is bounded in time and throws a MatrixError when no server helps. */
 export interface RemoteRooms {
   /** Resolves once this server has the room and the join in it is durable. */
@@ -54,6 +61,13 @@ export interface RemoteRooms {
   ): Promise<{ roomId: RoomId; servers: readonly ServerName[] }>;
   /** As the other server answers `/publicRooms`. */
   publicRooms(server: ServerName, query: PublicRoomsQuery, asker: UserId): Promise<JsonObject>;
+  /** `undefined`, and no error, when none of the servers tells of the room. */
+  space(
+    roomId: RoomId,
+    servers: readonly ServerName[],
+    asker: UserId,
+    timeoutMs: number,
+  ): Promise<RemoteSpace | undefined>;
 }
 
 /** For a server that speaks with no other. */
@@ -82,4 +96,5 @@ export const noRemoteRooms: RemoteRooms = {
   publicRooms: async (server) => {
     throw matrixError('M_NOT_FOUND', `This server cannot ask ${server}`);
   },
+  space: async () => undefined,
 };
