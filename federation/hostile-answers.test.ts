@@ -196,8 +196,7 @@ describe('hostile answers', () => {
     '/_matrix/federation/v1/query/directory': () =>
       rooms().resolveAlias(`#a:${peer.name}` as RoomAlias, alice),
     '/_matrix/federation/v1/publicRooms': () => rooms().publicRooms(peer.name, {}, alice),
-    '/_matrix/federation/v1/hierarchy/*': () =>
-      rooms().space(room().id, [peer.name], alice, 5_000),
+    '/_matrix/federation/v1/hierarchy/*': () => rooms().space(room().id, [peer.name], alice, 5_000),
     '/_matrix/federation/v1/make_**': () => rooms().join(entry()),
     '/_matrix/federation/v2/send_join/*/*': () => rooms().join(entry()),
     '/_matrix/federation/v1/send_join/*/*': () => rooms().join(entry()),
