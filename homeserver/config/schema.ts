@@ -266,12 +266,17 @@ export const configSchema = group('', {
     max_concurrent_requests: whole({
       default: 200,
       minimum: 1,
-      description: 'Most requests to other servers at one time.',
+      description:
+        'Most requests to other servers at one time, besides the transactions that deliver. Four of ' +
+        'ten are for rooms, three for what people ask, one each for keys of servers known here, keys ' +
+        'of others, and keys that others ask about.',
     }),
     max_response_bytes: whole({
       default: 134_217_728,
       minimum: 1_048_576,
-      description: 'Largest answer accepted from another server.',
+      description:
+        'Largest answer accepted from another server, in bytes, and all large ones that are being ' +
+        'read at one time: the state of a room that somebody joins may be as much.',
     }),
     max_retry_delay_ms: whole({
       default: 3_600_000,
