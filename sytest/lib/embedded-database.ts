@@ -14,13 +14,20 @@ export function postmasterOf(server: Server): number {
   return Number(readFileSync(file, 'utf8').split('\n')[0]);
 }
 
-/** The processes that serve the server's connections. */
-export function backendsOf(server: Server): number[] {
+/** The socket on which the database listens: its folder, and the number that stands for a port. */
+export function socketOf(server: Server): string {
+  const file = join(server.site.dir, 'data/postgres/postmaster.pid');
+  const [, , , port, folder] = readFileSync(file, 'utf8').split('\n');
+  return `${folder}/.s.PGSQL.${port}`;
+}
+
+/** The processes that serve connections, the server's own unless another database is named. */
+export function backendsOf(server: Server, database = 'parley'): number[] {
   const parent = postmasterOf(server);
   const list = execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' });
   return list.split('\n').flatMap((line) => {
     const [, pid, ppid, args = ''] = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line) ?? [];
-    return Number(ppid) === parent && args.startsWith('postgres: parley parley')
+    return Number(ppid) === parent && args.startsWith(`postgres: parley ${database} `)
       ? [Number(pid)]
       : [];
   });
