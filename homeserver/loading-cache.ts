@@ -16,7 +16,7 @@ export class LoadingCache<Key, Value> {
   readonly #load: (key: Key) => Promise<Value>;
   readonly #loading = new Map<Key, Promise<Value>>();
 
-  constructor(kept: KeptValues<Key, Value>, load: (key: Key) => Promise<Value>) {
+  constructor(kept: KeptValues<Key, NoInfer<Value>>, load: (key: Key) => Promise<Value>) {
     this.#kept = kept;
     this.#load = load;
   }

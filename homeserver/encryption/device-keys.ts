@@ -17,6 +17,7 @@ import {
   type UserId,
 } from '../../spec/identifiers.ts';
 import { clientDataLimits } from '../accounts/client-data-limits.ts';
+import { LoadingCache } from '../loading-cache.ts';
 import type { Database } from '../storage/database.ts';
 import {
   type AlgorithmKey,
@@ -62,9 +63,8 @@ export class DeviceKeys {
   readonly #db: Database;
   readonly #lists: DeviceLists;
   readonly #claimLimits: ClaimLimits;
-  readonly #supplies = new LRUCache<string, KeySupplyJson | Promise<KeySupplyJson>>({
-    max: maxDevices,
-  });
+  /** By `keyOfDevice`. */
+  readonly #supplies: LoadingCache<string, KeySupplyJson>;
 
   constructor(deps: {
     readonly db: Database;
@@ -74,6 +74,10 @@ export class DeviceKeys {
     this.#db = deps.db;
     this.#claimLimits = deps.claimLimits;
     this.#lists = deps.deviceLists;
+    this.#supplies = new LoadingCache(
+      new LRUCache<string, KeySupplyJson>({ max: maxDevices }),
+      (key) => this.#readSupply(key),
+    );
   }
 
   /**
@@ -128,35 +132,30 @@ export class DeviceKeys {
 
   /** At once when it is in memory. */
   supply(userId: UserId, deviceId: DeviceId): KeySupplyJson | Promise<KeySupplyJson> {
-    const key = keyOfDevice(userId, deviceId);
-    const cached = this.#supplies.get(key);
-    if (cached !== undefined) return cached;
-    const loading: Promise<KeySupplyJson> = keySupplyOf(this.#db, userId, deviceId).then(
-      ({ counts, unusedFallbackTypes }) => {
-        const supply = {
-          counts: JSON.stringify(counts),
-          unusedFallbackTypes: JSON.stringify(unusedFallbackTypes),
-        };
-        // A change made meanwhile has taken this out of its place.
-        if (this.#supplies.peek(key) === loading) this.#supplies.set(key, supply);
-        return supply;
-      },
-      (error: unknown) => {
-        if (this.#supplies.peek(key) === loading) this.#supplies.delete(key);
-        throw error;
-      },
-    );
-    this.#supplies.set(key, loading);
-    return loading;
+    return this.#supplies.get(keyOfDevice(userId, deviceId));
   }
 
   /** The keys of these devices have changed. */
   forget(userId: UserId, deviceIds: readonly string[]): void {
-    for (const deviceId of deviceIds) this.#supplies.delete(keyOfDevice(userId, deviceId));
+    for (const deviceId of deviceIds) this.#supplies.forget(keyOfDevice(userId, deviceId));
   }
 
   reset(): void {
     this.#supplies.clear();
+  }
+
+  async #readSupply(key: string): Promise<KeySupplyJson> {
+    // User ids have no space.
+    const at = key.indexOf(' ');
+    const { counts, unusedFallbackTypes } = await keySupplyOf(
+      this.#db,
+      key.slice(0, at) as UserId,
+      key.slice(at + 1) as DeviceId,
+    );
+    return {
+      counts: JSON.stringify(counts),
+      unusedFallbackTypes: JSON.stringify(unusedFallbackTypes),
+    };
   }
 
   async #putDeviceKeys(userId: UserId, deviceId: DeviceId, keys: JsonObject): Promise<void> {

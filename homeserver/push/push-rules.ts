@@ -7,6 +7,8 @@ import { LRUCache } from 'lru-cache';
 import { matrixError } from '../../spec/errors.ts';
 import { fitsInBytes, type UserId } from '../../spec/identifiers.ts';
 import { NO_USER_PUSH_RULES, type UserPushRules } from '../../spec/push-rules/user-rules.ts';
+import { KeyedQueue } from '../keyed-queue.ts';
+import { LoadingCache } from '../loading-cache.ts';
 import type { Db } from '../storage/database.ts';
 import { type PushRulesRow, pushRulesOf, pushRulesSection } from '../storage/push-rules.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
@@ -24,33 +26,21 @@ const maxBytes = 262_144;
 
 export class PushRules {
   readonly #deps: PushRulesDeps;
-  readonly #cache: LRUCache<UserId, UserRules | Promise<UserRules>>;
+  readonly #cache: LoadingCache<UserId, UserRules>;
   /** The last change to each person's rules: they take turns. */
-  readonly #turns = new Map<UserId, Promise<unknown>>();
+  readonly #turns = new KeyedQueue<UserId>();
 
   constructor(deps: PushRulesDeps, maxUsers = 10_000) {
     this.#deps = deps;
-    this.#cache = new LRUCache({ max: maxUsers });
+    this.#cache = new LoadingCache(
+      new LRUCache<UserId, UserRules>({ max: maxUsers }),
+      async (userId) => userRulesFrom(userId, await pushRulesOf(deps.db, userId)),
+    );
   }
 
   /** At once when they are in memory. */
   of(userId: UserId): UserRules | Promise<UserRules> {
-    const cached = this.#cache.get(userId);
-    if (cached !== undefined) return cached;
-    const loading: Promise<UserRules> = pushRulesOf(this.#deps.db, userId).then(
-      (row) => {
-        const rules = userRulesFrom(userId, row);
-        // A change committed meanwhile has put itself in this place.
-        if (this.#cache.peek(userId) === loading) this.#cache.set(userId, rules);
-        return rules;
-      },
-      (error: unknown) => {
-        if (this.#cache.peek(userId) === loading) this.#cache.delete(userId);
-        throw error;
-      },
-    );
-    this.#cache.set(userId, loading);
-    return loading;
+    return this.#cache.get(userId);
   }
 
   /**
@@ -59,19 +49,10 @@ export class PushRules {
    * @throws MatrixError M_TOO_LARGE
    */
   change(userId: UserId, change: (stored: UserPushRules) => UserPushRules): Promise<void> {
-    const before = this.#turns.get(userId) ?? Promise.resolve();
-    const turn = before
-      .catch(() => undefined)
-      .then(async () => {
-        const { stored } = await this.of(userId);
-        await this.#put(userId, change(stored));
-      });
-    this.#turns.set(userId, turn);
-    const done = (): void => {
-      if (this.#turns.get(userId) === turn) this.#turns.delete(userId);
-    };
-    turn.then(done, done);
-    return turn;
+    return this.#turns.run(userId, async () => {
+      const { stored } = await this.of(userId);
+      await this.#put(userId, change(stored));
+    });
   }
 
   /** Memory may be wrong: everything is read again. */

@@ -9,6 +9,7 @@
  */
 import type { Logger } from 'pino';
 import type { UserId } from '../../spec/identifiers.ts';
+import { KeyedQueue } from '../keyed-queue.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { UserRoom } from '../rooms/user-rooms.ts';
@@ -37,7 +38,7 @@ export class UnreadCounts {
   readonly #counters: RoomCounters;
   readonly #scan: UnreadScan;
   /** Work of each person that waits for the database: one at a time. */
-  readonly #turns = new Map<UserId, Promise<unknown>>();
+  readonly #turns = new KeyedQueue<UserId>();
 
   constructor(deps: UnreadCountsDeps, options: { maxUsers?: number; saveEveryMs?: number } = {}) {
     this.#deps = deps;
@@ -58,7 +59,7 @@ export class UnreadCounts {
       const counters = this.#fromMemory(userId, rooms, upTo);
       if (counters !== undefined) return counters;
     }
-    return this.#inTurn(userId, () => this.#catchUp(userId, rooms, upTo));
+    return this.#turns.run(userId, () => this.#catchUp(userId, rooms, upTo));
   }
 
   /** Memory may be wrong: counting goes on from what is stored. */
@@ -123,17 +124,6 @@ export class UnreadCounts {
     }
     counter.countedPos = upTo;
     return true;
-  }
-
-  #inTurn<T>(userId: UserId, work: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(userId) ?? Promise.resolve();
-    const turn = before.then(work, work);
-    this.#turns.set(userId, turn);
-    const done = (): void => {
-      if (this.#turns.get(userId) === turn) this.#turns.delete(userId);
-    };
-    turn.then(done, done);
-    return turn;
   }
 
   async #catchUp(userId: UserId, rooms: readonly UserRoom[], upTo: number): Promise<Counters> {

@@ -1,6 +1,7 @@
 /** The chain covers of the rooms being written or resolved: loaded when needed, and kept in step. */
 import { LRUCache } from 'lru-cache';
 import type { EventId } from '../../spec/identifiers.ts';
+import { LoadingCache } from '../loading-cache.ts';
 import { chainLinks, chainPlaces } from '../storage/auth-chains.ts';
 import type { Db } from '../storage/database.ts';
 import type { RoomWrite } from '../storage/event-section.ts';
@@ -19,17 +20,18 @@ export class AuthChains {
   readonly #db: Db;
   readonly #ids: IdAllocator;
   readonly #events: EventStore;
-  readonly #graphs: LRUCache<number, ChainGraph>;
-  readonly #loading = new Map<number, Promise<ChainGraph>>();
+  /** Loaded once, however many want it: places given in one copy would be missing in another. */
+  readonly #graphs: LoadingCache<number, ChainGraph>;
 
   constructor(db: Db, ids: IdAllocator, events: EventStore, maxEntries = 1_000_000) {
     this.#db = db;
     this.#ids = ids;
     this.#events = events;
-    this.#graphs = new LRUCache({
+    const kept = new LRUCache<number, ChainGraph>({
       maxSize: maxEntries,
       sizeCalculation: (graph) => 1 + graph.size,
     });
+    this.#graphs = new LoadingCache(kept, (roomNid) => this.#load(roomNid));
   }
 
   /** A room that is being made has no graph to load. */
@@ -37,16 +39,8 @@ export class AuthChains {
     this.#graphs.set(roomNid, new ChainGraph());
   }
 
-  /** Loaded once, however many want it: places given in one copy would be missing in another. */
   async graphOf(roomNid: number): Promise<ChainGraph> {
-    const cached = this.#graphs.get(roomNid);
-    if (cached !== undefined) return cached;
-    let loading = this.#loading.get(roomNid);
-    if (loading === undefined) {
-      loading = this.#load(roomNid).finally(() => this.#loading.delete(roomNid));
-      this.#loading.set(roomNid, loading);
-    }
-    return loading;
+    return this.#graphs.get(roomNid);
   }
 
   async #load(roomNid: number): Promise<ChainGraph> {
@@ -61,13 +55,12 @@ export class AuthChains {
         toSeq: link.to_seq,
       });
     }
-    this.#graphs.set(roomNid, graph);
     return graph;
   }
 
   /** The room's memory may be ahead of the database: it is loaded anew when next needed. */
   drop(roomNid: number): void {
-    this.#graphs.delete(roomNid);
+    this.#graphs.forget(roomNid);
   }
 
   clear(): void {

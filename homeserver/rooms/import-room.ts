@@ -8,6 +8,7 @@ import { type MatrixEvent, type StateKey, stateKeyOf } from '../../spec/event.ts
 import type { RoomId, ServerName } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import type { Clock } from '../clock.ts';
+import { KeyedQueue } from '../keyed-queue.ts';
 import type { Db } from '../storage/database.ts';
 import { roomEvents } from '../storage/event-section.ts';
 import { roomsById } from '../storage/events.ts';
@@ -50,7 +51,7 @@ export interface RoomImporterDeps {
 export class RoomImporter {
   readonly #deps: RoomImporterDeps;
   /** One import of a room at a time. */
-  readonly #running = new Map<RoomId, Promise<unknown>>();
+  readonly #running = new KeyedQueue<RoomId>();
 
   constructor(deps: RoomImporterDeps) {
     this.#deps = deps;
@@ -61,15 +62,8 @@ export class RoomImporter {
    * @throws MatrixError M_FORBIDDEN when the state does not authorise the join, M_BAD_STATE when it
    * is not a state at all
    */
-  async importRoom(room: RoomImport): Promise<LiveRoom> {
-    const before = this.#running.get(room.roomId) ?? Promise.resolve();
-    const run = before.catch(() => undefined).then(() => this.#import(room));
-    this.#running.set(room.roomId, run);
-    try {
-      return await run;
-    } finally {
-      if (this.#running.get(room.roomId) === run) this.#running.delete(room.roomId);
-    }
+  importRoom(room: RoomImport): Promise<LiveRoom> {
+    return this.#running.run(room.roomId, () => this.#import(room));
   }
 
   async #import(room: RoomImport): Promise<LiveRoom> {

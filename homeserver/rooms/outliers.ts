@@ -10,6 +10,7 @@ import { exactJson } from '../../spec/canonical-json.ts';
 import type { MatrixEvent } from '../../spec/event.ts';
 import { createEventIdOf, type EventId } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
+import { KeyedQueue } from '../keyed-queue.ts';
 import { roomEvents } from '../storage/event-section.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
@@ -47,7 +48,7 @@ type Room = { readonly nid: number; readonly rules: RoomVersionRules };
 export class Outliers {
   readonly #deps: OutliersDeps;
   /** One store of a room at a time: two that bring the same event must not both make its row. */
-  readonly #running = new Map<number, Promise<unknown>>();
+  readonly #running = new KeyedQueue<number>();
 
   constructor(deps: OutliersDeps) {
     this.#deps = deps;
@@ -63,15 +64,8 @@ export class Outliers {
   }
 
   /** For `make` and `write` with something between them. */
-  async exclusive<T>(room: Room, work: () => Promise<T>): Promise<T> {
-    const before = this.#running.get(room.nid) ?? Promise.resolve();
-    const run = before.catch(() => undefined).then(work);
-    this.#running.set(room.nid, run);
-    try {
-      return await run;
-    } finally {
-      if (this.#running.get(room.nid) === run) this.#running.delete(room.nid);
-    }
+  exclusive<T>(room: Room, work: () => Promise<T>): Promise<T> {
+    return this.#running.run(room.nid, work);
   }
 
   async #store(room: Room, events: readonly MatrixEvent[]): Promise<Map<EventId, StoredEvent>> {

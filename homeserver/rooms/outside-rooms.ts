@@ -9,6 +9,7 @@ import type { MatrixEvent } from '../../spec/event.ts';
 import { type RoomId, type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import type { Clock } from '../clock.ts';
+import { KeyedQueue } from '../keyed-queue.ts';
 import type { Db } from '../storage/database.ts';
 import { type RoomWrite, roomEvents } from '../storage/event-section.ts';
 import { roomsById } from '../storage/events.ts';
@@ -47,9 +48,9 @@ const weekMs = 7 * 24 * 60 * 60_000;
 export class OutsideRooms {
   readonly #deps: OutsideRoomsDeps;
   /** Two writers must not both make a room's row. */
-  readonly #byRoom = new Map<string, Promise<unknown>>();
+  readonly #byRoom = new KeyedQueue<RoomId>();
   /** What waits for a user is counted before more is added. */
-  readonly #byUser = new Map<string, Promise<unknown>>();
+  readonly #byUser = new KeyedQueue<UserId>();
 
   constructor(deps: OutsideRoomsDeps) {
     this.#deps = deps;
@@ -67,9 +68,9 @@ export class OutsideRooms {
     strippedState: string | undefined,
   ): Promise<void> {
     const user = event.stateKey as UserId;
-    await inTurn(this.#byUser, user, async () => {
+    await this.#byUser.run(user, async () => {
       if (strippedState !== undefined) await this.checkRoom(user, serverNameOf(event.sender));
-      await inTurn(this.#byRoom, roomId, () => this.#record(roomId, rules, event, strippedState));
+      await this.#byRoom.run(roomId, () => this.#record(roomId, rules, event, strippedState));
     });
   }
 
@@ -159,18 +160,3 @@ export class OutsideRooms {
 
 const isFull = (waiting: Waiting, max: Waiting): boolean =>
   waiting.count >= max.count || waiting.bytes >= max.bytes;
-
-/** Runs `work` after what was asked for before under the same key. */
-const inTurn = async <T>(
-  running: Map<string, Promise<unknown>>,
-  key: string,
-  work: () => Promise<T>,
-): Promise<T> => {
-  const run = (running.get(key) ?? Promise.resolve()).catch(() => undefined).then(work);
-  running.set(key, run);
-  try {
-    return await run;
-  } finally {
-    if (running.get(key) === run) running.delete(key);
-  }
-};

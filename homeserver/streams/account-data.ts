@@ -8,6 +8,8 @@ import type { JsonObject } from '../../spec/event.ts';
 import { fitsInBytes, isUserId, type RoomId, type UserId } from '../../spec/identifiers.ts';
 import { type AccountDataLimits, AccountDataQuota } from '../accounts/account-data-quota.ts';
 import { clientDataLimits } from '../accounts/client-data-limits.ts';
+import { KeyedQueue } from '../keyed-queue.ts';
+import { LoadingCache } from '../loading-cache.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
 import {
   type AccountDataRow,
@@ -45,9 +47,9 @@ export class AccountData {
   readonly #deps: AccountDataDeps;
   readonly #recent: LogTail<UserId, AccountDataRow>;
   readonly #quota: AccountDataQuota;
-  readonly #ignored: LRUCache<UserId, Ignored | Promise<Ignored>>;
+  readonly #ignored: LoadingCache<UserId, Ignored>;
   /** The last change to an entry, by user: read-change-write cycles take turns. */
-  readonly #turns = new Map<UserId, Promise<unknown>>();
+  readonly #turns = new KeyedQueue<UserId>();
 
   constructor(deps: AccountDataDeps, maxUsers = 20_000) {
     this.#deps = deps;
@@ -57,7 +59,10 @@ export class AccountData {
     });
     deps.budget.holds('accountData', () => this.#recent.bytes);
     this.#quota = new AccountDataQuota(deps.db, deps.limits);
-    this.#ignored = new LRUCache({ max: maxUsers });
+    this.#ignored = new LoadingCache(
+      new LRUCache<UserId, Ignored>({ max: maxUsers }),
+      async (userId) => ignoredIn(await this.get(userId, undefined, ignoredListType)),
+    );
   }
 
   /**
@@ -90,7 +95,7 @@ export class AccountData {
   /** Deletes everything of a user who is gone for good: no device is left to be told. */
   async erase(userId: UserId): Promise<void> {
     await deleteAccountDataOf(this.#deps.db, userId);
-    this.#ignored.delete(userId);
+    this.#ignored.forget(userId);
     this.#quota.forget(userId);
   }
 
@@ -101,19 +106,10 @@ export class AccountData {
     type: string,
     change: (content: JsonObject | undefined) => JsonObject | undefined,
   ): Promise<void> {
-    const before = this.#turns.get(userId) ?? Promise.resolve();
-    const turn = before
-      .catch(() => undefined)
-      .then(async () => {
-        const changed = change(await this.get(userId, roomId, type));
-        if (changed !== undefined) await this.put(userId, roomId, type, changed);
-      });
-    this.#turns.set(userId, turn);
-    const done = (): void => {
-      if (this.#turns.get(userId) === turn) this.#turns.delete(userId);
-    };
-    turn.then(done, done);
-    return turn;
+    return this.#turns.run(userId, async () => {
+      const changed = change(await this.get(userId, roomId, type));
+      if (changed !== undefined) await this.put(userId, roomId, type, changed);
+    });
   }
 
   async get(
@@ -159,22 +155,7 @@ export class AccountData {
    * when it is in memory.
    */
   ignoredUsers(userId: UserId): Ignored | Promise<Ignored> {
-    const cached = this.#ignored.get(userId);
-    if (cached !== undefined) return cached;
-    const loading: Promise<Ignored> = this.get(userId, undefined, ignoredListType).then(
-      (content) => {
-        const ignored = ignoredIn(content);
-        // A change committed meanwhile has put itself in this place.
-        if (this.#ignored.peek(userId) === loading) this.#ignored.set(userId, ignored);
-        return ignored;
-      },
-      (error: unknown) => {
-        if (this.#ignored.peek(userId) === loading) this.#ignored.delete(userId);
-        throw error;
-      },
-    );
-    this.#ignored.set(userId, loading);
-    return loading;
+    return this.#ignored.get(userId);
   }
 
   /** Takes the newest changes after a position into memory. */
