@@ -57,6 +57,7 @@ describe('two servers', () => {
       enabled: true,
       allowed_servers: null,
       denied_servers: [],
+      public_rooms: true,
       trusted_ca_file: join(folder, 'ca.pem'),
       allow_private_addresses: allowPrivateAddresses,
       signing_key_file: null,

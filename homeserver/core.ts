@@ -56,6 +56,8 @@ export interface CoreOptions {
   readonly presenceEnabled?: boolean;
   /** Whether who types is kept and shown: yes unless told otherwise. */
   readonly typingEnabled?: boolean;
+  /** Whether people are told what the devices of others are called: not unless told so. */
+  readonly showDeviceNames?: boolean;
   /** What caches may take: `caches.max_bytes`. */
   readonly maxCacheBytes?: number;
   /** Of what one request may do many times; none without. */
@@ -221,6 +223,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     observer,
     budget,
     limits: options.rateLimits,
+    showsDeviceNames: options.showDeviceNames ?? false,
   });
   log.follow(encryption);
   const pushRules = new PushRules({ db: database, log, notifier });

@@ -100,6 +100,7 @@ const build = async (
     log: { observe: logMetrics(metrics), onSuperseded: fail },
     presenceEnabled: config.presence.enabled,
     typingEnabled: config.typing.enabled,
+    showDeviceNames: config.accounts.show_device_names,
     maxCacheBytes: config.caches.max_bytes,
     rateLimits: limits,
   });
@@ -175,7 +176,12 @@ const build = async (
 
   const federationRoutes = [
     getWellKnownServer(config.well_known.server ?? undefined),
-    ...(federation?.routes({ ...rooms, profiles: accounts.profiles, openIdTokens }) ?? []),
+    ...(federation?.routes({
+      ...rooms,
+      publicRooms: config.federation.public_rooms ? rooms.publicRooms : undefined,
+      profiles: accounts.profiles,
+      openIdTokens,
+    }) ?? []),
   ];
 
   const http = createHttpServer({

@@ -43,11 +43,15 @@ const claim = async (who: DeviceUser, whose: DeviceUser, algorithm = 'signed_cur
 const oneTimeKey = (key: string) => ({ key, signatures: {} });
 
 describe('keys of devices', () => {
-  it('are shown to others as they were uploaded, with the name of the device', async () => {
+  it('are shown to others as they were uploaded, but the name of the device only to its owner', async () => {
     await upload(alice, { device_keys: deviceKeys(alice) });
     await alice.ok('PUT', `/devices/${alice.deviceId}`, { display_name: 'phone' });
     const { device_keys: keys, failures } = await query(bob, alice, bob);
     expect(keys[alice.userId]).toEqual({
+      [alice.deviceId]: { ...deviceKeys(alice), unsigned: {} },
+    });
+    const own = (await query(alice, alice)).device_keys[alice.userId];
+    expect(own).toEqual({
       [alice.deviceId]: { ...deviceKeys(alice), unsigned: { device_display_name: 'phone' } },
     });
     expect([keys[bob.userId], failures]).toEqual([{}, {}]);

@@ -1,3 +1,4 @@
+import { KeyDirectory } from '../../homeserver/encryption/key-directory.ts';
 import { ensureDevice } from '../../homeserver/storage/devices.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { DeviceId, RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
@@ -128,6 +129,27 @@ describe('what other servers are told', () => {
     const none = encodeURIComponent(`@none:${here.name}`);
     const devices = await peer.ask(here.name, 'GET', `/_matrix/federation/v1/user/devices/${none}`);
     expect(devices.status).toBe(404);
+  });
+
+  it('what devices are called only where the operator says so', async () => {
+    const { core } = here;
+    await uploadKeys(here, alice);
+    await core.database.query({
+      text: `UPDATE devices SET display_name = 'my phone' WHERE user_id = $1`,
+      values: [alice],
+    });
+    const path = `/_matrix/federation/v1/user/devices/${encodeURIComponent(alice)}`;
+    const { body } = await peer.ask(here.name, 'GET', path);
+    expect(body.devices).toMatchObject([{ device_id: phone }]);
+    expect(JSON.stringify(body)).not.toContain('my phone');
+    const before = sentEdus('m.device_list_update').length;
+    await uploadKeys(here, alice, 'another key');
+    await until(() => sentEdus('m.device_list_update').length > before);
+    expect(JSON.stringify(peer.received)).not.toContain('my phone');
+    const told = new KeyDirectory(core.database, { showsNames: true });
+    expect((await told.deviceListOf(alice))?.devices).toMatchObject([
+      { device_display_name: 'my phone' },
+    ]);
   });
 
   it('messages for their devices, which a failing server gets later', async () => {

@@ -52,7 +52,7 @@ import { sendTransaction } from './send-transaction.ts';
 export interface FederationServices {
   readonly profiles: Pick<Profiles, 'of'>;
   readonly roomAliases: Pick<RoomAliases, 'resolve'>;
-  readonly publicRooms: Pick<PublicRooms, 'list'>;
+  readonly publicRooms: Pick<PublicRooms, 'list'> | undefined;
   readonly restrictedJoins: RestrictedJoins;
   readonly invites: Pick<Invites, 'send' | 'checkBlocked'>;
   readonly openIdTokens: Pick<OpenIdTokens, 'userOf'>;

@@ -6,12 +6,14 @@ import { Type } from 'typebox';
 import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { type Auth, type Route, route } from '../../homeserver/http/route.ts';
 import type { PublicRooms } from '../../homeserver/rooms/public-rooms.ts';
+import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
 
 export interface PublicRoomsDeps {
   readonly auth: Auth<ServerName>;
-  readonly publicRooms: Pick<PublicRooms, 'list'>;
+  /** None where the operator does not show them to other servers. */
+  readonly publicRooms: Pick<PublicRooms, 'list'> | undefined;
 }
 
 const path = '/_matrix/federation/v1/publicRooms';
@@ -36,6 +38,13 @@ const commonFields = {
 const limitOf = (limit: number | undefined): number | undefined =>
   limit === 0 ? undefined : limit;
 
+const shown = <T>(publicRooms: T | undefined): T => {
+  if (publicRooms === undefined) {
+    throw matrixError('M_FORBIDDEN', 'This server does not show its rooms to other servers');
+  }
+  return publicRooms;
+};
+
 export const getPublicRooms = ({ auth, publicRooms }: PublicRoomsDeps): Route =>
   route({
     operationId: 'getPublicRooms',
@@ -46,7 +55,7 @@ export const getPublicRooms = ({ auth, publicRooms }: PublicRoomsDeps): Route =>
     query: Type.Object(commonFields),
     response,
     handler: ({ query }) =>
-      publicRooms.list({
+      shown(publicRooms).list({
         limit: limitOf(query.limit),
         since: query.since,
         includeAllNetworks: query.include_all_networks,
@@ -72,7 +81,7 @@ export const queryPublicRooms = ({ auth, publicRooms }: PublicRoomsDeps): Route 
     }),
     response,
     handler: ({ body }) =>
-      publicRooms.list({
+      shown(publicRooms).list({
         limit: limitOf(body.limit),
         since: body.since,
         searchTerm: body.filter?.generic_search_term,

@@ -44,6 +44,7 @@ const federationConfig = (caFile: string): FederationConfig => ({
   enabled: true,
   allowed_servers: null,
   denied_servers: [],
+  public_rooms: true,
   trusted_ca_file: caFile,
   allow_private_addresses: true,
   signing_key_file: null,

@@ -160,6 +160,12 @@ export const configSchema = group('', {
       maximum: 512,
       description: 'Fewest characters of a new password.',
     }),
+    show_device_names: flag({
+      default: false,
+      description:
+        'Whether people here and on other servers are told what the devices of others are called. ' +
+        'Their own they always see.',
+    }),
     password_hash_memory_kib: whole({
       default: 19_456,
       minimum: 8,
@@ -227,6 +233,10 @@ export const configSchema = group('', {
       pattern: serverGlobPattern,
       each: 'a server name, * and ? standing for any characters',
       description: 'None of these servers, even where allowed_servers names them.',
+    }),
+    public_rooms: flag({
+      default: true,
+      description: 'Whether other servers may read the list of rooms published here.',
     }),
     trusted_ca_file: optionalText({
       holds: 'path',

@@ -42,6 +42,8 @@ export interface EncryptionDeps {
   /** No limits on claims of keys without. */
   readonly limits: RateLimits | undefined;
   readonly budget: MemoryBudget;
+  /** Whether people are told what the devices of others are called. */
+  readonly showsDeviceNames: boolean;
 }
 
 export interface Encryption {
@@ -70,7 +72,7 @@ const resyncEveryMs = 30_000;
 
 export const createEncryption = (deps: EncryptionDeps): Encryption => {
   const { db, logger, observer } = deps;
-  const directory = new KeyDirectory(db);
+  const directory = new KeyDirectory(db, { showsNames: deps.showsDeviceNames });
   const outboundEdus = new OutboundEdus({ ...deps, directory });
   const deviceLists = new DeviceLists({ ...deps, outbound: outboundEdus });
   const claimLimits = new ClaimLimits(deps);

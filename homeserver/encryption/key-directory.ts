@@ -49,9 +49,12 @@ export const withSignatures = (
 
 export class KeyDirectory {
   readonly #db: Db;
+  readonly #showsNames: boolean;
 
-  constructor(db: Db) {
+  /** `showsNames`: whether people are told what the devices of others are called. */
+  constructor(db: Db, { showsNames }: { readonly showsNames: boolean }) {
     this.#db = db;
+    this.#showsNames = showsNames;
   }
 
   /**
@@ -62,7 +65,7 @@ export class KeyDirectory {
     if (wanted.size === 0) return emptyAnswer();
     const devices = await devicesWithKeys(this.#db, wanted);
     const accounts = await accountsAmong(this.#db, [...wanted.keys()]);
-    return this.#publish(accounts, devices, viewer);
+    return this.#publish(accounts, this.namedFor(viewer, devices), viewer);
   }
 
   /** Of other servers' users, as far as it is known here. */
@@ -74,6 +77,17 @@ export class KeyDirectory {
       return ids.length === 0 || ids.includes(deviceId);
     });
     return this.#publish([...wanted.keys()], shown, viewer);
+  }
+
+  /** Devices of this server's users, without the names that a viewer (or other servers) may not see. */
+  namedFor<D extends Pick<DeviceWithKeys, 'userId' | 'displayName'>>(
+    viewer: UserId | undefined,
+    devices: readonly D[],
+  ): readonly D[] {
+    if (this.#showsNames) return devices;
+    return devices.map((device) =>
+      device.userId === viewer ? device : { ...device, displayName: undefined },
+    );
   }
 
   /** For other servers; undefined where there is no such user. */

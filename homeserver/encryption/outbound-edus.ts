@@ -179,10 +179,9 @@ export class OutboundEdus {
       deviceId: device_id,
     }));
     const devices = new Map(
-      (await devicesAmong(this.#db, pairs)).map((device) => [
-        `${device.userId} ${device.deviceId}`,
-        device,
-      ]),
+      this.#directory
+        .namedFor(undefined, await devicesAmong(this.#db, pairs))
+        .map((device) => [`${device.userId} ${device.deviceId}`, device]),
     );
     const userIds = [...new Set(pairs.map(({ userId }) => userId))];
     const signatures = await this.#directory.signaturesOn(userIds, undefined);

@@ -130,6 +130,8 @@ sub _configuration
          password_min_length      => 1,
          password_hash_memory_kib => 8,
          password_hash_passes     => 1,
+         # some tests look at them from the other side
+         show_device_names        => JSON::true,
       },
 
       rate_limits => { enabled => JSON::false },
