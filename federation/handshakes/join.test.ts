@@ -319,6 +319,44 @@ describe('joining a room of another server', () => {
       await expectFailure('M_UNKNOWN');
     });
 
+    it('fails where the room’s own server lets in whom nobody vouches for, after others refused', async () => {
+      room.setState('m.room.join_rules', { join_rule: 'restricted', allow: [] });
+      const members = peer.user('member');
+      room.setState('m.room.power_levels', { users: { [room.creator]: 100 }, invite: 50 });
+      room.setState('m.room.join_rules', { join_rule: 'public' });
+      room.member(members, 'join');
+      room.setState('m.room.join_rules', { join_rule: 'restricted', allow: [] });
+      const state = [...room.stateAfter().values()].map((eventId) =>
+        pduOf(room, room.events.get(eventId) as never),
+      );
+      const asked = await network.peer();
+      asked.on(/make_join/, () => ({ status: 403, body: '{"errcode":"M_FORBIDDEN"}' }));
+      // Nobody, someone who may not invite, and someone whose server did not sign.
+      for (const authoriser of [undefined, members, asked.user('anyone')]) {
+        const auth = ['m.room.create', 'm.room.power_levels', 'm.room.join_rules'].map(
+          (type) => room.lookup()(type, '')?.eventId as string,
+        );
+        const vouching = room.lookup()('m.room.member', authoriser ?? '')?.eventId;
+        template = {
+          ...template,
+          auth_events: vouching === undefined ? auth : [...auth, vouching],
+          content: {
+            membership: 'join',
+            ...(authoriser !== undefined && { join_authorised_via_users_server: authoriser }),
+          },
+        };
+        answer = (event) => ({
+          state,
+          auth_chain: room.timeline.map((one) => pduOf(room, one)),
+          event: peer.sign(event, '11'),
+        });
+        const joining = join(bob, room.roomId, asked.name);
+        await expect(joining).rejects.toMatchObject({ errcode: 'M_FORBIDDEN' });
+        expect(await there.membership(bob, room.roomId)).toBeUndefined();
+      }
+      expect(asked.received).toHaveLength(3);
+    });
+
     it('fails when the state does not allow it', async () => {
       room.setState('m.room.join_rules', { join_rule: 'invite' });
       const state = [...room.stateAfter().values()].map((eventId) =>

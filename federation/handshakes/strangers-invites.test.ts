@@ -1,8 +1,10 @@
 /** Invites by servers that need have nothing to do with the room, nor with whom they invite. */
 import { randomUUID } from 'node:crypto';
 import { maxStrippedStateBytes } from '../../homeserver/rooms/stripped-state.ts';
+import { createSync } from '../../homeserver/sync/create-sync.ts';
 import { buildEvent } from '../../spec/build-event.ts';
 import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
+import { compileFilter } from '../../spec/filter.ts';
 import type { EventId, RoomId, UserId } from '../../spec/identifiers.ts';
 import { KNOWN_ROOM_VERSIONS, type RoomVersionRules, rulesOf } from '../../spec/room-versions.ts';
 import { until } from '../testing/memory-log.ts';
@@ -202,6 +204,17 @@ describe('invites of strangers', () => {
         0,
       );
       expect(bytes).toBeLessThan(1024 * 1024 + maxStrippedStateBytes);
+      const synced = await createSync(here.core).sync({
+        userId: bob,
+        deviceId: undefined,
+        filter: compileFilter({}),
+        since: undefined,
+        fullState: false,
+        useStateAfter: false,
+        timeoutMs: 0,
+      });
+      expect(Buffer.byteLength(synced)).toBeLessThan(1.2 * 1024 * 1024);
+      expect(Object.keys(JSON.parse(synced).rooms.invite)).toHaveLength(taken.length);
       const other = await invite(stranger, '11', `!other:${stranger.name}` as RoomId);
       expect(other.status).toBe(200);
       // Who answers has room again.
