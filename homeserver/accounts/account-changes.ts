@@ -122,6 +122,7 @@ export class AccountChanges {
       if (!(await setUserFlags(tx, userId, flags))) {
         throw matrixError('M_NOT_FOUND', 'There is no such account');
       }
+      await sessions.announce(tx, userId);
       tx.onCommit(() => sessions.accountChanged(userId));
     });
   }

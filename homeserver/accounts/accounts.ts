@@ -14,6 +14,7 @@ import { Devices } from './devices.ts';
 import { Filters } from './filters.ts';
 import { InteractiveAuth, type UiaStage } from './interactive-auth.ts';
 import { Login } from './login.ts';
+import { OutsideChanges } from './outside-changes.ts';
 import { type PasswordPolicy, Passwords } from './passwords.ts';
 import { Profiles, type RemoteProfiles } from './profiles.ts';
 import { Registration, type RegistrationPolicy } from './registration.ts';
@@ -36,6 +37,8 @@ export interface AccountsOptions {
   readonly appservices?: Appservices | undefined;
   readonly remoteProfiles?: RemoteProfiles | undefined;
   readonly deviceListeners?: readonly DeviceListener[];
+  /** Whether running servers are told of changes: for commands beside them. */
+  readonly announcesChanges?: boolean;
   /** Stages besides those this server knows itself. */
   readonly stages?: readonly UiaStage[];
 }
@@ -56,6 +59,7 @@ export interface Accounts {
   readonly profiles: Profiles;
   readonly filters: Filters;
   readonly activity: DeviceActivity;
+  readonly outsideChanges: OutsideChanges;
   readonly appservices: Appservices;
   /** Begins the work that goes on in the background. */
   start(): void;
@@ -80,7 +84,9 @@ export const createAccounts = (options: AccountsOptions): Accounts => {
     cache: tokenCache,
     accessTokenLifetimeMs: ACCESS_TOKEN_LIFETIME_MS,
     deviceListeners,
+    announces: options.announcesChanges ?? false,
   });
+  const outsideChanges = new OutsideChanges({ database, clock, logger, cache: tokenCache });
   const devices = new Devices({ database, clock, sessions, listeners: deviceListeners });
   const credentials = new Credentials({ database, clock, serverName, passwords, limits });
   const login = new Login({ database, clock, random, credentials, sessions, appservices });
@@ -131,17 +137,24 @@ export const createAccounts = (options: AccountsOptions): Accounts => {
     }),
     filters: new Filters(database, DEFAULT_FILTER_LIMITS),
     activity,
+    outsideChanges,
     appservices,
     start: () => {
       activity.start();
+      outsideChanges.start();
       purgeTimer = setInterval(() => {
-        Promise.all([interactiveAuth.purgeExpired(), login.purgeExpired()]).catch(
-          (error: unknown) => logger.error({ err: error }, 'expired sessions were not purged'),
+        Promise.all([
+          interactiveAuth.purgeExpired(),
+          login.purgeExpired(),
+          outsideChanges.purge(),
+        ]).catch((error: unknown) =>
+          logger.error({ err: error }, 'expired sessions were not purged'),
         );
       }, PURGE_INTERVAL_MS).unref();
     },
     stop: async () => {
       clearInterval(purgeTimer);
+      outsideChanges.stop();
       await activity.stop();
     },
   };

@@ -16,6 +16,7 @@ import {
   ownerOfToken,
   settleRefresh,
 } from '../storage/access-tokens.ts';
+import { addAccountChange } from '../storage/account-changes.ts';
 import type { Database, Tx } from '../storage/database.ts';
 import {
   deleteDevices,
@@ -64,6 +65,8 @@ export interface SessionsOptions {
   /** Of the access tokens of clients that can refresh. */
   readonly accessTokenLifetimeMs: number;
   readonly deviceListeners: readonly DeviceListener[];
+  /** Whether running servers are told of changes: for commands beside them. */
+  readonly announces: boolean;
 }
 
 const MAX_DISPLAY_NAME = 100;
@@ -240,6 +243,7 @@ export class Sessions {
     const deleted = await deleteDevices(tx, userId, deviceIds);
     await deleteTokensOfDevices(tx, userId, deviceIds);
     for (const listener of deviceListeners) await listener.devicesDeleted(tx, userId, deleted);
+    await this.announce(tx, userId);
     tx.onCommit(() => cache.changed({ userId, deviceIds }));
   }
 
@@ -248,6 +252,12 @@ export class Sessions {
     const devices = await devicesOf(tx, userId);
     const others = devices.map(({ deviceId }) => deviceId).filter((id) => id !== exceptDeviceId);
     await this.close(tx, userId, others);
+  }
+
+  /** In the transaction that changes what tokens of the account carry in memory. */
+  async announce(tx: Tx, userId: UserId): Promise<void> {
+    const { announces, clock } = this.#options;
+    if (announces) await addAccountChange(tx, userId, clock.nowMs());
   }
 
   /** When flags of the account changed that tokens carry in memory. */

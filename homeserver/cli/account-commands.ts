@@ -1,4 +1,7 @@
-/** `parley create-user` and `parley reset-password`. Both work beside a running server. */
+/**
+ * `parley create-user` and `parley reset-password`. Both work beside a running server, which hears of
+ * ended sessions within a second or so.
+ */
 import { matrixError } from '../../spec/errors.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
 import { type Accounts, createAccounts } from '../accounts/accounts.ts';
@@ -6,7 +9,6 @@ import { systemClock } from '../clock.ts';
 import { passwordPolicy, registrationPolicy } from '../config/derived.ts';
 import { silentLogger } from '../ops/logger.ts';
 import { systemRandom } from '../random.ts';
-import { dataFolderHolder } from '../storage/data-folder-lock.ts';
 import { openDatabaseForCommand } from '../storage/open-database.ts';
 import {
   type Command,
@@ -23,10 +25,9 @@ const passwordOptions: Readonly<Record<string, CommandOption>> = {
   'password-stdin': { type: 'boolean', help: 'read the password from standard input' },
 };
 
-/** `running`: the process of the server that uses the same data folder, if one does. */
 const withAccounts = async (
   options: OptionValues,
-  work: (accounts: Accounts, running: number | undefined) => Promise<void>,
+  work: (accounts: Accounts) => Promise<void>,
 ): Promise<number> => {
   const config = configFor(options);
   const opened = await openDatabaseForCommand(config, commandLogger());
@@ -40,9 +41,9 @@ const withAccounts = async (
       serverName: config.server_name as ServerName,
       registration: registrationPolicy(config),
       passwords: passwordPolicy(config),
+      announcesChanges: true,
     });
-    const holder = await dataFolderHolder(config.data_dir);
-    await work(accounts, holder === process.pid ? undefined : holder);
+    await work(accounts);
   } finally {
     await opened.stop();
   }
@@ -80,7 +81,7 @@ export const resetPasswordCommand: Command = {
     'keep-devices': { type: 'boolean', help: 'leave its devices logged in' },
   },
   run: (options, [name = '']) =>
-    withAccounts(options, async ({ credentials, changes }, running) => {
+    withAccounts(options, async ({ credentials, changes }) => {
       const userId = credentials.userIdOf(name);
       if (userId === undefined) {
         throw matrixError('M_INVALID_USERNAME', `"${name}" is no user name of this server`);
@@ -91,11 +92,5 @@ export const resetPasswordCommand: Command = {
       print(
         generated ? `${userId} has the password ${password}` : `${userId} has the new password`,
       );
-      if (logoutDevices && running !== undefined) {
-        print(
-          `The running server (process ${running}) remembers devices that were logged in: restart ` +
-            'it to end their sessions at once.',
-        );
-      }
     }),
 };
