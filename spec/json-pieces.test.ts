@@ -77,7 +77,7 @@ describe('JSON in pieces', () => {
     const value = { origin: 'x', state, auth_chain: [], other: long(5000), last: { state: [1] } };
     const lists = { state: 5000, auth_chain: 1 };
     for (const text of [JSON.stringify(value), JSON.stringify([200, value])]) {
-      const answer = parsed(text, 16_384, { ...NO_BOUND, lists, maxListValues: 20_000 });
+      const answer = parsed(text, 16_384, { ...NO_BOUND, lists, maxListValues: 30_000 });
       const found = (Array.isArray(answer) ? answer[1] : answer) as Record<string, unknown>;
       expect(found['state']).toBeInstanceOf(JsonTextList);
       expect((found['state'] as JsonTextList).length).toBe(5000);
