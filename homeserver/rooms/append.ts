@@ -339,6 +339,7 @@ export class Appender {
       room.recent.add({
         position: event.streamPos as number,
         stored: isAccepted(event) ? event : undefined,
+        isAfterGap: write.missingPrevEvents.some(({ referencedByNid: nid }) => nid === event.nid),
         changes: changes[index] as Changes,
       });
     }

@@ -10,6 +10,8 @@ export interface TimelineEntry {
   readonly position: number;
   /** Undefined for an event that is kept from clients (rejected or soft-failed). */
   readonly stored: StoredEvent | undefined;
+  /** Events before it were missing when it came. */
+  readonly isAfterGap: boolean;
   /** What the event changed in the room's current state. */
   readonly changes: ReadonlyMap<StateKey, StateRef | Removed>;
 }

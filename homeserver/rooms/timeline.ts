@@ -2,6 +2,7 @@
 import { type StateKey, stateKeyOf } from '../../spec/event.ts';
 import type { Db } from '../storage/database.ts';
 import { latestByRoom, type TimelinePlace, timelineBetween } from '../storage/events.ts';
+import { newestGaps } from '../storage/gaps.ts';
 import { stateChangesBetween } from '../storage/snapshots.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
@@ -16,7 +17,7 @@ export type Accept = (stored: StoredEvent) => boolean;
 export interface Stretch {
   /** In timeline order. */
   readonly events: readonly StoredEvent[];
-  /** Accepted events within the bounds were left out. */
+  /** Accepted events within the bounds were left out, or are missing here: they end at a gap. */
   readonly limited: boolean;
 }
 
@@ -72,7 +73,8 @@ export class Timeline {
     accept: Accept,
   ): Stretch | undefined {
     const entries = this.#registry.cached(roomNid)?.recent.between(after, upTo);
-    if (entries === undefined) return undefined;
+    // Whether a gap is still there, the database knows.
+    if (entries === undefined || entries.some(({ isAfterGap }) => isAfterGap)) return undefined;
     const events = entries.flatMap(({ stored }) =>
       stored !== undefined && accept(stored) ? [stored] : [],
     );
@@ -117,6 +119,12 @@ export class Timeline {
       room.nid,
       changes.map(({ event_nid: nid }) => nid).filter((nid) => nid !== 0),
     );
+    const gaps =
+      room.missingPrevEvents.size === 0
+        ? undefined
+        : await newestGaps(this.#db, [room.nid], oldest - 1, upTo);
+    // Who reads across an older gap reads across the newest.
+    const gapAt = gaps?.get(room.nid)?.streamPos;
     const entries = new Map<number, { stored: StoredEvent | undefined; changes: StateChanges }>();
     const entryAt = (position: number) => {
       const known = entries.get(position);
@@ -141,7 +149,12 @@ export class Timeline {
     room.recent.recall(
       upTo,
       oldest - 1,
-      inOrder.map(([position, entry]) => ({ position, ...entry })),
+      inOrder.map(([position, { stored, changes: made }]) => ({
+        position,
+        stored,
+        isAfterGap: position === gapAt,
+        changes: made,
+      })),
     );
     this.#registry.recentAdded(room.recent.bytes - before);
   }
@@ -155,7 +168,10 @@ export class Timeline {
     accept: Accept,
   ): Promise<Stretch> {
     const { events, more } = await this.page(roomNid, after, upTo, 'backwards', limit, accept);
-    return { events: [...events].reverse(), limited: more };
+    const stretch = { events: [...events].reverse(), limited: more };
+    if (this.#registry.cached(roomNid)?.missingPrevEvents.size === 0) return stretch;
+    const gaps = await newestGaps(this.#db, [roomNid], after.streamPos, upTo.streamPos);
+    return sinceGap(stretch, gaps.get(roomNid));
   }
 
   /**
@@ -202,6 +218,7 @@ export class Timeline {
     const records = await latestByRoom(this.#db, roomNids, upTo, limit + 1);
     const byRoom = new Map<number, StoredEvent[]>(roomNids.map((nid) => [nid, []]));
     for (const stored of this.#events.passing(records)) byRoom.get(stored.roomNid)?.push(stored);
+    const gaps = await newestGaps(this.#db, roomNids, startOfRoom.streamPos, upTo);
     const stretches = new Map<number, Stretch>();
     for (const [roomNid, events] of byRoom) {
       const accepted = events.filter(accept);
@@ -209,7 +226,7 @@ export class Timeline {
       if (complete) {
         const limited = accepted.length > limit;
         const shown = limited ? accepted.slice(accepted.length - limit) : accepted;
-        stretches.set(roomNid, { events: shown, limited });
+        stretches.set(roomNid, sinceGap({ events: shown, limited }, gaps.get(roomNid)));
       } else {
         const end = { streamPos: upTo, backfillPos: 0 };
         stretches.set(roomNid, await this.newest(roomNid, startOfRoom, end, limit, accept));
@@ -218,3 +235,13 @@ export class Timeline {
     return stretches;
   }
 }
+
+/** A timeline is whole: where events before one are missing, it begins with that one. */
+const sinceGap = (stretch: Stretch, gap: TimelinePlace | undefined): Stretch => {
+  if (gap === undefined) return stretch;
+  const { streamPos: at, backfillPos } = gap;
+  const isSince = (stored: StoredEvent): boolean =>
+    stored.streamPos !== undefined &&
+    (stored.streamPos > at || (stored.streamPos === at && stored.backfillPos >= backfillPos));
+  return { events: stretch.events.filter(isSince), limited: true };
+};

@@ -45,6 +45,35 @@ export const nearestGap = async (
 };
 
 /**
+ * The newest gap of each room whose event after it has `after < position <= upTo`: that event's place.
+ * Rooms without one are left out.
+ */
+export const newestGaps = async (
+  db: Db,
+  roomNids: readonly number[],
+  after: number,
+  upTo: number,
+): Promise<Map<number, TimelinePlace>> => {
+  const { rows } = await db.query<{
+    room_nid: number;
+    stream_pos: number;
+    backfill_pos: number;
+  }>({
+    name: 'newest-gaps',
+    text: `SELECT DISTINCT ON (m.room_nid) m.room_nid, e.stream_pos, e.backfill_pos
+      FROM missing_prev_events m
+      JOIN events e ON e.room_nid = m.room_nid AND e.event_nid = m.referenced_by_nid
+      WHERE m.room_nid = ANY($1::bigint[]) AND e.stream_pos > $2 AND e.stream_pos <= $3
+        AND e.rejected_reason IS NULL AND NOT e.soft_failed
+      ORDER BY m.room_nid, e.stream_pos DESC, e.backfill_pos DESC`,
+    values: [roomNids, after, upTo],
+  });
+  return new Map(
+    rows.map((row) => [row.room_nid, { streamPos: row.stream_pos, backfillPos: row.backfill_pos }]),
+  );
+};
+
+/**
  * A room's missing events, those named last as far as a bound that no honest room comes near, and
  * whether an accepted event names them.
  */
