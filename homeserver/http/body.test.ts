@@ -61,6 +61,30 @@ describe('the JSON values of a body', () => {
   });
 });
 
+describe('integers of clients', () => {
+  const client = route({
+    operationId: 'client',
+    method: 'PUT',
+    path: '/taking',
+    rateLimit: exempt('a test'),
+    body: Type.Object({ x: Type.Unknown() }),
+    handler: ({ body }) => body,
+  });
+
+  it.each([
+    ['9007199254740993', 400],
+    ['[{"y":-12345678901234567890}]', 400],
+    ['9007199254740991', 200],
+    ['1.0', 200],
+    ['"9007199254740993"', 200],
+  ])('are kept as they are or refused: %s', async (x, status) => {
+    server = await serve([client]);
+    const answer = await server.request('PUT', '/taking', { body: `{"x":${x}}` });
+    expect(answer.status).toBe(status);
+    if (status === 400) expect(answer.body.errcode).toBe('M_BAD_JSON');
+  });
+});
+
 describe('the memory of bodies', () => {
   const budget = { maxBytes: 3 * MIB, maxBytesPerAddress: 2 * MIB };
 

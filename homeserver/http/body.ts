@@ -6,7 +6,7 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonValue } from '../../spec/event.ts';
-import { parseExactJson } from '../../spec/exact-numbers.ts';
+import { parseExactJson, RawNumber } from '../../spec/exact-numbers.ts';
 import { isWellFormedText } from '../../spec/identifiers.ts';
 import { JsonScan } from '../../spec/json-scan.ts';
 import type { BodyCharge } from './body-budget.ts';
@@ -109,7 +109,7 @@ const ignore = (): void => undefined;
 
 /**
  * How much is checked besides the grammar of JSON. `client`: nesting, and no text that the database
- * or UTF-8 cannot hold (NUL, lone surrogates), no number that became infinite, no `__proto__` keys.
+ * or UTF-8 cannot hold (NUL, lone surrogates), no number that became infinite or another integer, no `__proto__` keys.
  * `server`: only nesting; what travels inside is signed by others and judged piece by piece where it
  * is used. `signed`: as `server`, and numbers are kept as they were written (`spec/exact-numbers.ts`)
  * because events inside are signed over them.
@@ -145,6 +145,15 @@ const checkTree = (value: unknown, scanText: boolean): void => {
   }
 };
 
+const INTEGER = /^-?\d+$/;
+
+/** Whether some integer would come out as another one. */
+const hasRoundedInteger = (exact: unknown): boolean => {
+  if (exact instanceof RawNumber) return INTEGER.test(exact.text);
+  if (typeof exact !== 'object' || exact === null) return false;
+  return Object.values(exact).some(hasRoundedInteger);
+};
+
 /** Parses a body within its rules; `undefined` for an empty one. Throws `M_NOT_JSON` or `M_BAD_JSON`. */
 export const parseJsonBody = (
   { bytes, hasUnsafeNumber }: Body,
@@ -163,6 +172,9 @@ export const parseJsonBody = (
     throw matrixError('M_NOT_JSON', 'The request body is not valid JSON');
   }
   // Text that cannot be stored can only have come from an escape: raw, it is neither JSON nor UTF-8.
+  if (trust === 'client' && hasUnsafeNumber && hasRoundedInteger(parseExactJson(text))) {
+    throw matrixError('M_BAD_JSON', 'An integer is too large to be kept as it is');
+  }
   if (trust === 'client') checkTree(value, SUSPICIOUS_ESCAPE.test(text));
   return value;
 };
