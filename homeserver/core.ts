@@ -238,6 +238,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     accountData,
     pushRules,
     evaluator: pushEvaluator,
+    budget,
   });
   log.follow(unreadCounts);
   const notifications = new Notifications({

@@ -8,18 +8,20 @@ import type { JsonValue } from '../spec/event.ts';
 /** Hundredths of the whole: what each kind of memory may take. */
 export const memoryShares = {
   /** Events by id, parsed. */
-  events: 15,
+  events: 14,
   /** The newest events of busy rooms, for readers who keep up. */
-  timelines: 15,
+  timelines: 13,
   /** Who is in the rooms in memory, and their state. */
-  rooms: 35,
+  rooms: 30,
   /** Events as other servers are sent them, until the sender has picked them up. */
-  outbound: 10,
-  accountData: 6,
+  outbound: 9,
+  accountData: 5,
   receipts: 6,
   deviceLists: 4,
   /** Which devices have messages, and which rooms have changed. */
-  marks: 9,
+  marks: 7,
+  /** What people have not read: those who wait are told of it at every message. */
+  counters: 12,
 } as const;
 
 export type MemoryShare = keyof typeof memoryShares;

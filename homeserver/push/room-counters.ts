@@ -2,9 +2,9 @@
  * The counters of people, in memory while they are in use, and behind them a table that is written
  * in batches. Anything not written is counted again from the log.
  */
-import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import type { UserId } from '../../spec/identifiers.ts';
+import { BoundedCache } from '../bounded-cache.ts';
 import type { UserRoom } from '../rooms/user-rooms.ts';
 import type { Database } from '../storage/database.ts';
 import { putUnreadCounts, type UnreadCountRow, unreadCountsOf } from '../storage/unread-counts.ts';
@@ -18,23 +18,34 @@ export interface RoomCountersOptions {
   readonly database: Database;
   readonly logger: Logger;
   readonly receipts: Receipts;
-  /** People whose counters are kept in memory. */
-  readonly maxUsers?: number | undefined;
+  /** What counters in memory may take. */
+  readonly maxBytes: number;
   readonly saveEveryMs?: number | undefined;
 }
 
 const rowsSavedTogether = 500;
 
+/** A person, and each of their rooms with a thread. */
+const userBytes = 200;
+const counterBytes = 260;
+
+const bytesOf = (counters: Counters): number => userBytes + counters.size * counterBytes;
+
 export class RoomCounters {
   readonly #options: RoomCountersOptions;
-  readonly #users: LRUCache<UserId, Counters>;
+  readonly #users: BoundedCache<UserId, Counters>;
   readonly #unsaved = new Map<UserId, Set<number>>();
   #saveTimer: NodeJS.Timeout | undefined;
   #saving: Promise<void> | undefined;
 
   constructor(options: RoomCountersOptions) {
     this.#options = options;
-    this.#users = new LRUCache({ max: options.maxUsers ?? 4000 });
+    this.#users = new BoundedCache(options.maxBytes, bytesOf);
+  }
+
+  /** What is held, by the measure of `maxBytes`. */
+  get bytes(): number {
+    return this.#users.weight;
   }
 
   cached(userId: UserId): Counters | undefined {
@@ -52,7 +63,8 @@ export class RoomCounters {
       this.#options.receipts.ofUser(userId, nids),
     ]);
     const stored = new Map(rows.map((row) => [row.roomNid, row]));
-    const counters: Counters = this.#users.get(userId) ?? new Map();
+    // A new one, since what is in memory was weighed when it was put there.
+    const counters: Counters = new Map(this.#users.get(userId));
     for (const { roomNid, membershipPos } of missing) {
       const own = receipts.get(roomNid) ?? [];
       const counter = counterFrom(stored.get(roomNid), own, membershipPos);
@@ -116,7 +128,7 @@ export class RoomCounters {
   }
 
   #rowsOf(userId: UserId, roomNids: readonly number[]): UnreadCountRow[] {
-    const counters = this.#users.peek(userId);
+    const counters = this.#users.get(userId);
     return roomNids.flatMap((roomNid) => {
       const counter = counters?.get(roomNid);
       // Threads that wait to be counted anew have no count that could be stored.

@@ -10,6 +10,7 @@
 import type { Logger } from 'pino';
 import type { UserId } from '../../spec/identifiers.ts';
 import { KeyedQueue } from '../keyed-queue.ts';
+import type { MemoryBudget } from '../memory-budget.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { UserRoom } from '../rooms/user-rooms.ts';
@@ -31,6 +32,7 @@ export interface UnreadCountsDeps {
   readonly accountData: AccountData;
   readonly pushRules: PushRules;
   readonly evaluator: PushEvaluator;
+  readonly budget: MemoryBudget;
 }
 
 export class UnreadCounts {
@@ -40,10 +42,13 @@ export class UnreadCounts {
   /** Work of each person that waits for the database: one at a time. */
   readonly #turns = new KeyedQueue<UserId>();
 
-  constructor(deps: UnreadCountsDeps, options: { maxUsers?: number; saveEveryMs?: number } = {}) {
+  constructor(deps: UnreadCountsDeps, options: { saveEveryMs?: number } = {}) {
     this.#deps = deps;
     this.#scan = new UnreadScan(deps);
-    this.#counters = new RoomCounters({ ...deps, ...options });
+    // Two generations share the budget.
+    const maxBytes = deps.budget.bytesFor('counters') / 2;
+    this.#counters = new RoomCounters({ ...deps, ...options, maxBytes });
+    deps.budget.holds('counters', () => this.#counters.bytes);
   }
 
   /**
