@@ -40,6 +40,7 @@ describe('authentication of servers', () => {
         path: '/_matrix/federation/v1/echo/{name}',
         auth,
         params: Type.Object({ name: Type.String() }),
+        jsonTrust: 'signed',
         ...(method === 'GET' ? {} : { body: Type.Object({ b: Type.Integer() }) }),
         handler: ({ requester }) => ({ requester }),
       });
