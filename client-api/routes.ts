@@ -8,6 +8,7 @@ import { changePassword } from './account-management/change-password.ts';
 import { deactivateAccount } from './account-management/deactivate-account.ts';
 import { getAccount3PIDs } from './account-management/get-account3-pids.ts';
 import { thirdPartyIdRoutes } from './account-management/third-party-ids.ts';
+import { accountModerationRoutes } from './admin/account-moderation.ts';
 import { getRegisterNonce } from './admin/get-register-nonce.ts';
 import { getWhoIs } from './admin/get-who-is.ts';
 import { registerWithSharedSecret } from './admin/register-with-shared-secret.ts';
@@ -54,7 +55,7 @@ import { getWellknownSupport } from './well-known/get-wellknown-support.ts';
 /** What the routes of accounts use. */
 export type AccountRoutesDeps = Pick<
   ClientApiDeps,
-  'auth' | 'accounts' | 'accountData' | 'wellKnown' | 'defaultRoomVersion'
+  'auth' | 'accounts' | 'accountData' | 'wellKnown' | 'defaultRoomVersion' | 'serverName'
 >;
 
 export const accountRoutes = (deps: AccountRoutesDeps): Route[] => [
@@ -68,7 +69,8 @@ export const accountRoutes = (deps: AccountRoutesDeps): Route[] => [
   getRegisterNonce(deps),
   registerWithSharedSecret(deps),
   getWhoIs(deps),
-  getLoginFlows(),
+  ...accountModerationRoutes(deps),
+  getLoginFlows(deps),
   login(deps),
   refresh(deps),
   generateLoginToken(deps),

@@ -4,7 +4,11 @@ describe('what the server says about itself', () => {
   let server: AccountServer;
   const support = { support_page: 'https://example.org/help' };
   beforeAll(async () => {
-    const wellKnown = { clientBaseUrl: 'https://matrix.example.org', support };
+    const wellKnown = {
+      clientBaseUrl: 'https://matrix.example.org',
+      support,
+      clientExtra: { 'io.element.e2ee': { default: false } },
+    };
     server = await accountServer({ wellKnown });
   });
   afterAll(() => server.stop());
@@ -12,11 +16,14 @@ describe('what the server says about itself', () => {
   it('versions', async () => {
     const { body } = await server.request('GET', '/_matrix/client/versions');
     expect(body.versions).toEqual(expect.arrayContaining(['r0.6.1', 'v1.1', 'v1.19']));
+    // matrix-js-sdk asks for no profile fields without it.
+    expect(body.unstable_features['uk.tcpip.msc4133.stable']).toBe(true);
   });
 
   it('well-known files', async () => {
     expect((await server.request('GET', '/.well-known/matrix/client')).body).toEqual({
       'm.homeserver': { base_url: 'https://matrix.example.org' },
+      'io.element.e2ee': { default: false },
     });
     expect((await server.request('GET', '/.well-known/matrix/support')).body).toEqual(support);
     const silent = await accountServer();

@@ -24,6 +24,7 @@ import {
 import { httpListeners } from './config/listeners.ts';
 import { rateLimitTable } from './config/rate-limits.ts';
 import type { Config } from './config/schema.ts';
+import { supportDocument } from './config/well-known.ts';
 import { createCore } from './core.ts';
 import { createDiscovery } from './discovery/create-discovery.ts';
 import { RateLimits } from './http/rate-limits.ts';
@@ -133,7 +134,7 @@ const build = async (
     remoteProfiles: federation?.remoteProfiles,
     deviceListeners: [core.encryption.deviceListener],
   });
-  accounts.start();
+  await accounts.start();
   closers.push(() => accounts.stop());
 
   const rooms = createRoomServices(core, {
@@ -169,7 +170,8 @@ const build = async (
     accounts,
     wellKnown: {
       clientBaseUrl: config.well_known.client ? publicBaseUrl(config) : undefined,
-      support: undefined,
+      support: supportDocument(config.well_known),
+      clientExtra: config.well_known.client_extra,
     },
     defaultRoomVersion: config.rooms.default_version,
   });

@@ -1,5 +1,6 @@
 /** https://spec.matrix.org/v1.19/client-server-api/#capabilities-negotiation */
 import { Type } from 'typebox';
+import type { Requester } from '../../homeserver/accounts/requester.ts';
 import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { route } from '../../homeserver/http/route.ts';
 import { KNOWN_ROOM_VERSIONS, rulesOf } from '../../spec/room-versions.ts';
@@ -24,6 +25,16 @@ export const getCapabilities = ({
     'm.get_login_token': { enabled: true },
     'm.forget_forced_upon_leave': { enabled: false },
   };
+  const forAdministrators = {
+    ...capabilities,
+    'm.account_moderation': { suspend: true, lock: true },
+  };
+  // A guest has no password to change.
+  const forGuests = { ...capabilities, 'm.change_password': { enabled: false } };
+  const capabilitiesOf = ({ isAdmin, isGuest }: Requester) => {
+    if (isGuest) return forGuests;
+    return isAdmin ? forAdministrators : capabilities;
+  };
   return route({
     operationId: 'getCapabilities',
     method: 'GET',
@@ -31,6 +42,8 @@ export const getCapabilities = ({
     auth: auth.userOrGuest,
     rateLimit: perUser('read'),
     response: Type.Object({ capabilities: AnyObject }),
-    handler: () => ({ capabilities }),
+    handler: ({ requester }) => ({
+      capabilities: capabilitiesOf(requester),
+    }),
   });
 };

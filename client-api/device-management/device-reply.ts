@@ -5,14 +5,15 @@ import type { Device } from '../../homeserver/storage/devices.ts';
 
 export const DeviceReply = Type.Object({
   device_id: DeviceIdSchema,
-  display_name: Type.Optional(Type.String()),
-  last_seen_ip: Type.Optional(Type.String()),
-  last_seen_ts: Type.Optional(Type.Integer()),
+  display_name: Type.String(),
+  last_seen_ip: Type.String(),
+  last_seen_ts: Type.Integer(),
 });
 
-export const deviceReply = ({ deviceId, displayName, lastSeenIp, lastSeenMs }: Device) => ({
-  device_id: deviceId,
-  ...(displayName === undefined ? {} : { display_name: displayName }),
-  ...(lastSeenIp === undefined ? {} : { last_seen_ip: lastSeenIp }),
-  ...(lastSeenMs === undefined ? {} : { last_seen_ts: lastSeenMs }),
+/** Every field is there, because some clients (matrix-nio) refuse a device without one. */
+export const deviceReply = (device: Device) => ({
+  device_id: device.deviceId,
+  display_name: device.displayName ?? '',
+  last_seen_ip: device.lastSeenIp ?? '',
+  last_seen_ts: device.lastSeenMs ?? device.createdAtMs,
 });

@@ -24,7 +24,10 @@ export const getMutualRooms = ({
   route({
     operationId: 'getMutualRooms',
     method: 'GET',
-    path: clientPaths('v1', '/mutual_rooms'),
+    path: [
+      ...clientPaths('v1', '/mutual_rooms'),
+      '/_matrix/client/unstable/uk.half-shot.msc2666/user/mutual_rooms',
+    ],
     auth: auth.user,
     rateLimit: perUser('search'),
     query: Type.Object({ user_id: UserIdSchema, from: Type.Optional(Type.String()) }),

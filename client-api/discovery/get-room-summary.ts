@@ -25,6 +25,7 @@ export const getRoomSummary = ({
     path: [
       ...clientPaths('v1', '/room_summary/{roomIdOrAlias}'),
       '/_matrix/client/unstable/im.nheko.summary/rooms/{roomIdOrAlias}/summary',
+      '/_matrix/client/unstable/im.nheko.summary/summary/{roomIdOrAlias}',
     ],
     auth: optional(auth.userOrGuest),
     rateLimit: perUser('general'),

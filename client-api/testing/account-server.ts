@@ -74,8 +74,13 @@ export const accountServer = async (options: AccountServerOptions = {}): Promise
     auth: clientAuth(accounts),
     accounts,
     accountData: new AccountData({ db: database, log, notifier, budget: new MemoryBudget() }),
-    wellKnown: options.wellKnown ?? { clientBaseUrl: undefined, support: undefined },
+    wellKnown: options.wellKnown ?? {
+      clientBaseUrl: undefined,
+      support: undefined,
+      clientExtra: {},
+    },
     defaultRoomVersion: '12',
+    serverName: SERVER_NAME,
   });
   const server = await serve(routes, {
     ...(limits !== undefined && { rateLimits: limits }),

@@ -69,7 +69,7 @@ export const encryptionServer = async (
     history,
     auth: clientAuth(accounts),
     sync: createSync(core),
-    wellKnown: { clientBaseUrl: undefined, support: undefined },
+    wellKnown: { clientBaseUrl: undefined, support: undefined, clientExtra: {} },
     defaultRoomVersion: DEFAULT_ROOM_VERSION,
   };
   const server = await serve([

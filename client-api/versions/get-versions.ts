@@ -10,6 +10,12 @@ const VERSIONS = [
   ...Array.from({ length: 19 }, (_, minor) => `v1.${minor + 1}`),
 ];
 
+/** What clients look for here although the specification has it. */
+const UNSTABLE_FEATURES = {
+  'uk.tcpip.msc4133.stable': true,
+  'uk.half-shot.msc2666.query_mutual_rooms': true,
+};
+
 export const getVersions = () =>
   route({
     operationId: 'getVersions',
@@ -20,5 +26,5 @@ export const getVersions = () =>
       versions: Type.Array(Type.String()),
       unstable_features: Type.Record(Type.String(), Type.Boolean()),
     }),
-    handler: () => ({ versions: VERSIONS, unstable_features: {} }),
+    handler: () => ({ versions: VERSIONS, unstable_features: UNSTABLE_FEATURES }),
   });

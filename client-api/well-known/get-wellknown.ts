@@ -13,10 +13,10 @@ export const getWellknown = ({ wellKnown }: Pick<ClientApiDeps, 'wellKnown'>) =>
     rateLimit: perIp('general'),
     response: Type.Object({ 'm.homeserver': Type.Object({ base_url: Type.String() }) }),
     handler: () => {
-      const { clientBaseUrl } = wellKnown;
+      const { clientBaseUrl, clientExtra } = wellKnown;
       if (clientBaseUrl === undefined) {
         throw matrixError('M_NOT_FOUND', 'This server does not tell clients where it is');
       }
-      return { 'm.homeserver': { base_url: clientBaseUrl } };
+      return { ...clientExtra, 'm.homeserver': { base_url: clientBaseUrl } };
     },
   });

@@ -6,4 +6,6 @@ export interface WellKnown {
   readonly clientBaseUrl: string | undefined;
   /** Contacts and support page, in the specification's form. */
   readonly support: JsonObject | undefined;
+  /** What clients are told besides, under names of others: `org.matrix.msc4143.rtc_foci`. */
+  readonly clientExtra: JsonObject;
 }

@@ -14,11 +14,13 @@ import { deleteLoginAddressesOf } from '../storage/login-addresses.ts';
 import { deleteThreepidsOf } from '../storage/threepids.ts';
 import {
   departingUsers,
+  lockUser,
   markDeactivated,
   markDeparted,
   setPasswordHash,
   setUserFlags,
 } from '../storage/users.ts';
+import type { AccountNews } from './account-news.ts';
 import type { PassedUia } from './interactive-auth.ts';
 import type { Passwords } from './passwords.ts';
 import type { Sessions } from './sessions.ts';
@@ -35,6 +37,8 @@ export interface AccountChangesOptions {
   readonly logger: Logger;
   readonly passwords: Passwords;
   readonly sessions: Sessions;
+  /** Where other processes hear of what is changed here. */
+  readonly news: Pick<AccountNews, 'announce'>;
 }
 
 const DEPARTURES_AT_ONCE = 100;
@@ -75,6 +79,7 @@ export class AccountChanges {
       }
       await deleteLoginTokensOf(tx, userId);
       if (options.logoutDevices) await sessions.closeAll(tx, userId, options.keepDeviceId);
+      await this.#options.news.announce(tx, userId);
     });
   }
 
@@ -92,12 +97,15 @@ export class AccountChanges {
       await deleteThreepidsOf(tx, userId);
       if (erase) await eraseOwnData(tx, userId);
       await sessions.closeAll(tx, userId);
+      await this.#options.news.announce(tx, userId);
       tx.onCommit(() => sessions.accountChanged(userId));
     });
     await this.#depart(userId, erase);
   }
 
+  /** Where nobody can take the user out of rooms, the running server or the next one does it. */
   async #depart(userId: UserId, erase: boolean): Promise<void> {
+    if (this.#departureListeners.length === 0) return;
     for (const listener of this.#departureListeners) await listener.depart(userId, { erase });
     await this.#options.database.transaction((tx) => markDeparted(tx, userId));
   }
@@ -112,6 +120,19 @@ export class AccountChanges {
     }
   }
 
+  /** Ends every session of an account, or that of one device. Throws `M_NOT_FOUND`. */
+  async logOut(userId: UserId, deviceId?: DeviceId): Promise<void> {
+    const { database, sessions } = this.#options;
+    await database.transaction(async (tx) => {
+      if ((await lockUser(tx, userId)) === undefined) {
+        throw matrixError('M_NOT_FOUND', 'There is no such account');
+      }
+      if (deviceId === undefined) await sessions.closeAll(tx, userId);
+      else await sessions.close(tx, userId, [deviceId]);
+      await this.#options.news.announce(tx, userId);
+    });
+  }
+
   /** `undefined` leaves a flag as it is. Throws `M_NOT_FOUND`. */
   async setFlags(
     userId: UserId,
@@ -122,7 +143,7 @@ export class AccountChanges {
       if (!(await setUserFlags(tx, userId, flags))) {
         throw matrixError('M_NOT_FOUND', 'There is no such account');
       }
-      await sessions.announce(tx, userId);
+      await this.#options.news.announce(tx, userId);
       tx.onCommit(() => sessions.accountChanged(userId));
     });
   }

@@ -7,6 +7,7 @@ import type { RateLimits } from '../http/rate-limits.ts';
 import type { Random } from '../random.ts';
 import type { Database } from '../storage/database.ts';
 import { AccountChanges } from './account-changes.ts';
+import { AccountNews } from './account-news.ts';
 import { type Appservices, noAppservices } from './appservices.ts';
 import { Credentials } from './credentials.ts';
 import { DeviceActivity } from './device-activity.ts';
@@ -14,7 +15,6 @@ import { Devices } from './devices.ts';
 import { Filters } from './filters.ts';
 import { InteractiveAuth, type UiaStage } from './interactive-auth.ts';
 import { Login } from './login.ts';
-import { OutsideChanges } from './outside-changes.ts';
 import { type PasswordPolicy, Passwords } from './passwords.ts';
 import { Profiles, type RemoteProfiles } from './profiles.ts';
 import { Registration, type RegistrationPolicy } from './registration.ts';
@@ -37,8 +37,6 @@ export interface AccountsOptions {
   readonly appservices?: Appservices | undefined;
   readonly remoteProfiles?: RemoteProfiles | undefined;
   readonly deviceListeners?: readonly DeviceListener[];
-  /** Whether running servers are told of changes: for commands beside them. */
-  readonly announcesChanges?: boolean;
   /** Stages besides those this server knows itself. */
   readonly stages?: readonly UiaStage[];
 }
@@ -59,10 +57,12 @@ export interface Accounts {
   readonly profiles: Profiles;
   readonly filters: Filters;
   readonly activity: DeviceActivity;
-  readonly outsideChanges: OutsideChanges;
   readonly appservices: Appservices;
-  /** Begins the work that goes on in the background. */
-  start(): void;
+  /**
+   * Begins the work that goes on in the background. Resolves when it is told of what other processes
+   * change.
+   */
+  start(): Promise<void>;
   /** Ends it and writes what is waiting. */
   stop(): Promise<void>;
 }
@@ -84,9 +84,7 @@ export const createAccounts = (options: AccountsOptions): Accounts => {
     cache: tokenCache,
     accessTokenLifetimeMs: ACCESS_TOKEN_LIFETIME_MS,
     deviceListeners,
-    announces: options.announcesChanges ?? false,
   });
-  const outsideChanges = new OutsideChanges({ database, clock, logger, cache: tokenCache });
   const devices = new Devices({ database, clock, sessions, listeners: deviceListeners });
   const credentials = new Credentials({ database, clock, serverName, passwords, limits });
   const login = new Login({ database, clock, random, credentials, sessions, appservices });
@@ -104,7 +102,17 @@ export const createAccounts = (options: AccountsOptions): Accounts => {
     sessionLifetimeMs: UIA_SESSION_LIFETIME_MS,
   });
   const activity = new DeviceActivity(database, clock, logger);
-  const changes = new AccountChanges({ database, clock, logger, passwords, sessions });
+  const news = new AccountNews(database, logger, random, {
+    accountChanged: (userId) => {
+      tokenCache.forget({ userId, deviceIds: undefined });
+      for (const listener of deviceListeners) listener.changedElsewhere?.();
+      changes.resumeDepartures().catch((error: unknown) => {
+        logger.error({ err: error, userId }, 'departures could not be looked for');
+      });
+    },
+    missed: () => tokenCache.clear(),
+  });
+  const changes = new AccountChanges({ database, clock, logger, passwords, sessions, news });
   let purgeTimer: NodeJS.Timeout | undefined;
 
   return {
@@ -137,24 +145,19 @@ export const createAccounts = (options: AccountsOptions): Accounts => {
     }),
     filters: new Filters(database, DEFAULT_FILTER_LIMITS),
     activity,
-    outsideChanges,
     appservices,
-    start: () => {
+    start: async () => {
       activity.start();
-      outsideChanges.start();
       purgeTimer = setInterval(() => {
-        Promise.all([
-          interactiveAuth.purgeExpired(),
-          login.purgeExpired(),
-          outsideChanges.purge(),
-        ]).catch((error: unknown) =>
-          logger.error({ err: error }, 'expired sessions were not purged'),
+        Promise.all([interactiveAuth.purgeExpired(), login.purgeExpired()]).catch(
+          (error: unknown) => logger.error({ err: error }, 'expired sessions were not purged'),
         );
       }, PURGE_INTERVAL_MS).unref();
+      await news.start();
     },
     stop: async () => {
       clearInterval(purgeTimer);
-      outsideChanges.stop();
+      news.stop();
       await activity.stop();
     },
   };

@@ -22,9 +22,8 @@ describe('Sessions', () => {
   let test: TestDatabase;
   let database: CountingDatabase;
   const clock = new FakeClock();
-  const build = (announcesChanges = false): Accounts =>
+  const build = (): Accounts =>
     createAccounts({
-      announcesChanges,
       database,
       clock,
       random: seededRandom(`sessions ${database.queries}`),
@@ -78,38 +77,6 @@ describe('Sessions', () => {
     expect(await elsewhere.sessions.recognise(accessToken)).toBeDefined();
     clock.advance(60_000);
     expect(await elsewhere.sessions.recognise(accessToken)).toBeUndefined();
-  });
-
-  it('end everywhere at the next look when a command ends them', async () => {
-    const server = build();
-    const command = build(true);
-    const session = await open();
-    const recognised = () => server.sessions.recognise(session.accessToken);
-    expect(await recognised()).toBeDefined();
-    await command.changes.setPassword(ALICE, 'another', { logoutDevices: true });
-    expect(await recognised()).toBeDefined();
-    await server.outsideChanges.look();
-    expect(await recognised()).toBeUndefined();
-
-    const other = await open();
-    expect(await server.sessions.recognise(other.accessToken)).toBeDefined();
-    await command.changes.setFlags(ALICE, { locked: true });
-    await server.outsideChanges.look();
-    expect(await server.sessions.recognise(other.accessToken)).toMatchObject({ locked: true });
-    await command.changes.setFlags(ALICE, { locked: false });
-    await server.outsideChanges.look();
-    const before = database.queries;
-    await server.outsideChanges.look();
-    await server.sessions.recognise(other.accessToken);
-    await server.outsideChanges.look();
-    await server.sessions.recognise(other.accessToken);
-    // Two looks, and the token read once: what was heeded is not heeded again.
-    expect(database.queries).toBe(before + 3);
-
-    clock.advance(600_000);
-    await server.outsideChanges.purge();
-    const { rows } = await database.query({ text: 'SELECT 1 FROM account_changes' });
-    expect(rows).toEqual([]);
   });
 
   it('do not remember what was revoked while it was being read', async () => {

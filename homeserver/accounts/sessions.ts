@@ -16,7 +16,6 @@ import {
   ownerOfToken,
   settleRefresh,
 } from '../storage/access-tokens.ts';
-import { addAccountChange } from '../storage/account-changes.ts';
 import type { Database, Tx } from '../storage/database.ts';
 import {
   deleteDevices,
@@ -39,6 +38,8 @@ export interface DeviceListener {
   deviceRenamed?(tx: Tx, userId: UserId, deviceId: DeviceId): Promise<void>;
   /** In the transaction that deletes them. */
   devicesDeleted(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[]): Promise<void>;
+  /** Another process has changed accounts, and may have left what follows from it to this one. */
+  changedElsewhere?(): void;
 }
 
 export interface NewSession {
@@ -65,13 +66,11 @@ export interface SessionsOptions {
   /** Of the access tokens of clients that can refresh. */
   readonly accessTokenLifetimeMs: number;
   readonly deviceListeners: readonly DeviceListener[];
-  /** Whether running servers are told of changes: for commands beside them. */
-  readonly announces: boolean;
 }
 
 const MAX_DISPLAY_NAME = 100;
 const NEW_DEVICE_ID_LENGTH = 10;
-/** How long memory is believed: what the command line changed is seen after this at the latest. */
+/** How long memory is believed: what another process changed is seen after this at the latest. */
 const TRUSTED_MS = 60_000;
 
 /** Display names of devices are shown, not used: a long one is cut. */
@@ -243,7 +242,6 @@ export class Sessions {
     const deleted = await deleteDevices(tx, userId, deviceIds);
     await deleteTokensOfDevices(tx, userId, deviceIds);
     for (const listener of deviceListeners) await listener.devicesDeleted(tx, userId, deleted);
-    await this.announce(tx, userId);
     tx.onCommit(() => cache.changed({ userId, deviceIds }));
   }
 
@@ -252,12 +250,6 @@ export class Sessions {
     const devices = await devicesOf(tx, userId);
     const others = devices.map(({ deviceId }) => deviceId).filter((id) => id !== exceptDeviceId);
     await this.close(tx, userId, others);
-  }
-
-  /** In the transaction that changes what tokens of the account carry in memory. */
-  async announce(tx: Tx, userId: UserId): Promise<void> {
-    const { announces, clock } = this.#options;
-    if (announces) await addAccountChange(tx, userId, clock.nowMs());
   }
 
   /** When flags of the account changed that tokens carry in memory. */

@@ -80,6 +80,12 @@ export class TokenCache {
     }
   }
 
+  /** For when changes made by other processes may have been missed. */
+  clear(): void {
+    this.#generation++;
+    this.#owners.clear();
+  }
+
   onChange(listener: (change: TokenChange) => void): void {
     this.#listeners.push(listener);
   }

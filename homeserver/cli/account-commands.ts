@@ -1,53 +1,12 @@
-/**
- * `parley create-user` and `parley reset-password`. Both work beside a running server, which hears of
- * ended sessions within a second or so.
- */
-import { matrixError } from '../../spec/errors.ts';
-import type { ServerName } from '../../spec/identifiers.ts';
-import { type Accounts, createAccounts } from '../accounts/accounts.ts';
-import { systemClock } from '../clock.ts';
-import { passwordPolicy, registrationPolicy } from '../config/derived.ts';
-import { silentLogger } from '../ops/logger.ts';
+/** `parley create-user` and `parley reset-password`. Both work beside a running server. */
 import { systemRandom } from '../random.ts';
-import { openDatabaseForCommand } from '../storage/open-database.ts';
-import {
-  type Command,
-  type CommandOption,
-  commandLogger,
-  configFor,
-  type OptionValues,
-  print,
-} from './command.ts';
+import { type Command, type CommandOption, print } from './command.ts';
 import { choosePassword } from './password-input.ts';
+import { accountNamed, withAccounts } from './with-accounts.ts';
 
 const passwordOptions: Readonly<Record<string, CommandOption>> = {
   password: { type: 'string', value: 'TEXT', help: 'the password (others may see it in "ps")' },
   'password-stdin': { type: 'boolean', help: 'read the password from standard input' },
-};
-
-const withAccounts = async (
-  options: OptionValues,
-  work: (accounts: Accounts) => Promise<void>,
-): Promise<number> => {
-  const config = configFor(options);
-  const opened = await openDatabaseForCommand(config, commandLogger());
-  try {
-    const accounts = createAccounts({
-      database: opened.database,
-      clock: systemClock,
-      random: systemRandom,
-      logger: silentLogger,
-      // The configuration's pattern is the grammar of server names.
-      serverName: config.server_name as ServerName,
-      registration: registrationPolicy(config),
-      passwords: passwordPolicy(config),
-      announcesChanges: true,
-    });
-    await work(accounts);
-  } finally {
-    await opened.stop();
-  }
-  return 0;
 };
 
 export const createUserCommand: Command = {
@@ -81,14 +40,11 @@ export const resetPasswordCommand: Command = {
     'keep-devices': { type: 'boolean', help: 'leave its devices logged in' },
   },
   run: (options, [name = '']) =>
-    withAccounts(options, async ({ credentials, changes }) => {
-      const userId = credentials.userIdOf(name);
-      if (userId === undefined) {
-        throw matrixError('M_INVALID_USERNAME', `"${name}" is no user name of this server`);
-      }
+    withAccounts(options, async (accounts) => {
+      const userId = accountNamed(accounts, name);
       const logoutDevices = options['keep-devices'] !== true;
       const { password, generated } = await choosePassword(options, systemRandom);
-      await changes.setPassword(userId, password, { logoutDevices });
+      await accounts.changes.setPassword(userId, password, { logoutDevices });
       print(
         generated ? `${userId} has the password ${password}` : `${userId} has the new password`,
       );

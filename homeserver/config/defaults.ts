@@ -22,6 +22,7 @@ export const isGroup = (
 /** `value` with everything absent filled in. What is wrong in it stays as it is, to be reported. */
 export const withDefaults = (schema: FieldSchema, value: unknown): unknown => {
   if (value === undefined && 'default' in schema) return structuredClone(schema.default);
+  if (schema.orOne === true && typeof value === 'string') return [value];
   if (isGroup(schema)) {
     // An empty group in YAML reads as null.
     const given = value ?? {};

@@ -16,6 +16,8 @@ export interface FieldSchema {
   readonly items?: FieldSchema;
   /** `path`: relative ones are relative to the configuration file's folder. */
   readonly holds?: 'path';
+  /** Of a list: a single entry stands for a list of one. */
+  readonly orOne?: boolean;
 }
 
 interface Described<T> {
@@ -59,7 +61,12 @@ export const decimal = (
 ): TUnsafe<number> => field({ type: 'number', expects: between('a number', options), ...options });
 
 export const texts = (
-  options: Described<readonly string[]> & { pattern?: string; minItems?: number; each?: string },
+  options: Described<readonly string[]> & {
+    pattern?: string;
+    minItems?: number;
+    each?: string;
+    orOne?: boolean;
+  },
 ): TUnsafe<readonly string[]> => {
   const { pattern, each = 'a text', ...rest } = options;
   const items = { type: 'string', expects: each, ...(pattern === undefined ? {} : { pattern }) };

@@ -9,6 +9,7 @@ import type { FieldSchema } from './fields.ts';
 import { type LoadOptions, loadConfig } from './load.ts';
 import { rateLimitTable } from './rate-limits.ts';
 import { configSchema } from './schema.ts';
+import { supportDocument } from './well-known.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'parley-config-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -44,6 +45,24 @@ describe('loadConfig', () => {
   it('serves metrics on a loopback address only', () => {
     const open = loadConfig({}).listeners.filter(({ resources }) => resources.includes('metrics'));
     expect(open.map(({ bind }) => bind)).toEqual([['127.0.0.1']]);
+  });
+
+  it('takes one address where a list of them may stand', () => {
+    const listeners = 'listeners:\n  - port: 8008\n    bind: 127.0.0.1\n';
+    const [listener] = loadConfig({ file: file(listeners) }).listeners;
+    expect(listener?.bind).toEqual(['127.0.0.1']);
+  });
+
+  it('takes contacts that can be reached, and no others', () => {
+    const contact = (keys: string) =>
+      file(`well_known:\n  support_contacts:\n    - {role: m.role.admin${keys}}\n`);
+    const config = loadConfig({ file: contact(', matrix_id: "@admin:example.org"') });
+    expect(supportDocument(config.well_known)).toEqual({
+      contacts: [{ role: 'm.role.admin', matrix_id: '@admin:example.org' }],
+    });
+    expect(supportDocument(loadConfig({}).well_known)).toBeUndefined();
+    expect(failureOf({ file: contact('') })).toContain('well_known.support_contacts[0]');
+    expect(failureOf({ file: contact(', phone: "1"') })).toContain('phone');
   });
 
   it('puts the environment over the file and the file over the defaults', () => {

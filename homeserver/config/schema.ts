@@ -6,9 +6,10 @@ import { type Static, Type } from 'typebox';
 import { DEFAULT_CACHE_BYTES } from '../memory-budget.ts';
 import { logLevels } from '../ops/logger.ts';
 import { choice, choices, flag, group, optionalText, text, texts, whole } from './fields.ts';
+import { serverNamePattern } from './patterns.ts';
 import { rateLimitsSchema } from './rate-limits.ts';
+import { wellKnownSchema } from './well-known.ts';
 
-const serverNamePattern = '^([0-9A-Za-z.-]{1,230}|\\[[0-9A-Fa-f:.]{2,45}\\])(:[0-9]{1,5})?$';
 const webAddressPattern = '^https?://[^\\s/?#]+[^\\s?#]*$';
 const serverGlobPattern = '^[0-9A-Za-z.:*?\\[\\]-]{1,255}$';
 
@@ -41,6 +42,7 @@ const listenerSchema = group('One place to listen.', {
     default: ['127.0.0.1', '::1'],
     minItems: 1,
     each: 'an address of this machine',
+    orOne: true,
     description: 'Addresses to listen on. ["0.0.0.0", "::"] is every address of the machine.',
   }),
   tls: tlsSchema,
@@ -340,19 +342,7 @@ export const configSchema = group('', {
       description: 'How long the passwords given to clients are good for.',
     }),
   }),
-  well_known: group('What /.well-known/matrix answers.', {
-    client: flag({
-      default: true,
-      description: 'Whether clients are told public_base_url.',
-    }),
-    server: optionalText({
-      pattern: serverNamePattern,
-      expects: 'a host name with port such as matrix.example.org:443, or null',
-      description:
-        'Where other servers find this one, as host:port. null: no answer, and they try port 8448 ' +
-        'of server_name.',
-    }),
-  }),
+  well_known: wellKnownSchema,
   log: group('The log, on standard output.', {
     level: choice(logLevels, { default: 'info', description: 'The least important lines shown.' }),
     format: choice(['auto', 'json', 'pretty'], {

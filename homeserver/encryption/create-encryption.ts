@@ -1,6 +1,5 @@
 /** End-to-end encryption on the core: everything about keys and messages between devices. */
 import type { Logger } from 'pino';
-import { matrixError } from '../../spec/errors.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
 import type { DeviceListener } from '../accounts/sessions.ts';
 import type { Clock } from '../clock.ts';
@@ -10,14 +9,12 @@ import type { Random } from '../random.ts';
 import type { RoomObserver } from '../rooms/room-observer.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { UserRooms } from '../rooms/user-rooms.ts';
-import { crossSigningKeysOf } from '../storage/cross-signing.ts';
 import type { Database } from '../storage/database.ts';
-import { deleteKeysOfDevices } from '../storage/device-keys.ts';
-import { addUnloggedChanges } from '../storage/device-lists.ts';
 import type { Log } from '../streams/log.ts';
 import type { Notifier } from '../streams/notifier.ts';
 import { ClaimLimits } from './claim-limits.ts';
 import { CrossSigning } from './cross-signing.ts';
+import { recordDeviceChanges } from './device-changes.ts';
 import { DeviceKeys } from './device-keys.ts';
 import { DeviceLists } from './device-lists.ts';
 import { KeyBackups } from './key-backups.ts';
@@ -97,27 +94,21 @@ export const createEncryption = (deps: EncryptionDeps): Encryption => {
 
   const deviceListener: DeviceListener = {
     async deviceCreated(tx, userId, deviceId) {
-      // https://spec.matrix.org/v1.19/client-server-api/#key-and-signature-security
-      const keys = await crossSigningKeysOf(tx, [userId]);
-      if (keys.some(({ publicKey }) => publicKey === deviceId)) {
-        throw matrixError('M_FORBIDDEN', 'This is the id of a cross-signing key');
-      }
-      await addUnloggedChanges(tx, userId, [deviceId]);
+      await recordDeviceChanges.deviceCreated(tx, userId, deviceId);
       tx.onCommit(() => deviceLists.logUnlogged());
     },
     async deviceRenamed(tx, userId, deviceId) {
-      await addUnloggedChanges(tx, userId, [deviceId]);
+      await recordDeviceChanges.deviceRenamed(tx, userId, deviceId);
       tx.onCommit(() => deviceLists.logUnlogged());
     },
     async devicesDeleted(tx, userId, deviceIds) {
-      if (deviceIds.length === 0) return;
-      await deleteKeysOfDevices(tx, userId, deviceIds);
-      await addUnloggedChanges(tx, userId, deviceIds);
+      await recordDeviceChanges.devicesDeleted(tx, userId, deviceIds);
       tx.onCommit(() => {
         deviceKeys.forget(userId, deviceIds);
         return deviceLists.logUnlogged();
       });
     },
+    changedElsewhere: () => deviceLists.logUnlogged(),
   };
 
   return {

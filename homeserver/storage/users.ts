@@ -170,6 +170,29 @@ export const setUserFlags = async (
   return rowCount === 1;
 };
 
+/** An account as lists show it. */
+export interface ListedUser extends User {
+  /** Of any of its devices. */
+  readonly lastSeenMs: number | undefined;
+}
+
+/** Accounts by their ids, from after `after`; with `all` also deactivated ones and guests. */
+export const listUsers = async (
+  db: Db,
+  { after, limit, all }: { after: string | undefined; limit: number; all: boolean },
+): Promise<ListedUser[]> => {
+  const { rows } = await db.query<UserRow & { last_seen_ms: number | null }>({
+    text: `SELECT ${COLUMNS}, (
+        SELECT max(last_seen_ms) FROM devices WHERE devices.user_id = users.user_id
+      ) AS last_seen_ms
+      FROM users
+      WHERE user_id > $1 AND ($3 OR (deactivated_at_ms IS NULL AND NOT is_guest))
+      ORDER BY user_id LIMIT $2`,
+    values: [after ?? '', limit, all],
+  });
+  return rows.map((row) => ({ ...toUser(row), lastSeenMs: row.last_seen_ms ?? undefined }));
+};
+
 /** States a fact; `false` when it has been stated before. Waits for whoever is stating it now. */
 export const stateFact = async (tx: Tx, fact: string, value: string): Promise<boolean> => {
   const { rowCount } = await tx.query({

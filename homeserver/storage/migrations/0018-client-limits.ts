@@ -15,13 +15,6 @@ export const clientLimitsMigration: Migration = {
         PRIMARY KEY (user_id, address)
       );
 
-      -- Accounts changed beside the running server, by commands: it forgets what it knows of them.
-      CREATE TABLE account_changes (
-        change_no bigserial PRIMARY KEY,
-        user_id text NOT NULL,
-        changed_at_ms bigint NOT NULL
-      );
-
       -- Sessions are looked up by the hash of their id, as tokens are. They last an hour at most:
       -- whoever is in the middle of one begins again.
       DELETE FROM uia_sessions;

@@ -15,6 +15,7 @@ import { accessMigration } from './0014-access.ts';
 import { destinationsMigration } from './0016-destinations.ts';
 import { outsideRoomsMigration } from './0017-outside-rooms.ts';
 import { clientLimitsMigration } from './0018-client-limits.ts';
+import { closedReportsMigration } from './0019-closed-reports.ts';
 
 export const migrations: readonly Migration[] = [
   { name: '0001-core', up: core.up },
@@ -32,4 +33,5 @@ export const migrations: readonly Migration[] = [
   destinationsMigration,
   outsideRoomsMigration,
   clientLimitsMigration,
+  closedReportsMigration,
 ];
