@@ -1,4 +1,5 @@
 /** `parley start`: runs the server until a signal, and tells a person how to reach it. */
+import { basename } from 'node:path';
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
 import { startServer } from '../main.ts';
@@ -12,6 +13,12 @@ import { version } from './version.ts';
 
 const whereDataLies = ({ database, data_dir }: Config): string =>
   database.url === null ? data_dir : `${data_dir}, and the database at database.url`;
+
+/** A command as it is typed where this program was started: installed, or in a checkout. */
+const asTyped = (command: string): string =>
+  basename(process.argv[1] ?? '') === 'parley'
+    ? `parley ${command}`
+    : `npm run -s parley -- ${command}`;
 
 /** For a person at a terminal. `fresh` until the first account is made. */
 export const welcome = (
@@ -34,7 +41,8 @@ export const welcome = (
       : [
           '',
           `Next: in a Matrix client, choose the homeserver ${server.baseUrl} and register with this`,
-          'token. The first account is an administrator. "parley registration-token" makes more tokens.',
+          'token. The first account is an administrator. More tokens:',
+          `"${asTyped('registration-token')}"`,
         ];
   return ['', `Parley ${version()} is running. Ctrl-C stops it.`, '', ...lines, ...next, ''].join(
     '\n',
