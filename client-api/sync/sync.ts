@@ -20,6 +20,8 @@ const SyncQuery = Type.Object({
   ),
   timeout: Type.Optional(Type.Integer({ minimum: 0 })),
   use_state_after: Type.Optional(Type.Boolean()),
+  /** What clients from before v1.16 ask with; the answer is under its unstable name then. */
+  'org.matrix.msc4222.use_state_after': Type.Optional(Type.Boolean()),
 });
 
 const everything = compileFilter({});
@@ -60,6 +62,8 @@ export const sync = ({
     query: SyncQuery,
     handler: async ({ requester, query, signal }) => {
       const { userId, deviceId } = requester;
+      const isStable = query.use_state_after === true;
+      const isUnstable = query['org.matrix.msc4222.use_state_after'] === true;
       const preparing = sync.prepare(userId);
       if (preparing !== undefined) await preparing;
       presence.seen(userId, deviceId, query.set_presence ?? 'online', query.timeout ?? 0);
@@ -69,7 +73,8 @@ export const sync = ({
         filter: await filterOf(accounts, requester, query.filter),
         since: query.since === undefined ? undefined : parseSyncToken(query.since),
         fullState: query.full_state ?? false,
-        useStateAfter: query.use_state_after ?? false,
+        useStateAfter: isStable || isUnstable,
+        stateAfterName: isStable ? 'state_after' : 'org.matrix.msc4222.state_after',
         timeoutMs: query.timeout ?? 0,
         signal,
       });

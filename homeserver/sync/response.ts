@@ -10,6 +10,9 @@ export interface RoomTimeline {
   readonly prevBatch: string;
 }
 
+/** What the state as of the end of the timeline is called; the second by clients from before v1.16. */
+export type StateAfterName = 'state_after' | 'org.matrix.msc4222.state_after';
+
 export class RoomPart {
   timeline: RoomTimeline | undefined;
   state: readonly string[] | undefined;
@@ -45,11 +48,13 @@ export class RoomPart {
     if (isHeld) this.held += 1;
   }
 
-  toJson(): string {
+  toJson(stateAfterName: StateAfterName): string {
     const parts: string[] = [];
     if (this.summary !== undefined) parts.push(`"summary":${this.summary}`);
     if (this.state !== undefined) parts.push(`"state":${eventList(this.state)}`);
-    if (this.stateAfter !== undefined) parts.push(`"state_after":${eventList(this.stateAfter)}`);
+    if (this.stateAfter !== undefined) {
+      parts.push(`"${stateAfterName}":${eventList(this.stateAfter)}`);
+    }
     if (this.timeline !== undefined) {
       const { events, limited, prevBatch } = this.timeline;
       parts.push(
@@ -74,8 +79,8 @@ const eventList = (events: readonly string[]): string => `{"events":[${events.jo
 const roomMap = (rooms: ReadonlyMap<RoomId, string>): string =>
   `{${[...rooms].map(([roomId, json]) => `${JSON.stringify(roomId)}:${json}`).join(',')}}`;
 
-const partMap = (rooms: ReadonlyMap<RoomId, RoomPart>): string =>
-  roomMap(new Map([...rooms].map(([roomId, part]) => [roomId, part.toJson()])));
+const partMap = (rooms: ReadonlyMap<RoomId, RoomPart>, stateAfterName: StateAfterName): string =>
+  roomMap(new Map([...rooms].map(([roomId, part]) => [roomId, part.toJson(stateAfterName)])));
 
 export class SyncResponse {
   readonly #join = new Map<RoomId, RoomPart>();
@@ -85,6 +90,7 @@ export class SyncResponse {
   /** Top-level properties that hold a list of events: `account_data`, `presence`, `to_device`. */
   readonly #eventLists = new Map<string, string[]>();
   readonly #properties = new Map<string, string>();
+  readonly #stateAfterName: StateAfterName;
   #hasNews = false;
   /** Set when not all messages for the device went in: the position of the last that did. */
   toDeviceUpTo: number | undefined;
@@ -92,6 +98,10 @@ export class SyncResponse {
   typingIn: readonly number[] | undefined;
   /** Set when there is presence, and none of it is a reason to answer yet. */
   isPresenceHeld = false;
+
+  constructor(stateAfterName: StateAfterName = 'state_after') {
+    this.#stateAfterName = stateAfterName;
+  }
 
   /** The part of a joined room, begun when first asked for. */
   joined(roomId: RoomId): RoomPart {
@@ -156,9 +166,9 @@ export class SyncResponse {
     for (const [name, events] of this.#eventLists) parts.push(`"${name}":${eventList(events)}`);
     for (const [name, json] of this.#properties) parts.push(`"${name}":${json}`);
     const rooms: string[] = [];
-    if (this.#join.size > 0) rooms.push(`"join":${partMap(this.#join)}`);
+    if (this.#join.size > 0) rooms.push(`"join":${partMap(this.#join, this.#stateAfterName)}`);
     if (this.#invite.size > 0) rooms.push(`"invite":${roomMap(this.#invite)}`);
-    if (this.#leave.size > 0) rooms.push(`"leave":${partMap(this.#leave)}`);
+    if (this.#leave.size > 0) rooms.push(`"leave":${partMap(this.#leave, this.#stateAfterName)}`);
     if (this.#knock.size > 0) rooms.push(`"knock":${roomMap(this.#knock)}`);
     if (rooms.length > 0) parts.push(`"rooms":{${rooms.join(',')}}`);
     return `{${parts.join(',')}}`;

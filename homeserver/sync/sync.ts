@@ -9,7 +9,7 @@ import { FairSlots } from '../fair-slots.ts';
 import type { UserRoom, UserRooms } from '../rooms/user-rooms.ts';
 import type { Log } from '../streams/log.ts';
 import type { Notifier } from '../streams/notifier.ts';
-import { SyncResponse } from './response.ts';
+import { type StateAfterName, SyncResponse } from './response.ts';
 import type { SyncContext, SyncStream } from './sync-stream.ts';
 import { formatSyncToken, type SyncToken } from './tokens.ts';
 
@@ -20,6 +20,8 @@ export interface SyncRequest {
   readonly since: SyncToken | undefined;
   readonly fullState: boolean;
   readonly useStateAfter: boolean;
+  /** The stable name where it is not given. */
+  readonly stateAfterName?: StateAfterName;
   /** How long to wait for news; 0 answers at once. */
   readonly timeoutMs: number;
   /** Aborted when the client goes away: the wait ends. */
@@ -159,7 +161,7 @@ export class Sync {
     this.#readBefore.add(rooms);
     const changedRooms = this.#changedRooms(request, rooms);
     const context = new Context(request, to, [...rooms.values()], changedRooms, ignored);
-    const response = new SyncResponse();
+    const response = new SyncResponse(request.stateAfterName);
     for (const stream of streams) {
       const collecting = stream.collect(context, response);
       if (collecting !== undefined) await collecting;
