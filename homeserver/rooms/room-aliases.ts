@@ -13,6 +13,7 @@ import {
   type UserId,
 } from '../../spec/identifiers.ts';
 import { knownAsker } from '../known-asker.ts';
+import { someAtATime } from '../some-at-a-time.ts';
 import type { Database } from '../storage/database.ts';
 import { aliasesOfRoom, aliasRecord, deleteAlias, insertAlias } from '../storage/room-directory.ts';
 import type { EventStore } from './event-store.ts';
@@ -39,6 +40,10 @@ export interface RoomAliasesDeps {
 
 const maxServers = 50;
 const maxAltAliases = 200;
+/** Aliases of other servers that one event may add: each is a question to one of them. */
+const maxNewRemoteAliases = 20;
+/** Of one event; how much one person may ask of others altogether is bounded where it is sent. */
+const maxLookUpsAtOnce = 5;
 
 export class RoomAliases {
   readonly #deps: RoomAliasesDeps;
@@ -116,17 +121,28 @@ export class RoomAliases {
 
   /**
    * Checks the aliases that a new `m.room.canonical_alias` event adds to those of the present one.
-   * @throws MatrixError M_INVALID_PARAM for what is no alias, M_BAD_ALIAS for what points elsewhere
+   * @throws MatrixError M_INVALID_PARAM for what is no alias and for too many of other servers,
+   *   M_BAD_ALIAS for what points elsewhere
    */
   async checkCanonicalAlias(roomId: RoomId, sender: UserId, content: JsonObject): Promise<void> {
-    const given = aliasesIn(content, true);
-    const known = new Set(aliasesIn((await this.#canonicalAlias(roomId)) ?? {}, false));
-    for (const alias of new Set(given)) {
-      if (known.has(alias)) continue;
-      const found = await this.resolve(alias as RoomAlias, sender).catch(() => undefined);
-      if (found?.roomId !== roomId) {
-        throw matrixError('M_BAD_ALIAS', `The alias ${alias} does not point to this room`);
-      }
+    const added = new Set(aliasesIn(content, true));
+    for (const known of aliasesIn((await this.#canonicalAlias(roomId)) ?? {}, false)) {
+      added.delete(known);
+    }
+    const isOurs = (alias: RoomAlias): boolean => serverNameOf(alias) === this.#deps.serverName;
+    const [ours, theirs] = [[...added].filter(isOurs), [...added].filter((one) => !isOurs(one))];
+    if (theirs.length > maxNewRemoteAliases) {
+      const error = `An event may add ${maxNewRemoteAliases} aliases of other servers`;
+      throw matrixError('M_INVALID_PARAM', error);
+    }
+    // Others are asked only where nothing else is wrong.
+    for (const aliases of [ours, theirs]) {
+      await someAtATime(aliases, maxLookUpsAtOnce, async (alias) => {
+        const found = await this.resolve(alias, sender).catch(() => undefined);
+        if (found?.roomId !== roomId) {
+          throw matrixError('M_BAD_ALIAS', `The alias ${alias} does not point to this room`);
+        }
+      });
     }
   }
 
@@ -168,9 +184,9 @@ export class RoomAliases {
 }
 
 /** @throws MatrixError M_INVALID_PARAM when `strict` and something is no alias */
-const aliasesIn = (content: JsonObject, strict: boolean): string[] => {
+const aliasesIn = (content: JsonObject, strict: boolean): RoomAlias[] => {
   const { alias, alt_aliases: alternatives } = content;
-  const found: string[] = [];
+  const found: RoomAlias[] = [];
   const add = (value: unknown): void => {
     if (typeof value === 'string' && isRoomAlias(value)) found.push(value);
     else if (strict) throw matrixError('M_INVALID_PARAM', 'The content holds an invalid alias');
