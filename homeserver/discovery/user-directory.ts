@@ -18,9 +18,10 @@ import {
   deleteDirectoryUsers,
   directoryChanges,
   findDirectoryUsers,
-  hasLocalMember,
+  type OpenRoom,
   putDirectoryUsers,
-  putOpenRoom,
+  putOpenRooms,
+  roomsWithLocalMembers,
 } from '../storage/user-directory.ts';
 import { LogReader, type LogReaderDeps } from '../streams/log-reader.ts';
 
@@ -71,10 +72,11 @@ const followMembers = async (
   const locals = new Set<UserId>();
   /** Rooms in which members of this server come or go. */
   const touched = new Set<number>();
+  const open = new Map<number, OpenRoom>();
   for (const change of changes) {
     const { type, stateKey: userId, roomNid, content } = change;
     if (type !== 'm.room.member') {
-      if (userId === '') await followOpenness(tx, change);
+      if (userId === '') followOpenness(open, change);
       continue;
     }
     if (!isUserId(userId)) continue;
@@ -88,10 +90,11 @@ const followMembers = async (
     } else if (isJoined) entries.set(key, entryOf(userId, roomNid, content));
     else gone.set(key, { userId, roomNid });
   }
-  for (const roomNid of touched) {
-    const present = await hasLocalMember(tx, roomNid, serverName);
-    await putOpenRoom(tx, roomNid, 'present', present);
+  if (touched.size > 0) {
+    const present = await roomsWithLocalMembers(tx, [...touched], serverName);
+    for (const roomNid of touched) openRoom(open, roomNid).present = present.has(roomNid);
   }
+  if (open.size > 0) await putOpenRooms(tx, open);
   const profiles = await profilesOf(tx, [...locals]);
   for (const userId of locals) {
     entries.set(userId, entryOf(userId, anyRoom, profiles.get(userId) ?? {}));
@@ -129,12 +132,19 @@ const textIn = (value: unknown): string | undefined =>
     ? value.replaceAll('\u0000', '').slice(0, maxNameLength)
     : undefined;
 
-const followOpenness = (tx: Tx, { roomNid, type, content }: DirectoryChange): Promise<void> =>
-  type === 'm.room.join_rules'
-    ? putOpenRoom(tx, roomNid, 'public_join', content?.['join_rule'] === 'public')
-    : putOpenRoom(
-        tx,
-        roomNid,
-        'world_readable',
-        content?.['history_visibility'] === 'world_readable',
-      );
+const followOpenness = (
+  open: Map<number, OpenRoom>,
+  { roomNid, type, content }: DirectoryChange,
+): void => {
+  const room = openRoom(open, roomNid);
+  if (type === 'm.room.join_rules') room.publicJoin = content?.['join_rule'] === 'public';
+  else room.worldReadable = content?.['history_visibility'] === 'world_readable';
+};
+
+const openRoom = (open: Map<number, OpenRoom>, roomNid: number): OpenRoom => {
+  const known = open.get(roomNid);
+  if (known !== undefined) return known;
+  const room: OpenRoom = {};
+  open.set(roomNid, room);
+  return room;
+};

@@ -60,12 +60,20 @@ export const newestGaps = async (
     backfill_pos: number;
   }>({
     name: 'newest-gaps',
-    text: `SELECT DISTINCT ON (m.room_nid) m.room_nid, e.stream_pos, e.backfill_pos
-      FROM missing_prev_events m
-      JOIN events e ON e.room_nid = m.room_nid AND e.event_nid = m.referenced_by_nid
-      WHERE m.room_nid = ANY($1::bigint[]) AND e.stream_pos > $2 AND e.stream_pos <= $3
-        AND e.rejected_reason IS NULL AND NOT e.soft_failed
-      ORDER BY m.room_nid, e.stream_pos DESC, e.backfill_pos DESC`,
+    // Row by row through the keys, whatever the planner takes the tables to hold.
+    text: `SELECT wanted.room_nid, newest.stream_pos, newest.backfill_pos
+      FROM unnest($1::bigint[]) AS wanted (room_nid)
+      CROSS JOIN LATERAL (
+        SELECT e.stream_pos, e.backfill_pos FROM missing_prev_events m
+        CROSS JOIN LATERAL (
+          SELECT stream_pos, backfill_pos FROM events
+          WHERE events.room_nid = m.room_nid AND event_nid = m.referenced_by_nid
+            AND stream_pos > $2 AND stream_pos <= $3
+            AND rejected_reason IS NULL AND NOT soft_failed LIMIT 1
+        ) e
+        WHERE m.room_nid = wanted.room_nid
+        ORDER BY e.stream_pos DESC, e.backfill_pos DESC LIMIT 1
+      ) newest`,
     values: [roomNids, after, upTo],
   });
   return new Map(

@@ -20,7 +20,11 @@ export const snapshotsByNid = async (
     name: 'snapshots-by-nid',
     text: `SELECT s.room_nid, s.snapshot_nid, s.height, s.chain, s.event_nids
       FROM unnest($1::bigint[], $2::bigint[]) AS wanted (room_nid, snapshot_nid)
-      JOIN state_snapshots s USING (room_nid, snapshot_nid)`,
+      -- One by one through the key, so that no plan reads the whole table for them.
+      CROSS JOIN LATERAL (
+        SELECT * FROM state_snapshots WHERE state_snapshots.room_nid = wanted.room_nid
+          AND state_snapshots.snapshot_nid = wanted.snapshot_nid LIMIT 1
+      ) s`,
     values: [roomNids, nids],
   });
   return rows;
@@ -44,7 +48,10 @@ export const stateEventsByNid = async (
     name: 'state-events-by-nid',
     text: `SELECT e.event_nid, e.event_id, e.type, e.state_key, e.membership
       FROM unnest($1::bigint[], $2::bigint[]) AS wanted (room_nid, event_nid)
-      JOIN events e USING (room_nid, event_nid)`,
+      CROSS JOIN LATERAL (
+        SELECT * FROM events WHERE events.room_nid = wanted.room_nid
+          AND events.event_nid = wanted.event_nid LIMIT 1
+      ) e`,
     values: [roomNids, nids],
   });
   return rows;

@@ -103,34 +103,53 @@ export const deleteDirectoryUsers = async (
   });
 };
 
-export const putOpenRoom = async (
-  tx: Tx,
-  roomNid: number,
-  column: 'public_join' | 'world_readable' | 'present',
-  value: boolean,
-): Promise<void> => {
+/** What is known of a room: `undefined` leaves it as it is. */
+export interface OpenRoom {
+  publicJoin?: boolean;
+  worldReadable?: boolean;
+  /** Somebody of this server is in it. */
+  present?: boolean;
+}
+
+/** By room nid. */
+export const putOpenRooms = async (tx: Tx, rooms: ReadonlyMap<number, OpenRoom>): Promise<void> => {
+  const values = [...rooms.values()];
   await tx.query({
-    name: `put-open-room-${column}`,
-    text: `INSERT INTO open_rooms (room_nid, ${column}) VALUES ($1, $2)
-      ON CONFLICT (room_nid) DO UPDATE SET ${column} = EXCLUDED.${column}`,
-    values: [roomNid, value],
+    name: 'put-open-rooms',
+    text: `INSERT INTO open_rooms AS kept (room_nid, public_join, world_readable, present)
+      SELECT r.room_nid, coalesce(r.public_join, k.public_join, false),
+        coalesce(r.world_readable, k.world_readable, false), coalesce(r.present, k.present, false)
+      FROM unnest($1::bigint[], $2::boolean[], $3::boolean[], $4::boolean[])
+        AS r (room_nid, public_join, world_readable, present)
+      LEFT JOIN open_rooms k USING (room_nid)
+      ON CONFLICT (room_nid) DO UPDATE SET public_join = EXCLUDED.public_join,
+        world_readable = EXCLUDED.world_readable, present = EXCLUDED.present`,
+    values: [
+      [...rooms.keys()],
+      values.map(({ publicJoin }) => publicJoin ?? null),
+      values.map(({ worldReadable }) => worldReadable ?? null),
+      values.map(({ present }) => present ?? null),
+    ],
   });
 };
 
-/** Whether anyone of this server is in a room now. */
-export const hasLocalMember = async (
+/** Those of these rooms that anyone of this server is in now. */
+export const roomsWithLocalMembers = async (
   db: Db,
-  roomNid: number,
+  roomNids: readonly number[],
   serverName: ServerName,
-): Promise<boolean> => {
-  const { rows } = await db.query({
-    name: 'has-local-member',
-    text: `SELECT 1 FROM current_state
-      WHERE room_nid = $1 AND type = 'm.room.member' AND membership = 'join'
-        AND substr(state_key, strpos(state_key, ':') + 1) = $2 LIMIT 1`,
-    values: [roomNid, serverName],
+): Promise<Set<number>> => {
+  const { rows } = await db.query<{ room_nid: number }>({
+    name: 'rooms-with-local-members',
+    text: `SELECT wanted.room_nid FROM unnest($1::bigint[]) AS wanted (room_nid)
+      CROSS JOIN LATERAL (
+        SELECT 1 FROM current_state c
+        WHERE c.room_nid = wanted.room_nid AND type = 'm.room.member' AND membership = 'join'
+          AND substr(state_key, strpos(state_key, ':') + 1) = $2 LIMIT 1
+      ) present`,
+    values: [roomNids, serverName],
   });
-  return rows.length > 0;
+  return new Set(rows.map((row) => row.room_nid));
 };
 
 /**
