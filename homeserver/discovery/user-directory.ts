@@ -144,7 +144,7 @@ const followOpenness = (
 const openRoom = (open: Map<number, OpenRoom>, roomNid: number): OpenRoom => {
   const known = open.get(roomNid);
   if (known !== undefined) return known;
-  const room: OpenRoom = {};
+  const room: OpenRoom = { publicJoin: undefined, worldReadable: undefined, present: undefined };
   open.set(roomNid, room);
   return room;
 };

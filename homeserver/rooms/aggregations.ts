@@ -19,6 +19,7 @@ import type { EventStore } from './event-store.ts';
 import { relationOf } from './relations.ts';
 import type { RoomAccess } from './room-access.ts';
 import type { StoredEvent } from './stored-event.ts';
+import type { ReadableRoom } from './stored-rooms.ts';
 
 export interface AggregationsDeps {
   readonly db: Db;
@@ -49,7 +50,7 @@ export class Aggregations {
 
   /** The same events of the room, with what the reader may know of their relations. */
   async bundle(
-    access: RoomAccess,
+    access: RoomAccess<ReadableRoom>,
     views: readonly EventView[],
     related?: ReadonlySet<string>,
   ): Promise<readonly EventView[]> {
@@ -67,7 +68,7 @@ export class Aggregations {
   }
 
   /** Whose relations count for a reader, and from when to when; undefined: none do. */
-  async viewer(access: RoomAccess): Promise<RelationsViewer | undefined> {
+  async viewer(access: RoomAccess<ReadableRoom>): Promise<RelationsViewer | undefined> {
     const window = await access.window();
     if (window === undefined) return undefined;
     const { userId } = access;
@@ -75,7 +76,7 @@ export class Aggregations {
   }
 
   async #bundles(
-    access: RoomAccess,
+    access: RoomAccess<ReadableRoom>,
     parents: readonly StoredEvent[],
     viewer: RelationsViewer,
     withThreads = true,
@@ -100,7 +101,7 @@ export class Aggregations {
 
   /** https://spec.matrix.org/v1.19/client-server-api/#validity-of-replacement-events */
   async #edits(
-    access: RoomAccess,
+    access: RoomAccess<ReadableRoom>,
     parents: readonly StoredEvent[],
     viewer: RelationsViewer,
   ): Promise<Map<EventId, EventView>> {
@@ -129,7 +130,7 @@ export class Aggregations {
   }
 
   async #threads(
-    access: RoomAccess,
+    access: RoomAccess<ReadableRoom>,
     parents: readonly StoredEvent[],
     viewer: RelationsViewer,
   ): Promise<Map<EventId, NonNullable<BundledRelations['thread']>>> {
@@ -169,7 +170,7 @@ export class Aggregations {
   }
 
   async #visible(
-    access: RoomAccess,
+    access: RoomAccess<ReadableRoom>,
     events: Iterable<StoredEvent>,
   ): Promise<Map<number, EventView>> {
     const views = await access.views([...events]);

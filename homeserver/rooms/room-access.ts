@@ -16,6 +16,7 @@ import type { SnapshotStore } from './snapshot-store.ts';
 import type { StateSnapshot } from './state-snapshot.ts';
 import { membershipHistory } from './stays.ts';
 import type { StoredEvent } from './stored-event.ts';
+import type { ReadableRoom } from './stored-rooms.ts';
 import type { Reader, Sight, Visibility } from './visibility.ts';
 
 /**
@@ -41,9 +42,9 @@ export interface RoomAccessDeps {
   readonly visibility: Visibility;
 }
 
-export interface RoomAccessInit {
+export interface RoomAccessInit<Room extends ReadableRoom = LiveRoom> {
   readonly userId: UserId;
-  readonly room: LiveRoom;
+  readonly room: Room;
   readonly standing: Standing;
   /** Position at which the present stay, or the last one, began. */
   readonly stayFrom: number;
@@ -60,9 +61,9 @@ const noSights: ReadonlyMap<number, Sight> = new Map();
 const startOfLog: TimelinePlace = { streamPos: 0, backfillPos: 0 };
 const endOfLog: TimelinePlace = { streamPos: Number.MAX_SAFE_INTEGER, backfillPos: 0 };
 
-export class RoomAccess {
+export class RoomAccess<Room extends ReadableRoom = LiveRoom> {
   readonly userId: UserId;
-  readonly room: LiveRoom;
+  readonly room: Room;
   readonly standing: Standing;
   readonly departure: StoredEvent | undefined;
   /** Nothing later is shown: the present, or the moment the user left. */
@@ -73,7 +74,7 @@ export class RoomAccess {
   readonly #isWorldReadable: boolean;
   readonly #memberNid: number | undefined;
 
-  constructor(deps: RoomAccessDeps, init: RoomAccessInit) {
+  constructor(deps: RoomAccessDeps, init: RoomAccessInit<Room>) {
     this.#deps = deps;
     this.userId = init.userId;
     this.room = init.room;
@@ -94,8 +95,11 @@ export class RoomAccess {
   /** Those of these events that the user may see, in the order given. */
   async views(events: readonly StoredEvent[]): Promise<EventView[]> {
     const others = events.filter((stored) => !this.#isOfStay(stored) && this.#isWithin(stored));
+    const along = { state: this.room.committed.state, events };
     const sights =
-      others.length === 0 ? noSights : await this.#deps.visibility.sightsOf(this.#reader, others);
+      others.length === 0
+        ? noSights
+        : await this.#deps.visibility.sightsOf(this.#reader, others, along);
     const views: EventView[] = [];
     /** Nids that may have to be hidden. */
     const referred: number[] = [];

@@ -6,6 +6,7 @@ import type { LiveRoom } from './live-room.ts';
 import { notInRoom, RoomAccess, type RoomAccessDeps, type RoomAccessInit } from './room-access.ts';
 import type { RoomRegistry } from './room-registry.ts';
 import { type MembershipHistory, membershipHistory } from './stays.ts';
+import type { ReadableRoom } from './stored-rooms.ts';
 import type { UserRoom, UserRooms } from './user-rooms.ts';
 
 export interface RoomAccessesDeps extends RoomAccessDeps {
@@ -60,7 +61,11 @@ export class RoomAccesses {
   }
 
   /** Of somebody who is joined. */
-  ofMember(userId: UserId, room: LiveRoom, userRoom: UserRoom): RoomAccess {
+  ofMember<Room extends ReadableRoom>(
+    userId: UserId,
+    room: Room,
+    userRoom: UserRoom,
+  ): RoomAccess<Room> {
     return this.#make(userId, room, {
       standing: 'member',
       stayFrom: userRoom.membershipPos,
@@ -92,11 +97,11 @@ export class RoomAccesses {
     });
   }
 
-  #make(
+  #make<Room extends ReadableRoom>(
     userId: UserId,
-    room: LiveRoom,
+    room: Room,
     { standing, stayFrom, departure, isWorldReadable, memberNid }: History,
-  ): RoomAccess {
+  ): RoomAccess<Room> {
     const { position } = this.#deps.log;
     return new RoomAccess(this.#deps, {
       userId,

@@ -10,6 +10,7 @@ import { maxEntries } from './recent-timeline.ts';
 import type { RoomRegistry } from './room-registry.ts';
 import type { Removed, StateRef } from './state-snapshot.ts';
 import { membershipOf, type StoredEvent } from './stored-event.ts';
+import type { ReadableRoom } from './stored-rooms.ts';
 
 /** Chooses events by a filter; what it refuses does not count against the limit. */
 export type Accept = (stored: StoredEvent) => boolean;
@@ -26,7 +27,7 @@ export interface Stretch {
  * prev events is here does not join on to it.
  */
 export const sinceLastGap = (
-  { missingPrevEvents }: Pick<LiveRoom, 'missingPrevEvents'>,
+  { missingPrevEvents }: Pick<ReadableRoom, 'missingPrevEvents'>,
   stretch: Stretch,
 ): Stretch => {
   if (missingPrevEvents.size === 0) return stretch;

@@ -15,12 +15,14 @@ import { BoundedCache } from '../bounded-cache.ts';
 import type { EventStore } from './event-store.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
 import type { StateSnapshot } from './state-snapshot.ts';
+import { type KnownEnd, type Trace, traceIn, tracesAlong } from './state-traces.ts';
 import type { StoredEvent } from './stored-event.ts';
 
 const visibilityKey = stateKeyOf('m.room.history_visibility', '');
 /** How often a room's setting may have changed for it to count as open. */
 const maxSettings = 20;
 const maxKnownSettings = 10_000;
+const noTraces: ReadonlyMap<number, Trace> = new Map();
 
 export interface Reader {
   readonly userId: UserId;
@@ -50,13 +52,19 @@ export class Visibility {
 
   /**
    * How the reader sees these events of one room, by nid; those they may not see are left out. Links
-   * of states that memory lacks are read once for all of them.
+   * of states that memory lacks are read once for all of them; none are along a stretch of the
+   * timeline with the events, in order, whose end has a known state.
    */
-  async sightsOf(reader: Reader, events: readonly StoredEvent[]): Promise<Map<number, Sight>> {
+  async sightsOf(
+    reader: Reader,
+    events: readonly StoredEvent[],
+    along?: KnownEnd,
+  ): Promise<Map<number, Sight>> {
     const sights = new Map<number, Sight>();
     const [first] = events;
     if (first === undefined) return sights;
-    const standings = await this.#standings(reader.userId, first.roomNid, events);
+    const known = along === undefined ? noTraces : this.#trace(reader.userId, along);
+    const standings = await this.#standings(reader.userId, first.roomNid, events, known);
     for (const stored of events) {
       const sight = sightOf(reader, stored, standings);
       if (sight !== undefined) sights.set(stored.nid, sight);
@@ -119,31 +127,40 @@ export class Visibility {
     userId: UserId,
     roomNid: number,
     events: readonly StoredEvent[],
+    known: ReadonlyMap<number, Trace>,
   ): Promise<Standings> {
-    const wanted = new Set<number>();
+    const traces = new Map<number, Trace>();
+    const missing = new Set<number>();
     for (const { snapshotBefore, snapshotAfter } of events) {
-      if (snapshotBefore !== undefined) wanted.add(snapshotBefore);
-      if (snapshotAfter !== undefined) wanted.add(snapshotAfter);
+      for (const nid of [snapshotBefore, snapshotAfter]) {
+        if (nid === undefined) continue;
+        const trace = known.get(nid);
+        if (trace === undefined) missing.add(nid);
+        else traces.set(nid, trace);
+      }
     }
-    const states = await this.#snapshots.loadMany(roomNid, wanted);
+    if (missing.size > 0) {
+      const states = await this.#snapshots.loadMany(roomNid, missing);
+      for (const [nid, state] of states) traces.set(nid, traceIn(state, userId));
+    }
     const settings = new Set<number>();
-    for (const state of states.values()) {
-      const ref = state.get(visibilityKey);
-      if (ref !== undefined) settings.add(ref.nid);
+    for (const { settingNid } of traces.values()) {
+      if (settingNid !== undefined) settings.add(settingNid);
     }
     const settingEvents = await this.#events.manyByNid(roomNid, settings);
-    const memberKey = stateKeyOf('m.room.member', userId);
     const standings = new Map<number, UserStanding>();
-    for (const nid of wanted) {
-      const state = states.get(nid);
-      const setting = state?.get(visibilityKey);
-      const settingEvent = setting === undefined ? undefined : settingEvents.get(setting.nid);
+    for (const [nid, { settingNid, membership }] of traces) {
+      const settingEvent = settingNid === undefined ? undefined : settingEvents.get(settingNid);
       standings.set(nid, {
         visibility: historyVisibilityOf(settingEvent?.event.content),
-        membership: state?.get(memberKey)?.membership as Membership,
+        membership: membership as Membership,
       });
     }
     return standings;
+  }
+
+  #trace(userId: UserId, along: KnownEnd): Map<number, Trace> {
+    return tracesAlong(userId, along, (nid) => this.#events.cached(nid));
   }
 }
 

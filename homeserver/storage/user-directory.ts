@@ -105,10 +105,10 @@ export const deleteDirectoryUsers = async (
 
 /** What is known of a room: `undefined` leaves it as it is. */
 export interface OpenRoom {
-  publicJoin?: boolean;
-  worldReadable?: boolean;
+  publicJoin: boolean | undefined;
+  worldReadable: boolean | undefined;
   /** Somebody of this server is in it. */
-  present?: boolean;
+  present: boolean | undefined;
 }
 
 /** By room nid. */

@@ -1,5 +1,6 @@
 /** Sync with every stream it reads: the one list of them. */
 import type { Core } from '../core.ts';
+import { StoredRooms } from '../rooms/stored-rooms.ts';
 import { AccountDataStream } from './account-data-stream.ts';
 import { DeviceKeysStream } from './device-keys-stream.ts';
 import { FreshRooms } from './fresh-rooms.ts';
@@ -34,6 +35,7 @@ export const createSync = (core: Core): Sync => {
         state: new RoomStateReader(db, events, snapshots),
         summaries: new SummaryReader(events),
         fresh: new FreshRooms(events, snapshots),
+        stored: new StoredRooms(core),
       }),
       new ReceiptsStream(core.receipts, core.notifier),
       new TypingStream(core.typing, core.notifier),

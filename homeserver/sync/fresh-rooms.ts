@@ -5,16 +5,18 @@
  */
 import { type StateKey, stateKeyOf } from '../../spec/event.ts';
 import type { EventStore } from '../rooms/event-store.ts';
-import { type LiveRoom, memberOfKey } from '../rooms/live-room.ts';
+import { memberOfKey } from '../rooms/live-room.ts';
 import type { SnapshotStore } from '../rooms/snapshot-store.ts';
+import { traceIn, tracesAlong } from '../rooms/state-traces.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
+import type { ReadableRoom } from '../rooms/stored-rooms.ts';
 import type { Stretch } from '../rooms/timeline.ts';
 import type { UserRoom } from '../rooms/user-rooms.ts';
 import type { SyncContext } from './sync-stream.ts';
 
 export interface FreshRoom {
   readonly room: UserRoom;
-  readonly live: LiveRoom;
+  readonly live: ReadableRoom;
   readonly stretch: Stretch;
 }
 
@@ -47,7 +49,7 @@ export class FreshRooms {
         wanted.set(nid, { roomNid: live.nid, nid });
     }
     for (const stored of shown.values()) addReferred(wanted, stored);
-    await this.#addSettings(wanted, rooms);
+    await this.#addSettings(context, wanted, rooms, shown);
     const state = await this.#read(wanted, shown);
     // What a state event replaced is told with it.
     const referred: Wanted = new Map();
@@ -65,28 +67,43 @@ export class FreshRooms {
   }
 
   /** Who may see what came before the reader did hangs on the states of then. */
-  async #addSettings(wanted: Wanted, rooms: readonly FreshRoom[]): Promise<void> {
+  async #addSettings(
+    { userId }: SyncContext,
+    wanted: Wanted,
+    rooms: readonly FreshRoom[],
+    shown: ReadonlyMap<number, StoredEvent>,
+  ): Promise<void> {
     const states: Wanted = new Map();
+    const add = (roomNid: number, nid: number | undefined): void => {
+      if (nid !== undefined) wanted.set(nid, { roomNid, nid });
+    };
     for (const { room, live, stretch } of rooms) {
-      for (const { streamPos, backfillPos, snapshotBefore, snapshotAfter } of stretch.events) {
-        if (backfillPos === 0 && (streamPos ?? 0) >= room.membershipPos) continue;
+      const { roomNid } = room;
+      const earlier = stretch.events.filter(
+        ({ streamPos, backfillPos }) => backfillPos !== 0 || (streamPos ?? 0) < room.membershipPos,
+      );
+      if (earlier.length === 0) continue;
+      const along = { state: live.committed.state, events: stretch.events };
+      const traces = tracesAlong(userId, along, (nid) => shown.get(nid));
+      for (const { snapshotBefore, snapshotAfter } of earlier) {
         for (const nid of [snapshotBefore, snapshotAfter]) {
-          if (nid !== undefined) states.set(nid, { roomNid: live.nid, nid });
+          if (nid === undefined) continue;
+          const trace = traces.get(nid);
+          if (trace === undefined) states.set(nid, { roomNid, nid });
+          else add(roomNid, trace.settingNid);
         }
       }
     }
     const found = await this.#snapshots.loadOfRooms(states.values());
     for (const [nid, state] of found) {
-      const ref = state.get(visibilityKey);
       const roomNid = states.get(nid)?.roomNid;
-      if (ref !== undefined && roomNid !== undefined)
-        wanted.set(ref.nid, { roomNid, nid: ref.nid });
+      if (roomNid !== undefined) add(roomNid, traceIn(state, userId).settingNid);
     }
   }
 }
 
 /** The state events that a room's part may show or draw on. */
-const stateNids = (context: SyncContext, live: LiveRoom, stretch: Stretch): number[] => {
+const stateNids = (context: SyncContext, live: ReadableRoom, stretch: Stretch): number[] => {
   const { state } = live.committed;
   const { state: filter } = context.filter.room;
   if (filter.matchesNothing) {

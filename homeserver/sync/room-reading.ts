@@ -1,14 +1,14 @@
 import type { EventView } from '../rooms/client-events.ts';
-import type { LiveRoom } from '../rooms/live-room.ts';
 import type { RoomAccess } from '../rooms/room-access.ts';
+import type { ReadableRoom } from '../rooms/stored-rooms.ts';
 import type { Stretch } from '../rooms/timeline.ts';
 import type { UserRoom } from '../rooms/user-rooms.ts';
 
 /** What one room's part is made of. */
 export interface RoomReading {
   readonly room: UserRoom;
-  readonly live: LiveRoom;
-  readonly access: RoomAccess;
+  readonly live: ReadableRoom;
+  readonly access: RoomAccess<ReadableRoom>;
   readonly stretch: Stretch;
   readonly views: readonly EventView[];
   /** The reader has seen nothing of this room's present stay. */

@@ -77,6 +77,8 @@ export class RoomStateReader {
       if (nid !== 0) nids.push(nid);
     }
     if (lazy) this.#remember(context, reading, state);
+    // Oldest first, however the state was put together.
+    nids.sort((a, b) => a - b);
     return this.#load(context, reading, nids);
   }
 

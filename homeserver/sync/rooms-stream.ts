@@ -11,6 +11,7 @@ import type { RoomAccesses } from '../rooms/room-accesses.ts';
 import type { RoomActivity } from '../rooms/room-activity.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
+import type { ReadableRoom, StoredRooms } from '../rooms/stored-rooms.ts';
 import { type Stretch, sinceLastGap, type Timeline } from '../rooms/timeline.ts';
 import type { UserRoom } from '../rooms/user-rooms.ts';
 import type { Db } from '../storage/database.ts';
@@ -38,6 +39,7 @@ export interface RoomsStreamDeps {
   readonly state: RoomStateReader;
   readonly summaries: SummaryReader;
   readonly fresh: FreshRooms;
+  readonly stored: StoredRooms;
 }
 
 export class RoomsStream implements SyncStream {
@@ -157,7 +159,7 @@ export class RoomsStream implements SyncStream {
 
   /** After a gap the reader does not know of all the relations before it. */
   async #withRelations(
-    access: RoomAccess,
+    access: RoomAccess<ReadableRoom>,
     stretch: Stretch,
     views: readonly EventView[],
     related?: ReadonlySet<string>,
@@ -192,7 +194,7 @@ export class RoomsStream implements SyncStream {
       limit,
       isAcceptable(context),
     );
-    const lives = await this.#deps.registry.findMany(rooms.map(({ roomNid }) => roomNid));
+    const lives = await this.#deps.stored.findMany(rooms.map(({ roomNid }) => roomNid));
     const fresh: FreshRoom[] = [];
     for (const room of rooms) {
       const live = lives.get(room.roomNid);

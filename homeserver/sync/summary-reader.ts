@@ -5,7 +5,8 @@
 import { stateKeyOf } from '../../spec/event.ts';
 import type { UserId } from '../../spec/identifiers.ts';
 import type { EventStore } from '../rooms/event-store.ts';
-import { type LiveRoom, memberOfKey } from '../rooms/live-room.ts';
+import { memberOfKey } from '../rooms/live-room.ts';
+import type { ReadableRoom } from '../rooms/stored-rooms.ts';
 
 const maxHeroes = 5;
 
@@ -17,14 +18,14 @@ export class SummaryReader {
   }
 
   /** JSON of the room's summary as this user sees it. */
-  async read(userId: UserId, room: LiveRoom): Promise<string> {
+  async read(userId: UserId, room: ReadableRoom): Promise<string> {
     const { committed } = room;
     const counts = `"m.joined_member_count":${committed.joinedCount},"m.invited_member_count":${committed.invitedCount}`;
     if (await this.#isNamed(room)) return `{${counts}}`;
     return `{"m.heroes":${JSON.stringify(heroesOf(userId, room))},${counts}}`;
   }
 
-  async #isNamed(room: LiveRoom): Promise<boolean> {
+  async #isNamed(room: ReadableRoom): Promise<boolean> {
     const properties = [
       ['m.room.name', 'name'],
       ['m.room.canonical_alias', 'alias'],
@@ -40,7 +41,7 @@ export class SummaryReader {
 }
 
 /** The first five others in the room; where there are none, the first five who were. */
-const heroesOf = (userId: UserId, room: LiveRoom): UserId[] => {
+const heroesOf = (userId: UserId, room: ReadableRoom): UserId[] => {
   const present: { user: UserId; nid: number }[] = [];
   const gone: { user: UserId; nid: number }[] = [];
   for (const [key, ref] of room.committed.state.entries()) {
