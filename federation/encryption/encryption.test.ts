@@ -160,6 +160,8 @@ describe('what other servers are told', () => {
     const messages = { [guest.userId]: { THEIRS: { secret: 1 } } };
     await here.core.encryption.toDevice.send(alice, phone, 'm.test', 't1', messages);
     await until(() => sentEdus('m.direct_to_device').length > 0);
+    // The peer has it before this server knows of the failure, and when to try again.
+    await until(() => here.federation.transport.health.isFailing(peer.name as ServerName));
     isUp = true;
     const before = peer.received.length;
     network.clock.advance(60_000);
