@@ -18,7 +18,7 @@ export interface ClientAuth {
   readonly user: Auth<Requester>;
   /** Guests too. */
   readonly userOrGuest: Auth<Requester>;
-  /** A person who is not suspended: for whatever is said or done to others. */
+  /** A person who is not suspended: for whatever others get to see, receipts excepted. */
   readonly active: Auth<Requester>;
   readonly activeOrGuest: Auth<Requester>;
   /** Whoever holds a token, locked accounts included: for logging out. */
@@ -108,7 +108,7 @@ export const clientAuth = (
     active: accepting(assertNotLocked, assertNotGuest, assertNotSuspended),
     activeOrGuest: accepting(assertNotLocked, assertNotSuspended),
     anyToken: accepting(),
-    admin: accepting(assertNotLocked, assertAdmin),
+    admin: accepting(assertNotLocked, assertNotSuspended, assertAdmin),
   };
 };
 

@@ -79,7 +79,8 @@ export const delete3pidFromAccount = ({
     operationId: 'delete3pidFromAccount',
     method: 'POST',
     path: clientPaths('v3', '/account/3pid/delete'),
-    auth: auth.user,
+    // Suspended people may add ways to reach them, and take none away.
+    auth: auth.active,
     rateLimit: perUser('general'),
     body: ThreepidBody,
     response: UnbindResult,
@@ -94,7 +95,7 @@ export const unbind3pidFromAccount = ({ auth }: Pick<ClientApiDeps, 'auth'>): Ro
     operationId: 'unbind3pidFromAccount',
     method: 'POST',
     path: clientPaths('v3', '/account/3pid/unbind'),
-    auth: auth.user,
+    auth: auth.active,
     rateLimit: perUser('general'),
     body: ThreepidBody,
     response: UnbindResult,

@@ -14,7 +14,7 @@ export const setPresence = ({ auth, presence }: Pick<ClientApiDeps, 'auth' | 'pr
     operationId: 'setPresence',
     method: 'PUT',
     path: clientPaths('v3', '/presence/{userId}/status'),
-    auth: self(auth.user, 'userId'),
+    auth: self(auth.active, 'userId'),
     rateLimit: perUser('general'),
     params: Type.Object({ userId: UserIdSchema }),
     body: Type.Object({

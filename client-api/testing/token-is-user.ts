@@ -1,6 +1,6 @@
 /**
  * Authentication for tests of routes that are not about it: the access token is the user id, and
- * the device, where one is given, follows after a space. Who has no token is refused as usual.
+ * the device, where one is given, follows after a space, and the word `suspended` after another. Who has no token is refused as usual.
  */
 import type { Requester } from '../../homeserver/accounts/requester.ts';
 import type { Auth } from '../../homeserver/http/route.ts';
@@ -13,14 +13,14 @@ const auth: Auth<Requester> = {
   authenticate(request) {
     const token = request.header('authorization')?.replace(/^Bearer /, '');
     if (token === undefined) throw matrixError('M_MISSING_TOKEN', 'Missing access token');
-    const [userId, deviceId = 'DEVICE'] = token.split(' ');
+    const [userId, deviceId = 'DEVICE', standing] = token.split(' ');
     return {
       userId: userId as UserId,
       deviceId: deviceId as DeviceId,
       isAdmin: false,
       isGuest: false,
       locked: false,
-      suspended: false,
+      suspended: standing === 'suspended',
       appserviceId: undefined,
       rateLimited: false,
     };

@@ -15,7 +15,7 @@ export const deleteRoomAlias = ({
     operationId: 'deleteRoomAlias',
     method: 'DELETE',
     path: clientPaths('v3', '/directory/room/{roomAlias}'),
-    auth: auth.user,
+    auth: auth.active,
     rateLimit: perUser('general'),
     params: Type.Object({ roomAlias: RoomAliasSchema }),
     response: Done,

@@ -13,7 +13,7 @@ export const setTyping = ({ auth, typing }: Pick<ClientApiDeps, 'auth' | 'typing
     operationId: 'setTyping',
     method: 'PUT',
     path: clientPaths('v3', '/rooms/{roomId}/typing/{userId}'),
-    auth: self(auth.user, 'userId'),
+    auth: self(auth.active, 'userId'),
     rateLimit: perUser('typing'),
     params: Type.Object({ roomId: RoomIdSchema, userId: UserIdSchema }),
     body: Type.Object({
