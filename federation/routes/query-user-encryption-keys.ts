@@ -32,7 +32,7 @@ export const queryUserEncryptionKeys = ({ auth, serverName, encryption }: UserKe
           ids,
         ]),
       );
-      const answer = await encryption.directory.local(wanted, undefined);
+      const answer = await encryption.directory.forServer(wanted);
       const { device_keys, master_keys, self_signing_keys } = answer;
       return { device_keys, master_keys, self_signing_keys };
     },

@@ -3,6 +3,7 @@
  * https://spec.matrix.org/v1.19/client-server-api/#key-and-signature-security
  */
 import { emptyRecord } from '../../spec/empty-record.ts';
+import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { UserId } from '../../spec/identifiers.ts';
 import { withSignature } from '../../spec/signing.ts';
@@ -16,6 +17,7 @@ import type { Db } from '../storage/database.ts';
 import { accountsAmong, type DeviceWithKeys, devicesWithKeys } from '../storage/device-keys.ts';
 import { devicesPosOf } from '../storage/device-lists.ts';
 import { remoteDevicesOf } from '../storage/remote-devices.ts';
+import { KeyAnswerBudget } from './key-answer-budget.ts';
 
 export type ByUser = Record<string, JsonObject>;
 
@@ -66,6 +68,18 @@ export class KeyDirectory {
     const devices = await devicesWithKeys(this.#db, wanted);
     const accounts = await accountsAmong(this.#db, [...wanted.keys()]);
     return this.#publish(accounts, this.namedFor(viewer, devices), viewer);
+  }
+
+  /** A new answer's bounds. */
+  budget(): KeyAnswerBudget {
+    return new KeyAnswerBudget(this.#db);
+  }
+
+  /** What another server asks for. @throws MatrixError M_TOO_LARGE when it asks for too much at once */
+  async forServer(wanted: WantedDevices): Promise<PublishedKeys> {
+    const { size } = await this.budget().takeStored([...wanted.keys()]);
+    if (size > 0) throw matrixError('M_TOO_LARGE', `${leftOutText(size)}: ask for fewer at once`);
+    return this.local(wanted, undefined);
   }
 
   /** Of other servers' users, as far as it is known here. */
@@ -159,6 +173,10 @@ export class KeyDirectory {
     return answer;
   }
 }
+
+/** What is said of people who are left out. */
+export const leftOutText = (count: number): string =>
+  `The keys of ${count} more users do not fit into one answer`;
 
 const signingKeysIn = (
   { master_keys, self_signing_keys }: PublishedKeys,

@@ -7,11 +7,14 @@ import type { JsonObject } from '../../spec/event.ts';
 import { type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
 import { someAtATime } from '../some-at-a-time.ts';
 import type { ClaimedKey, KeyClaim } from '../storage/device-keys.ts';
+import { turns } from '../turns.ts';
 import type { DeviceKeys } from './device-keys.ts';
+import type { KeyAnswerBudget } from './key-answer-budget.ts';
 import {
   type ByUser,
   emptyAnswer,
   type KeyDirectory,
+  leftOutText,
   type PublishedKeys,
   type WantedDevices,
 } from './key-directory.ts';
@@ -28,6 +31,13 @@ export interface KeyQueriesDeps {
 export type Failures = Record<string, JsonObject>;
 /** By user, device, and `algorithm:key id`. */
 export type KeysByDevice = Record<string, Record<string, JsonObject>>;
+
+/** What one query has gathered besides keys. */
+interface Asking {
+  readonly deadlineMs: number;
+  readonly budget: KeyAnswerBudget;
+  readonly failures: Failures;
+}
 
 const defaultTimeoutMs = 10_000;
 const maxTimeoutMs = 20_000;
@@ -57,6 +67,10 @@ export class KeyQueries {
     this.#remote = remote;
   }
 
+  /**
+   * Whose keys make the answer too large is left out, with their server among the failures: clients
+   * ask again for users of such servers, and get them when they ask for fewer at once.
+   */
   async query(
     viewer: UserId,
     wanted: WantedDevices,
@@ -67,14 +81,14 @@ export class KeyQueries {
     const byServer = groupByServer(wanted, ([userId]) => userId);
     const mine = new Map(byServer.get(serverName));
     byServer.delete(serverName);
-    const deadlineMs = deadlineOf(timeoutMs);
+    const asking = { deadlineMs: deadlineOf(timeoutMs), budget: directory.budget(), failures };
     const answers: PublishedKeys[] = [];
     await Promise.all([
-      directory.local(mine, viewer).then((local) => answers.push(local)),
+      this.#fitting(serverName, mine, asking)
+        .then((wantedHere) => directory.local(wantedHere, viewer))
+        .then((local) => answers.push(local)),
       someAtATime(byServer, maxServersAtOnce, async ([server, entries]) => {
-        answers.push(
-          await this.#queryServer(server, viewer, new Map(entries), deadlineMs, failures),
-        );
+        answers.push(await this.#queryServer(server, viewer, new Map(entries), asking));
       }),
     ]);
     const answer = emptyAnswer();
@@ -118,10 +132,10 @@ export class KeyQueries {
     server: ServerName,
     viewer: UserId,
     wanted: WantedDevices,
-    deadlineMs: number,
-    failures: Failures,
+    asking: Asking,
   ): Promise<PublishedKeys> {
     const { directory, remoteLists } = this.#deps;
+    const { deadlineMs, failures } = asking;
     const users = [...wanted.keys()];
     const followed = await remoteLists.followed(viewer, users);
     const sharing = await remoteLists.sharing(
@@ -135,25 +149,63 @@ export class KeyQueries {
     }).catch(() => undefined);
     const known = new Map([...wanted].filter(([userId]) => followed.has(userId)));
     const strangers = [...wanted].filter(([userId]) => !followed.has(userId));
-    const answer = await directory.remote(known, viewer);
+    const answer = await directory.remote(await this.#fitting(server, known, asking), viewer);
     if (strangers.length === 0) return answer;
     try {
       if (this.#remote === undefined) throw new Error('There is no federation');
       const asked = Object.fromEntries(strangers.map(([userId, ids]) => [userId, [...ids]]));
       const theirs = await this.#remote.query(server, asked, viewer, leftUntil(deadlineMs));
-      for (const [userId] of strangers) {
-        const devices = objectIn(theirs['device_keys'], userId);
-        if (devices !== undefined) answer.device_keys[userId] = objectsIn(devices);
-        for (const part of ['master_keys', 'self_signing_keys'] as const) {
-          const key = objectIn(theirs[part], userId);
-          if (key !== undefined) answer[part][userId] = key;
-        }
-      }
+      await this.#addTold(
+        answer,
+        strangers.map(([userId]) => userId),
+        theirs,
+        server,
+        asking,
+      );
       await this.#addOwnSignatures(answer, viewer, users);
     } catch (error) {
       this.#failed(server, failures, error);
     }
     return answer;
+  }
+
+  /** Those whose keys here still go into the answer; one person's always do, where nothing else is. */
+  async #fitting(
+    server: ServerName,
+    wanted: WantedDevices,
+    { budget, failures }: Asking,
+  ): Promise<WantedDevices> {
+    if (wanted.size === 0) return wanted;
+    const leftOut = await budget.takeStored([...wanted.keys()]);
+    if (leftOut.size === 0) return wanted;
+    this.#failed(server, failures, new Error(leftOutText(leftOut.size)));
+    return new Map([...wanted].filter(([userId]) => !leftOut.has(userId)));
+  }
+
+  /** What a server has told of these people, as far as it goes into the answer. */
+  async #addTold(
+    answer: PublishedKeys,
+    users: readonly UserId[],
+    theirs: JsonObject,
+    server: ServerName,
+    { budget, failures }: Asking,
+  ): Promise<void> {
+    const giveWay = turns();
+    let leftOut = 0;
+    for (const userId of users) {
+      const devices = objectIn(theirs['device_keys'], userId);
+      const master = objectIn(theirs['master_keys'], userId);
+      const selfSigning = objectIn(theirs['self_signing_keys'], userId);
+      if (!budget.take(JSON.stringify([devices, master, selfSigning]).length)) {
+        leftOut += 1;
+        continue;
+      }
+      if (devices !== undefined) answer.device_keys[userId] = objectsIn(devices);
+      if (master !== undefined) answer.master_keys[userId] = master;
+      if (selfSigning !== undefined) answer.self_signing_keys[userId] = selfSigning;
+      await giveWay();
+    }
+    if (leftOut > 0) this.#failed(server, failures, new Error(leftOutText(leftOut)));
   }
 
   async #addOwnSignatures(
