@@ -44,6 +44,7 @@ import { login } from './session/login.ts';
 import { logout } from './session/logout.ts';
 import { logoutAll } from './session/logout-all.ts';
 import { refresh } from './session/refresh.ts';
+import { getEvents } from './sync/get-events.ts';
 import { sync } from './sync/sync.ts';
 import { getProtocols } from './third-party-networks/get-protocols.ts';
 import { thirdPartyLookups } from './third-party-networks/lookups.ts';
@@ -101,7 +102,13 @@ export const accountRoutes = (deps: AccountRoutesDeps): Route[] => [
 /** Sync and the reading of history. */
 export const readingRoutes = (
   deps: Pick<ClientApiDeps, 'auth' | 'accounts' | 'sync' | 'presence' | 'history' | 'clientEvents'>,
-): Route[] => [sync(deps), getRoomEvents(deps), getOneRoomEvent(deps), getEventContext(deps)];
+): Route[] => [
+  sync(deps),
+  getEvents(deps),
+  getRoomEvents(deps),
+  getOneRoomEvent(deps),
+  getEventContext(deps),
+];
 
 export const clientApiRoutes = (deps: ClientApiDeps): Route[] => [
   ...accountRoutes(deps),

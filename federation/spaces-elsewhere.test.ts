@@ -160,4 +160,17 @@ describe('rooms and spaces that only other servers have', () => {
     await join(open);
     expect(await there.membership(guest, open)).toBe('join');
   });
+
+  it('say so to the server of a guest who is invited, and to no other', async () => {
+    const guest = await here.user('invited-guest');
+    const byInvite = await there.rooms.roomCreator.create(bob, { preset: 'private_chat' });
+    const join = () =>
+      here.rooms.membership.join(guest, byInvite, { via: [there.name], isGuest: true });
+    await expect(join()).rejects.toMatchObject({ errcode: 'M_GUEST_ACCESS_FORBIDDEN' });
+    await there.rooms.membership.invite(bob, byInvite, guest);
+    // What was told before is believed for a while.
+    network.clock.advance(61_000);
+    await join();
+    expect(await there.membership(guest, byInvite)).toBe('join');
+  });
 });

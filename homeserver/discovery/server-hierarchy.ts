@@ -73,7 +73,7 @@ export class ServerHierarchy {
   }
 
   async #isOpenTo(server: ServerName, room: LiveRoom, summary: JsonObject): Promise<boolean> {
-    if (room.hasJoinedServer(server)) return true;
+    if (room.hasJoinedServer(server) || room.hasInvitedServer(server)) return true;
     if (await this.#summaries.isVisibleTo(undefined, room)) return true;
     const allowed = (summary['allowed_room_ids'] as RoomId[] | undefined) ?? [];
     for (const roomId of allowed.slice(0, maxAllowedRooms)) {

@@ -72,6 +72,7 @@ export class LiveRoom {
 
   readonly #joinedLocal = new Set<UserId>();
   readonly #joinedByServer = new Map<ServerName, number>();
+  readonly #invitedByServer = new Map<ServerName, number>();
   #joined = 0;
   #invited = 0;
   #tail: Promise<unknown> = Promise.resolve();
@@ -169,6 +170,11 @@ export class LiveRoom {
     return this.#joinedByServer.has(server);
   }
 
+  /** Whether someone of the server is invited, and has not answered yet. */
+  hasInvitedServer(server: ServerName): boolean {
+    return this.#invitedByServer.has(server);
+  }
+
   /**
    * Moves the current state; membership counts follow.
    * @returns other servers whose first member has come or whose last one has gone
@@ -197,23 +203,33 @@ export class LiveRoom {
 
   #count(user: UserId, before: string | undefined, after: string | undefined): void {
     if (before === after) return;
-    if (before === 'invite') this.#invited -= 1;
-    if (after === 'invite') this.#invited += 1;
+    if (before === 'invite') this.#countInvited(user, -1);
+    if (after === 'invite') this.#countInvited(user, 1);
     if (before === 'join') this.#countJoined(user, -1);
     if (after === 'join') this.#countJoined(user, 1);
   }
 
+  #countInvited(user: UserId, by: 1 | -1): void {
+    addTo(this.#invitedByServer, serverNameOf(user), by);
+    this.#invited += by;
+  }
+
   #countJoined(user: UserId, by: 1 | -1): void {
     const server = serverNameOf(user);
-    const count = (this.#joinedByServer.get(server) ?? 0) + by;
-    if (count > 0) this.#joinedByServer.set(server, count);
-    else this.#joinedByServer.delete(server);
+    addTo(this.#joinedByServer, server, by);
     this.#joined += by;
     if (server !== this.localServer) return;
     if (by > 0) this.#joinedLocal.add(user);
     else this.#joinedLocal.delete(user);
   }
 }
+
+/** What counts nothing is not in the map. */
+const addTo = (counts: Map<ServerName, number>, server: ServerName, by: 1 | -1): void => {
+  const count = (counts.get(server) ?? 0) + by;
+  if (count > 0) counts.set(server, count);
+  else counts.delete(server);
+};
 
 const started = <T>(work: () => Promise<T>): Promise<T> => {
   try {

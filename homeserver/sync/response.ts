@@ -161,6 +161,29 @@ export class SyncResponse {
     return true;
   }
 
+  get hasTimeline(): boolean {
+    return this.#timelines().length > 0;
+  }
+
+  /** The events of all timelines as one JSON array, each with the id of its room. */
+  timelinesToJson(): string {
+    const events: string[] = [];
+    for (const [roomId, timeline] of this.#timelines()) {
+      const room = `{"room_id":${JSON.stringify(roomId)},`;
+      for (const event of timeline.events) events.push(room + event.slice(1));
+    }
+    return `[${events.join(',')}]`;
+  }
+
+  /** Those that have events. */
+  #timelines(): [RoomId, RoomTimeline][] {
+    const found: [RoomId, RoomTimeline][] = [];
+    for (const [roomId, { timeline }] of [...this.#join, ...this.#leave]) {
+      if (timeline !== undefined && timeline.events.length > 0) found.push([roomId, timeline]);
+    }
+    return found;
+  }
+
   toJson(nextBatch: string): string {
     const parts = [`"next_batch":"${nextBatch}"`];
     for (const [name, events] of this.#eventLists) parts.push(`"${name}":${eventList(events)}`);

@@ -55,6 +55,9 @@ const maxTimeoutMs = 120_000;
 
 const nothing = {};
 
+const hasNews = (response: SyncResponse): boolean => !response.canWait;
+const hasTimeline = (response: SyncResponse): boolean => response.hasTimeline;
+
 /** Less than half of the database connections that there are unless fewer are asked for. */
 const maxColdReads = 8;
 
@@ -73,8 +76,32 @@ export class Sync {
     this.#deps = deps;
   }
 
+  /** The token of a client that has read everything there is. */
+  present(): SyncToken {
+    return { position: this.#deps.log.position, ...this.#deps.ephemeralSerials() };
+  }
+
   /** The response body, as JSON text. */
   async sync(request: SyncRequest): Promise<string> {
+    const { response, next } = await this.#answer(request, hasNews);
+    return response.toJson(next);
+  }
+
+  /**
+   * The events of timelines since a token, as a list; waits for one to come. Nothing else is shown
+   * or waited for. https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3events
+   * @returns a JSON array, and the token to go on from
+   */
+  async events(request: SyncRequest): Promise<{ chunk: string; end: string }> {
+    const { response, next } = await this.#answer(request, hasTimeline);
+    return { chunk: response.timelinesToJson(), end: next };
+  }
+
+  /** Reads, and waits until there is `reason` to answer or the time is over. */
+  async #answer(
+    request: SyncRequest,
+    reason: (response: SyncResponse) => boolean,
+  ): Promise<{ response: SyncResponse; next: string }> {
     const { notifier, clock } = this.#deps;
     // Registered before reading, so that nothing can come between reading and waiting.
     const waiter = notifier.register(request.userId);
@@ -84,7 +111,7 @@ export class Sync {
         const { response, to } = await this.#readInTurn(request);
         const remainingMs = until - clock.nowMs();
         const answerNow =
-          !response.canWait ||
+          reason(response) ||
           request.since === undefined ||
           request.fullState ||
           remainingMs <= 0 ||
@@ -96,7 +123,7 @@ export class Sync {
           const next = isPlain
             ? to
             : { ...to, typingIn, ...(toDevice !== undefined && { toDevice }) };
-          return response.toJson(formatSyncToken(next));
+          return { response, next: formatSyncToken(next) };
         }
         await waiter.wait(remainingMs, request.signal);
       }
@@ -150,13 +177,13 @@ export class Sync {
   }
 
   async #read(request: SyncRequest): Promise<{ response: SyncResponse; to: SyncToken }> {
-    const { userRooms, log, ephemeralSerials, ignoredUsers, streams } = this.#deps;
+    const { userRooms, ignoredUsers, streams } = this.#deps;
     const loaded = userRooms.of(request.userId);
     if (loaded instanceof Promise) await loaded;
     const ignoring = ignoredUsers(request.userId);
     const ignored = ignoring instanceof Promise ? await ignoring : ignoring;
     // From here to the copy of the rooms nothing is awaited, so position and rooms agree.
-    const to: SyncToken = { position: log.position, ...ephemeralSerials() };
+    const to = this.present();
     const rooms = userRooms.cached(request.userId) ?? (await userRooms.of(request.userId));
     this.#readBefore.add(rooms);
     const changedRooms = this.#changedRooms(request, rooms);
