@@ -143,7 +143,7 @@ export class LocalEvents {
     return staged?.eventId;
   }
 
-  /** Sends an event that another server must sign as well. */
+  /** Sends an event that another server must sign as well, or that something waits for the id of. */
   async sendCountersigned(
     roomId: RoomId,
     draft: EventDraft,

@@ -41,6 +41,8 @@ export interface InitialEvent {
 export interface RoomPlan {
   readonly creator: UserId;
   readonly rules: RoomVersionRules;
+  /** From `chooseRoomId`; otherwise the room gets one here. Not where the id is a hash. */
+  readonly roomId?: RoomId | undefined;
   readonly createContent: JsonObject;
   /** Everything after the create event, in order: the creator's own join comes first. */
   readonly events: readonly InitialEvent[];
@@ -54,6 +56,12 @@ export class RoomMaker {
 
   constructor(deps: RoomMakerDeps) {
     this.#deps = deps;
+  }
+
+  /** An id for a room that is to be made of a version that leaves the choice. */
+  chooseRoomId(): RoomId {
+    const { random, serverName } = this.#deps;
+    return `!${random.bytes(15).toString('base64url')}:${serverName}` as RoomId;
   }
 
   /**
@@ -123,11 +131,10 @@ export class RoomMaker {
     creator,
     rules,
     createContent,
+    roomId: chosen,
   }: RoomPlan): ReturnType<LocalEvents['buildCreate']> {
-    const { localEvents, random, serverName, clock } = this.#deps;
-    const roomId = rules.roomIdIsCreateHash
-      ? undefined
-      : (`!${random.bytes(15).toString('base64url')}:${serverName}` as RoomId);
+    const { localEvents, clock } = this.#deps;
+    const roomId = rules.roomIdIsCreateHash ? undefined : (chosen ?? this.chooseRoomId());
     const content: JsonObject = { ...createContent, room_version: rules.version };
     if (rules.creatorInContent) content['creator'] = creator;
     else delete content['creator'];

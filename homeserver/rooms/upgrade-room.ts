@@ -5,14 +5,14 @@
 import type { Logger } from 'pino';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
-import type { RoomId, UserId } from '../../spec/identifiers.ts';
+import type { EventId, RoomId, UserId } from '../../spec/identifiers.ts';
 import { creatorsOf } from '../../spec/power-levels.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import type { Database } from '../storage/database.ts';
 import { isPublished, moveAliases, setPublished } from '../storage/room-directory.ts';
 import type { EventStore } from './event-store.ts';
 import type { LiveRoom } from './live-room.ts';
-import type { LocalEvents } from './local-events.ts';
+import type { EventDraft, LocalEvents } from './local-events.ts';
 import { type MemberProfiles, memberContent } from './member-profiles.ts';
 import type { RoomAliases } from './room-aliases.ts';
 import { type InitialEvent, type RoomMaker, rulesForNewRoom } from './room-maker.ts';
@@ -71,28 +71,63 @@ export class RoomUpgrader {
       throw matrixError('M_FORBIDDEN', 'You may not upgrade this room');
     }
     const state = await this.#stateOf(old);
-    // 2. Creates a replacement room with a m.room.create event containing a predecessor field, the
-    //    applicable room_version, and a type field which is copied from the predecessor room.
-    // 3. Replicates transferable state events to the new room.
-    const created = await maker.make({
-      creator: userId,
-      rules,
-      createContent: createContent(old, rules, state, additionalCreators),
-      events: await this.#eventsFor(userId, old, rules, state, additionalCreators),
-    });
-    // 4. Moves any local aliases to the new room.
-    await this.#moveListing(oldId, created.id);
+    const events = await this.#eventsFor(userId, old, rules, state, additionalCreators);
+    const replace = async (id: RoomId | undefined, last: EventId | undefined): Promise<RoomId> => {
+      // 2. Creates a replacement room with a m.room.create event containing a predecessor field,
+      //    the applicable room_version, and a type field which is copied from the predecessor room.
+      // 3. Replicates transferable state events to the new room.
+      const content = createContent(old, rules, state, additionalCreators, last);
+      const created = await maker.make({
+        creator: userId,
+        rules,
+        roomId: id,
+        createContent: content,
+        events,
+      });
+      // 4. Moves any local aliases to the new room.
+      await this.#moveListing(oldId, created.id);
+      return created.id;
+    };
     // 5. Sends a m.room.tombstone event to the old room.
-    await localEvents.send(oldId, {
-      type: 'm.room.tombstone',
-      stateKey: '',
-      sender: userId,
-      content: { body: 'This room has been replaced', replacement_room: created.id },
-    });
+    const newId = await this.#end(userId, oldId, rules, replace);
     // 6. If possible, the power levels in the old room should also be modified to prevent sending
     //    of events and inviting new users.
     await this.#quieten(userId, oldId, state.get('m.room.power_levels')?.event.content);
-    return created.id;
+    return newId;
+  }
+
+  /**
+   * Ends a room with an event that names the one that `replace` makes. That event is the last one
+   * the new room can know of the old one, so it is made first wherever the new room's id can be
+   * chosen; it is sent only when the new room is there.
+   */
+  async #end(
+    sender: UserId,
+    oldId: RoomId,
+    { roomIdIsCreateHash }: RoomVersionRules,
+    replace: (newId: RoomId | undefined, last: EventId | undefined) => Promise<RoomId>,
+  ): Promise<RoomId> {
+    const { localEvents, maker } = this.#deps;
+    const tombstone = (newId: RoomId): EventDraft => ({
+      type: 'm.room.tombstone',
+      stateKey: '',
+      sender,
+      content: { body: 'This room has been replaced', replacement_room: newId },
+    });
+    if (roomIdIsCreateHash) {
+      const newId = await replace(undefined, undefined);
+      await localEvents.send(oldId, tombstone(newId));
+      return newId;
+    }
+    const newId = maker.chooseRoomId();
+    let replaced: Promise<RoomId> | undefined;
+    await localEvents.sendCountersigned(oldId, tombstone(newId), async (_room, made) => {
+      // Asked again where the event has to be made anew: the new room stays as it is.
+      replaced ??= replace(newId, made.event.eventId);
+      await replaced;
+      return made;
+    });
+    return newId;
   }
 
   async #stateOf(room: LiveRoom): Promise<Map<string, StoredEvent>> {
@@ -196,15 +231,11 @@ const createContent = (
   rules: RoomVersionRules,
   state: ReadonlyMap<string, StoredEvent>,
   additionalCreators: readonly UserId[],
+  last: EventId | undefined,
 ): JsonObject => {
   const before = state.get('m.room.create')?.event.content ?? {};
-  const last = old.extremities[0]?.event.eventId;
   return {
-    predecessor: {
-      room_id: old.id,
-      // From version 12 on it may be left out.
-      ...(!rules.roomIdIsCreateHash && last !== undefined && { event_id: last }),
-    },
+    predecessor: { room_id: old.id, ...(last !== undefined && { event_id: last }) },
     ...(typeof before['type'] === 'string' && { type: before['type'] }),
     ...(before['m.federate'] === false && { 'm.federate': false }),
     ...(rules.additionalCreators &&
