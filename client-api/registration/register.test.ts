@@ -221,7 +221,6 @@ describe('POST /register where a token is required', () => {
     const late = await register({ auth: { type: STAGE, token: 'x', session } });
     expect(late).toMatchObject({ status: 401, body: { errcode: 'M_UNKNOWN' } });
     expect(late.body.session).not.toBe(session);
-    await server.accounts.interactiveAuth.purgeExpired();
   });
 
   it('takes no session of another operation', async () => {

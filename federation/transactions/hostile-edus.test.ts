@@ -1,4 +1,5 @@
 import { ensureDevice } from '../../homeserver/storage/devices.ts';
+import { createUpkeep } from '../../homeserver/upkeep/create-upkeep.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { DeviceId, EventId, RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
 import { Guest } from '../testing/guest.ts';
@@ -257,7 +258,8 @@ describe('EDUs', () => {
   });
 
   it('for a server that does not come back are let go of', async () => {
-    const { toDevice: messages, outboundEdus } = here.core.encryption;
+    const { toDevice: messages } = here.core.encryption;
+    const upkeep = createUpkeep({ ...here.core, clock: network.clock });
     const dead = '127.0.0.1:1' as ServerName;
     const send = (n: number) =>
       messages.send(alice, phone, 'm.test', `dead ${n}`, { [`@x:${dead}`]: { D: { n } } });
@@ -268,15 +270,15 @@ describe('EDUs', () => {
     await here.federation.sender.save();
     await until(async () => (await count('destinations WHERE failure_count > 0', [])) > 0);
     network.clock.advance(29 * DAY_MS);
-    await outboundEdus.purge();
+    await upkeep.runDue();
     expect(await kept()).toBe(1);
     network.clock.advance(2 * DAY_MS);
-    await outboundEdus.purge();
+    await upkeep.runDue();
     expect(await kept()).toBe(0);
     // The EDU itself goes once the sender has noted how far it has come.
     await until(async () => {
       await here.federation.sender.save();
-      await outboundEdus.purge();
+      await createUpkeep({ ...here.core, clock: network.clock }).runDue();
       return (await count('outbound_edus WHERE content LIKE $1', [`%@x:${dead}%`])) === 0;
     });
   });

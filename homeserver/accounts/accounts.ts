@@ -69,7 +69,6 @@ export interface Accounts {
 
 const ACCESS_TOKEN_LIFETIME_MS = 3_600_000;
 const UIA_SESSION_LIFETIME_MS = 3_600_000;
-const PURGE_INTERVAL_MS = 600_000;
 
 export const createAccounts = (options: AccountsOptions): Accounts => {
   const { database, clock, random, logger, serverName, limits } = options;
@@ -113,7 +112,6 @@ export const createAccounts = (options: AccountsOptions): Accounts => {
     missed: () => tokenCache.clear(),
   });
   const changes = new AccountChanges({ database, clock, logger, passwords, sessions, news });
-  let purgeTimer: NodeJS.Timeout | undefined;
 
   return {
     users: new Users(database),
@@ -148,15 +146,9 @@ export const createAccounts = (options: AccountsOptions): Accounts => {
     appservices,
     start: async () => {
       activity.start();
-      purgeTimer = setInterval(() => {
-        Promise.all([interactiveAuth.purgeExpired(), login.purgeExpired()]).catch(
-          (error: unknown) => logger.error({ err: error }, 'expired sessions were not purged'),
-        );
-      }, PURGE_INTERVAL_MS).unref();
       await news.start();
     },
     stop: async () => {
-      clearInterval(purgeTimer);
       news.stop();
       await activity.stop();
     },

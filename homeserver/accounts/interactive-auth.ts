@@ -14,7 +14,6 @@ import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
 import type { Database, Tx } from '../storage/database.ts';
 import {
-  deleteExpiredUiaSessions,
   deleteUiaSession,
   insertUiaSession,
   lockUiaSession,
@@ -230,10 +229,5 @@ export class InteractiveAuth {
         completed: Object.keys(session.completed),
       },
     };
-  }
-
-  async purgeExpired(): Promise<void> {
-    const { database, clock } = this.#options;
-    await database.transaction((tx) => deleteExpiredUiaSessions(tx, clock.nowMs()));
   }
 }

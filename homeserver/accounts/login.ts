@@ -7,11 +7,7 @@ import { matrixError } from '../../spec/errors.ts';
 import type { UserId } from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
-import {
-  deleteExpiredLoginTokens,
-  insertLoginToken,
-  takeLoginToken,
-} from '../storage/access-tokens.ts';
+import { insertLoginToken, takeLoginToken } from '../storage/access-tokens.ts';
 import type { Database } from '../storage/database.ts';
 import { userById } from '../storage/users.ts';
 import type { Appservices } from './appservices.ts';
@@ -117,10 +113,5 @@ export class Login {
       await insertLoginToken(tx, secretHash(token), userId, expiresAtMs);
     });
     return token;
-  }
-
-  async purgeExpired(): Promise<void> {
-    const { database, clock } = this.#options;
-    await database.transaction((tx) => deleteExpiredLoginTokens(tx, clock.nowMs()));
   }
 }

@@ -28,9 +28,9 @@ export class OpenIdTokens {
   async issue(userId: UserId): Promise<string> {
     const { database, clock, random } = this.#deps;
     const token = `parley_openid_${encodeUrlSafeBase64(random.bytes(32))}`;
-    const nowMs = clock.nowMs();
-    const row = { tokenHash: secretHash(token), userId, expiresAtMs: nowMs + openIdLifetimeMs };
-    await database.transaction((tx) => putOpenIdToken(tx, row, nowMs));
+    const expiresAtMs = clock.nowMs() + openIdLifetimeMs;
+    const row = { tokenHash: secretHash(token), userId, expiresAtMs };
+    await database.transaction((tx) => putOpenIdToken(tx, row));
     return token;
   }
 

@@ -64,7 +64,6 @@ export interface Encryption {
   close(): Promise<void>;
 }
 
-const purgeEveryMs = 10 * 60_000;
 const resyncEveryMs = 30_000;
 
 export const createEncryption = (deps: EncryptionDeps): Encryption => {
@@ -80,12 +79,6 @@ export const createEncryption = (deps: EncryptionDeps): Encryption => {
   observer.onAppended((room, _events, write) => deviceLists.followRoom(room.nid, write));
   // What was changed just before the last stop.
   void deviceLists.logUnlogged();
-  const purging = setInterval(() => {
-    Promise.all([toDevice.purge(), outboundEdus.purge()]).catch((error: unknown) => {
-      logger.warn({ err: error }, 'what other devices have got could not be deleted');
-    });
-  }, purgeEveryMs).unref();
-
   const resyncing = setInterval(() => {
     remoteLists.resync().catch((error: unknown) => {
       logger.warn({ err: error }, 'stale device lists could not be fetched');
@@ -136,7 +129,6 @@ export const createEncryption = (deps: EncryptionDeps): Encryption => {
       toDevice.reset(position);
     },
     close: async () => {
-      clearInterval(purging);
       clearInterval(resyncing);
       await remoteLists.idle();
       await deviceLists.close();

@@ -3,21 +3,13 @@
  * the log, completed with what is true of a device when it is sent.
  * https://spec.matrix.org/v1.19/server-server-api/#device-management
  */
-import type { Logger } from 'pino';
 import { lenientCanonicalJson } from '../../spec/canonical-json.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { ServerName, UserId } from '../../spec/identifiers.ts';
-import type { Clock } from '../clock.ts';
 import type { Database } from '../storage/database.ts';
 import { devicesAmong } from '../storage/device-keys.ts';
 import { newestOutboundEdu } from '../storage/newest-rows.ts';
-import {
-  deleteDeliveredEdus,
-  deleteEdusOfTheAway,
-  type OutboundEduRow,
-  outboundEdus,
-  outboundEdusFor,
-} from '../storage/outbound-edus.ts';
+import { type OutboundEduRow, outboundEdus, outboundEdusFor } from '../storage/outbound-edus.ts';
 import type { Log } from '../streams/log.ts';
 import { LogTail } from '../streams/log-tail.ts';
 import { type KeyDirectory, withSignatures } from './key-directory.ts';
@@ -39,13 +31,6 @@ interface DevicePointer {
   readonly stream_id?: number;
 }
 
-/**
- * For a server that is away. When it is back it fetches device lists anew, since it misses changes;
- * what was sent to its devices is of use to few after so long.
- */
-const keepForMs = 30 * 24 * 60 * 60_000;
-const maxPerDestination = 10_000;
-
 export class OutboundEdus {
   readonly #db: Database;
   readonly #log: Log;
@@ -53,19 +38,12 @@ export class OutboundEdus {
   /** Where there is an EDU. They themselves stay in the database. */
   readonly #marks: LogTail<'edu', undefined>;
 
-  readonly #clock: Clock;
-  readonly #logger: Logger;
-
   constructor(deps: {
     db: Database;
     log: Log;
     directory: KeyDirectory;
-    clock: Clock;
-    logger: Logger;
   }) {
     this.#db = deps.db;
-    this.#clock = deps.clock;
-    this.#logger = deps.logger;
     this.#log = deps.log;
     this.#directory = deps.directory;
     // Of one key the newest is one entry, whatever the share.
@@ -121,18 +99,6 @@ export class OutboundEdus {
     const position = await newestOutboundEdu(this.#db);
     const rows = position === 0 ? [] : [{ key: 'edu' as const, position, row: undefined }];
     this.#marks.fill(upTo, 0, rows);
-  }
-
-  /** Deletes what has arrived everywhere, and what waits for servers that do not come back. */
-  async purge(): Promise<void> {
-    const failingSinceBeforeMs = this.#clock.nowMs() - keepForMs;
-    const deleted = await this.#db.transaction(async (tx) => {
-      const count = await deleteEdusOfTheAway(tx, { failingSinceBeforeMs, maxPerDestination });
-      await deleteDeliveredEdus(tx);
-      return count;
-    });
-    if (deleted > 0)
-      this.#logger.info({ deleted }, 'EDUs for servers that are away were let go of');
   }
 
   /** Memory may be wrong: everything up to this position is read from the database. */

@@ -24,7 +24,6 @@ import type { Random } from '../random.ts';
 import type { Database } from '../storage/database.ts';
 import { devicesWithMessages } from '../storage/newest-rows.ts';
 import {
-  deleteMessageIdsBefore,
   deleteToDeviceMessages,
   type ToDeviceMessage,
   type ToDeviceSend,
@@ -69,9 +68,6 @@ const maxDevices = 50_000;
 const maxEventBytes = MAX_EDU_MESSAGES_BYTES + 1024;
 /** Of an EDU: some servers send all that a client hands them in one, keys for 250 devices. */
 const maxEduBytes = 1024 * 1024;
-/** A message id is remembered for so long. */
-const rememberForMs = 7 * 24 * 60 * 60_000;
-
 /** What goes into one response of sync. */
 export interface Waiting {
   readonly messages: readonly ToDeviceMessage[];
@@ -226,12 +222,6 @@ export class ToDevice {
       this.#come.delete(key);
       if (this.#given.get(key) === given) this.#given.set(key, 0);
     });
-  }
-
-  /** Forgets the ids of messages that nobody will send again. */
-  purge(): Promise<void> {
-    const before = this.#deps.clock.nowMs() - rememberForMs;
-    return this.#deps.db.transaction((tx) => deleteMessageIdsBefore(tx, before));
   }
 
   /** Takes into memory which devices have messages waiting. */

@@ -1,6 +1,7 @@
 /** The tables `access_tokens`, `refresh_tokens` and `login_tokens`. Only hashes are seen here. */
 import type { DeviceId, UserId } from '../../spec/identifiers.ts';
 import type { Db, Tx } from './database.ts';
+import type { Expiry } from './walk.ts';
 
 /** An access token with what every authenticated request needs to know of its owner. */
 export interface TokenOwner {
@@ -195,6 +196,9 @@ export const deleteLoginTokensOf = async (tx: Tx, userId: UserId): Promise<void>
   await tx.query({ text: 'DELETE FROM login_tokens WHERE user_id = $1', values: [userId] });
 };
 
-export const deleteExpiredLoginTokens = async (tx: Tx, nowMs: number): Promise<void> => {
-  await tx.query({ text: 'DELETE FROM login_tokens WHERE expires_at_ms <= $1', values: [nowMs] });
+/** `$1`: now. Uses index login_tokens_expiry. */
+export const expiredLoginTokens: Expiry = {
+  table: 'login_tokens',
+  gone: 'expires_at_ms <= $1',
+  order: 'expires_at_ms',
 };

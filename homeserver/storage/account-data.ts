@@ -2,6 +2,7 @@
 import type { UserId } from '../../spec/identifiers.ts';
 import type { LogSection } from '../streams/log.ts';
 import type { Db } from './database.ts';
+import type { Walk } from './walk.ts';
 
 export interface AccountDataRow {
   readonly userId: UserId;
@@ -127,4 +128,17 @@ export const accountDataEntry = async (
 
 export const deleteAccountDataOf = async (db: Db, userId: UserId): Promise<void> => {
   await db.query({ text: `DELETE FROM account_data WHERE user_id = $1`, values: [userId] });
+};
+
+/** Of rooms that their users have forgotten, after leaving them up to `beforePos`. */
+export const forgottenAccountData: Walk = {
+  table: 'account_data',
+  key: [
+    ['user_id', 'text'],
+    ['room_id', 'text'],
+    ['type', 'text'],
+  ],
+  gone: `t.room_id <> '' AND EXISTS (
+    SELECT FROM rooms r JOIN user_rooms u USING (room_nid) WHERE r.room_id = t.room_id
+      AND u.user_id = t.user_id AND u.forgotten AND u.membership_pos <= :beforePos)`,
 };

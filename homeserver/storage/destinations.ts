@@ -1,6 +1,7 @@
 /** The tables `destinations` and `federation_senders`: reachability and progress of delivery. */
 import type { ServerName } from '../../spec/identifiers.ts';
 import type { Db, Tx } from './database.ts';
+import type { Walk } from './walk.ts';
 
 export interface DestinationRetry {
   readonly destination: ServerName;
@@ -113,4 +114,31 @@ export const saveSenderProgress = async (tx: Tx, progress: SenderProgress): Prom
       values: [progress.caughtUp],
     });
   }
+};
+
+/** SQL: what every sender has dispatched. */
+export const dispatchedByAll = '(SELECT coalesce(min(dispatched_pos), 0) FROM federation_senders)';
+
+/** Of servers that share no room, that nothing waits for, and that were last heard of before `beforeMs`. */
+export const unmetDestinations: Walk = {
+  table: 'destinations',
+  key: [['destination', 'text']],
+  gone: `t.sent_pos IS NULL AND coalesce(greatest(t.last_success_ms, t.failing_since_ms), 0) < :beforeMs
+    AND NOT EXISTS (SELECT FROM server_rooms s WHERE s.server = t.destination AND s.to_pos IS NULL)
+    AND NOT EXISTS (SELECT FROM outbound_edu_destinations o WHERE o.destination = t.destination)`,
+};
+
+/** Times that a server was in a room, long delivered, but for the last of each: it says they have met. */
+export const pastServerStays: Walk = {
+  table: 'server_rooms',
+  key: [
+    ['server', 'text'],
+    ['room_nid', 'bigint'],
+    ['from_pos', 'bigint'],
+  ],
+  gone: `t.to_pos <= least(:beforePos, ${dispatchedByAll})
+    AND NOT EXISTS (SELECT FROM destinations d
+      WHERE d.destination = t.server AND d.sent_pos < t.to_pos)
+    AND EXISTS (SELECT FROM server_rooms s WHERE s.server = t.server AND s.room_nid = t.room_nid
+      AND s.from_pos > t.from_pos)`,
 };

@@ -2,6 +2,7 @@
 import type { EventId, RoomId, ServerName } from '../../spec/identifiers.ts';
 import type { LogSection } from '../streams/log.ts';
 import type { Db } from './database.ts';
+import type { Walk } from './walk.ts';
 
 export interface WaitingPdu {
   readonly roomId: RoomId;
@@ -126,4 +127,15 @@ export const waitingCounts = async (
       GROUP BY room_id, origin`,
   });
   return rows.map(({ room_id, ...row }) => ({ ...row, roomId: room_id }));
+};
+
+/** For rooms this server is not in, received before `beforeMs`. */
+export const strayInboundPdus: Walk = {
+  table: 'inbound_pdus',
+  key: [
+    ['room_id', 'text'],
+    ['event_id', 'text'],
+  ],
+  gone: `t.received_at_ms < :beforeMs AND NOT EXISTS (
+    SELECT FROM rooms r JOIN room_heads h USING (room_nid) WHERE r.room_id = t.room_id)`,
 };

@@ -1,6 +1,7 @@
 /** The table `login_addresses`: from where people have proved their passwords. */
 import type { UserId } from '../../spec/identifiers.ts';
 import type { Db, Tx } from './database.ts';
+import type { Walk } from './walk.ts';
 
 const DAY_MS = 86_400_000;
 /** After this an address is one like any other again. */
@@ -47,4 +48,14 @@ export const noteLoginAddress = async (
 
 export const deleteLoginAddressesOf = async (tx: Tx, userId: UserId): Promise<void> => {
   await tx.query({ text: 'DELETE FROM login_addresses WHERE user_id = $1', values: [userId] });
+};
+
+/** `beforeMs`: last used up to then. */
+export const oldLoginAddresses: Walk = {
+  table: 'login_addresses',
+  key: [
+    ['user_id', 'text'],
+    ['address', 'text'],
+  ],
+  gone: 't.last_used_ms <= :beforeMs',
 };

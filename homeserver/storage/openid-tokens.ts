@@ -1,17 +1,12 @@
 /** The table `openid_tokens`. */
 import type { UserId } from '../../spec/identifiers.ts';
 import type { Db, Tx } from './database.ts';
+import type { Expiry } from './walk.ts';
 
-/** Takes the place of those that have expired. */
 export const putOpenIdToken = async (
   tx: Tx,
   row: { readonly tokenHash: string; readonly userId: UserId; readonly expiresAtMs: number },
-  nowMs: number,
 ): Promise<void> => {
-  await tx.query({
-    text: 'DELETE FROM openid_tokens WHERE expires_at_ms <= $1',
-    values: [nowMs],
-  });
   await tx.query({
     text: 'INSERT INTO openid_tokens (token_hash, user_id, expires_at_ms) VALUES ($1, $2, $3)',
     values: [row.tokenHash, row.userId, row.expiresAtMs],
@@ -28,4 +23,11 @@ export const openIdTokenOwner = async (
     values: [tokenHash, nowMs],
   });
   return rows[0]?.user_id;
+};
+
+/** `$1`: now. Uses index openid_tokens_expiry. */
+export const expiredOpenIdTokens: Expiry = {
+  table: 'openid_tokens',
+  gone: 'expires_at_ms <= $1',
+  order: 'expires_at_ms',
 };

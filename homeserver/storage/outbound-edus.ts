@@ -3,6 +3,8 @@ import type { ServerName } from '../../spec/identifiers.ts';
 import type { LogSection } from '../streams/log.ts';
 import { numberArray, records, textArray } from './array-parameters.ts';
 import type { Db, Statement, Tx } from './database.ts';
+import { dispatchedByAll } from './destinations.ts';
+import type { Walk, WalkCursor, WalkStep } from './walk.ts';
 
 export interface OutboundEduRow {
   readonly streamPos: number;
@@ -138,52 +140,65 @@ export const outboundEdusFor = async (
   return rows.map(toRow);
 };
 
-/** What is kept for a server that does not come back. */
-export interface EduBounds {
-  /** Servers that have failed since before this time get nothing that waits. */
-  readonly failingSinceBeforeMs: number;
-  /** For one that fails no more than the newest so many are kept. */
-  readonly maxPerDestination: number;
-}
-
 /**
- * Lets go of what waits for servers that have been away for long. Looks only at those that fail now.
- * Returns how much was let go of.
+ * Lets go of all but the newest `max` of what waits for each server that fails now: of up to 20 servers
+ * after the one named `after`, up to `limit` rows.
  */
-export const deleteEdusOfTheAway = async (tx: Tx, bounds: EduBounds): Promise<number> => {
-  const { rows } = await tx.query<{ deleted: number }>({
-    text: `WITH ends AS (
-        SELECT d.destination, CASE
-          WHEN d.failing_since_ms < $1 THEN (
-            SELECT max(o.stream_pos) FROM outbound_edu_destinations o
-            WHERE o.destination = d.destination)
-          ELSE (
-            SELECT o.stream_pos FROM outbound_edu_destinations o
-            WHERE o.destination = d.destination ORDER BY o.stream_pos DESC OFFSET $2 LIMIT 1)
-          END AS upto
-        FROM destinations d WHERE d.failure_count > 0
+export const trimEdusOfTheFailing = async (
+  tx: Tx,
+  max: number,
+  limit: number,
+  after: WalkCursor | undefined,
+): Promise<WalkStep> => {
+  const { rows } = await tx.query<{ last: string | null; looked_at: number; deleted: number }>({
+    name: 'trim-edus-of-the-failing',
+    text: `WITH page AS MATERIALIZED (
+        SELECT destination FROM destinations
+        WHERE destination > $3 AND failure_count > 0 ORDER BY destination LIMIT 20
+      ),
+      ends AS (
+        SELECT p.destination, (SELECT o.stream_pos FROM outbound_edu_destinations o
+          WHERE o.destination = p.destination ORDER BY o.stream_pos DESC OFFSET $1 LIMIT 1) AS upto
+        FROM page p
       ),
       gone AS (
-        DELETE FROM outbound_edu_destinations o USING ends
-        WHERE o.destination = ends.destination AND o.stream_pos <= ends.upto RETURNING 1
+        DELETE FROM outbound_edu_destinations o USING (
+          SELECT ends.destination, oldest.stream_pos FROM ends CROSS JOIN LATERAL (
+            SELECT i.stream_pos FROM outbound_edu_destinations i
+            WHERE i.destination = ends.destination AND i.stream_pos <= ends.upto
+            ORDER BY i.stream_pos LIMIT $2) oldest
+          LIMIT $2
+        ) surplus
+        WHERE o.destination = surplus.destination AND o.stream_pos = surplus.stream_pos RETURNING 1
       )
-      SELECT count(*)::int AS deleted FROM gone`,
-    values: [bounds.failingSinceBeforeMs, bounds.maxPerDestination],
+      SELECT (SELECT max(destination) FROM page) AS last, (SELECT count(*) FROM page) AS looked_at,
+        (SELECT count(*) FROM gone) AS deleted`,
+    values: [max, limit, after?.[0] ?? ''],
   });
-  return rows[0]?.deleted ?? 0;
+  const row = rows[0];
+  if (row === undefined || row.last === null) return { deleted: 0, next: undefined };
+  // These servers have more.
+  if (row.deleted === limit) return { deleted: limit, next: after ?? [''] };
+  return { deleted: row.deleted, next: row.looked_at < 20 ? undefined : [row.last] };
 };
 
-/** Deletes what has arrived everywhere. */
-export const deleteDeliveredEdus = async (tx: Tx): Promise<void> => {
-  const dispatched = '(SELECT coalesce(min(dispatched_pos), 0) FROM federation_senders)';
-  await tx.query({
-    text: `DELETE FROM outbound_edu_destinations o WHERE o.stream_pos <= ${dispatched}
-      AND NOT EXISTS (SELECT 1 FROM destinations d
-        WHERE d.destination = o.destination AND d.sent_pos < o.stream_pos)`,
-  });
-  await tx.query({
-    text: `DELETE FROM outbound_edus e WHERE e.stream_pos <= ${dispatched}
-      AND NOT EXISTS (SELECT 1 FROM outbound_edu_destinations o
-        WHERE o.stream_pos = e.stream_pos)`,
-  });
+/** What has arrived, and what waits for servers that have failed since before `beforeMs`. */
+export const settledEduDestinations: Walk = {
+  table: 'outbound_edu_destinations',
+  key: [
+    ['destination', 'text'],
+    ['stream_pos', 'bigint'],
+  ],
+  gone: `t.stream_pos <= ${dispatchedByAll} AND NOT EXISTS (SELECT FROM destinations d
+      WHERE d.destination = t.destination AND d.sent_pos < t.stream_pos)
+    OR EXISTS (SELECT FROM destinations d WHERE d.destination = t.destination
+      AND d.failure_count > 0 AND d.failing_since_ms < :beforeMs)`,
+};
+
+/** What has arrived everywhere. */
+export const settledEdus: Walk = {
+  table: 'outbound_edus',
+  key: [['stream_pos', 'bigint']],
+  gone: `t.stream_pos <= ${dispatchedByAll} AND NOT EXISTS (SELECT FROM outbound_edu_destinations o
+    WHERE o.stream_pos = t.stream_pos)`,
 };

@@ -2,6 +2,7 @@
 import type { EventId, UserId } from '../../spec/identifiers.ts';
 import type { LogSection } from '../streams/log.ts';
 import type { Db } from './database.ts';
+import type { Walk } from './walk.ts';
 
 export interface ReceiptRow {
   readonly roomNid: number;
@@ -141,4 +142,18 @@ export const receiptsOfUser = async (
     values: [roomNids, userId],
   });
   return rows.map(receiptFrom);
+};
+
+/** Of those who have left up to `beforePos`, and for events that had not come by then: received before `beforeMs`. */
+export const idleReceipts: Walk = {
+  table: 'receipts',
+  key: [
+    ['room_nid', 'bigint'],
+    ['user_id', 'text'],
+    ['receipt_type', 'text'],
+    ['thread_id', 'text'],
+  ],
+  gone: `t.event_pos IS NULL AND t.received_at_ms < :beforeMs OR NOT EXISTS (SELECT FROM user_rooms u
+    WHERE u.user_id = t.user_id AND u.room_nid = t.room_nid
+      AND (u.membership = 'join' OR u.membership_pos > :beforePos))`,
 };

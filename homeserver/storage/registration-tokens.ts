@@ -1,5 +1,6 @@
 /** The table `registration_tokens`. */
 import type { Db, Tx } from './database.ts';
+import type { Walk } from './walk.ts';
 
 export interface RegistrationToken {
   readonly token: string;
@@ -86,4 +87,11 @@ export const deleteRegistrationToken = async (tx: Tx, token: string): Promise<bo
     values: [token],
   });
   return rowCount === 1;
+};
+
+/** `beforeMs`: expired before then. */
+export const oldRegistrationTokens: Walk = {
+  table: 'registration_tokens',
+  key: [['token', 'text']],
+  gone: 't.expires_at_ms < :beforeMs',
 };

@@ -2,6 +2,7 @@
 import type { DeviceId, UserId } from '../../spec/identifiers.ts';
 import type { Db, Tx } from './database.ts';
 import type { DeviceWithKeys } from './device-keys.ts';
+import type { Walk } from './walk.ts';
 
 export interface RemoteDeviceRow {
   readonly deviceId: string;
@@ -184,4 +185,44 @@ export const putOffStaleList = async (
 export const forgetRemoteList = async (tx: Tx, userId: UserId): Promise<void> => {
   await tx.query({ text: 'DELETE FROM remote_devices WHERE user_id = $1', values: [userId] });
   await tx.query({ text: 'DELETE FROM remote_device_lists WHERE user_id = $1', values: [userId] });
+};
+
+/** SQL: whether the user of a row `t` shares a room with anyone here. */
+const isMet = `EXISTS (SELECT FROM user_rooms u JOIN open_rooms o USING (room_nid)
+  WHERE u.user_id = t.user_id AND u.membership = 'join' AND o.present)`;
+
+/** Of people whom nobody here meets any more, fetched up to `beforePos`. */
+export const unmetDeviceLists: Walk = {
+  table: 'remote_device_lists',
+  key: [['user_id', 'text']],
+  gone: `t.synced_pos <= :beforePos AND NOT ${isMet}`,
+};
+
+/** Of lists that have gone. */
+export const unlistedRemoteDevices: Walk = {
+  table: 'remote_devices',
+  key: [
+    ['user_id', 'text'],
+    ['device_id', 'text'],
+  ],
+  gone: 'NOT EXISTS (SELECT FROM remote_device_lists l WHERE l.user_id = t.user_id)',
+};
+
+/** Of people of other servers whose device lists have gone. */
+export const unlistedCrossSigningKeys: Walk = {
+  table: 'cross_signing_keys',
+  key: [
+    ['user_id', 'text'],
+    ['usage', 'text'],
+  ],
+  gone: `NOT EXISTS (SELECT FROM users k WHERE k.user_id = t.user_id)
+    AND NOT EXISTS (SELECT FROM remote_device_lists l WHERE l.user_id = t.user_id)`,
+};
+
+/** Changes, up to `beforePos`, of people of other servers whom nobody here meets any more. */
+export const unmetDeviceListUsers: Walk = {
+  table: 'device_list_users',
+  key: [['user_id', 'text']],
+  gone: `t.stream_pos <= :beforePos AND NOT ${isMet}
+    AND NOT EXISTS (SELECT FROM users k WHERE k.user_id = t.user_id)`,
 };

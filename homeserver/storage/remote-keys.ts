@@ -1,6 +1,7 @@
 /** The tables `remote_keys` and `remote_key_documents`: what other servers say their keys are. */
 import type { JsonObject } from '../../spec/event.ts';
 import type { Db, Tx } from './database.ts';
+import type { Walk } from './walk.ts';
 
 export interface RemoteKey {
   readonly keyId: string;
@@ -132,4 +133,30 @@ export const storeKeyDocument = async (tx: Tx, added: NewKeyDocument): Promise<v
       )`,
     values: [serverName],
   });
+};
+
+/**
+ * Of servers that are in none of the rooms here, and of which nothing was fetched since `beforeMs`: whoever has
+ * a name for every key makes rows as fast as it likes.
+ */
+export const unmetServerKeys: Walk = {
+  table: 'remote_keys',
+  key: [
+    ['server_name', 'text'],
+    ['key_id', 'text'],
+  ],
+  gone: `NOT EXISTS (SELECT FROM server_rooms s WHERE s.server = t.server_name)
+    AND NOT EXISTS (SELECT FROM remote_key_documents d
+      WHERE d.server_name = t.server_name AND d.fetched_at_ms >= :beforeMs)`,
+};
+
+/** That no key refers to. */
+export const unusedKeyDocuments: Walk = {
+  table: 'remote_key_documents',
+  key: [
+    ['server_name', 'text'],
+    ['document_no', 'bigint'],
+  ],
+  gone: `NOT EXISTS (SELECT FROM remote_keys k
+    WHERE k.server_name = t.server_name AND k.document_no = t.document_no)`,
 };

@@ -1,6 +1,7 @@
 /** The table `reports`. */
 import type { EventId, RoomId, UserId } from '../../spec/identifiers.ts';
 import type { Db, Tx } from './database.ts';
+import type { Walk } from './walk.ts';
 
 export interface Report {
   readonly reporter: UserId;
@@ -73,4 +74,11 @@ export const closeReport = async (tx: Tx, reportId: number, nowMs: number): Prom
     values: [reportId, nowMs],
   });
   return rowCount === 1;
+};
+
+/** `beforeMs`: received before then. */
+export const oldReports: Walk = {
+  table: 'reports',
+  key: [['report_id', 'bigint']],
+  gone: 't.received_at_ms < :beforeMs',
 };

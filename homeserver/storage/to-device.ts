@@ -2,7 +2,8 @@
 import type { DeviceId, ServerName, UserId } from '../../spec/identifiers.ts';
 import type { LogSection } from '../streams/log.ts';
 import { numberArray, records, textArray } from './array-parameters.ts';
-import type { Db, Statement, Tx } from './database.ts';
+import type { Db, Statement } from './database.ts';
+import type { Expiry, Walk } from './walk.ts';
 
 /** What one request sends, at once or not at all. */
 export interface ToDeviceSend {
@@ -268,10 +269,21 @@ export const deleteToDeviceMessages = async (
   });
 };
 
-/** Uses index to_device_message_ids_age. */
-export const deleteMessageIdsBefore = async (tx: Tx, receivedAtMs: number): Promise<void> => {
-  await tx.query({
-    text: 'DELETE FROM to_device_message_ids WHERE received_at_ms < $1',
-    values: [receivedAtMs],
-  });
+/** `$1`: received before then. Uses index to_device_message_ids_age. */
+export const oldMessageIds: Expiry = {
+  table: 'to_device_message_ids',
+  gone: 'received_at_ms < $1',
+  order: 'received_at_ms',
+};
+
+/** Of devices that do not come, and of those that are no more; `beforePos`: up to there. */
+export const oldToDeviceMessages: Walk = {
+  table: 'to_device_messages',
+  key: [
+    ['user_id', 'text'],
+    ['device_id', 'text'],
+    ['stream_pos', 'bigint'],
+  ],
+  gone: `t.stream_pos <= :beforePos OR NOT EXISTS (
+    SELECT FROM devices d WHERE d.user_id = t.user_id AND d.device_id = t.device_id)`,
 };

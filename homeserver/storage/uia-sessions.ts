@@ -4,6 +4,7 @@
  */
 import type { JsonObject, JsonValue } from '../../spec/event.ts';
 import type { Db, Tx } from './database.ts';
+import type { Expiry } from './walk.ts';
 
 export interface UiaSession {
   readonly sessionHash: string;
@@ -111,7 +112,9 @@ export const deleteUiaSession = async (tx: Tx, sessionHash: string): Promise<boo
   return rowCount === 1;
 };
 
-/** Uses index uia_sessions_expiry. */
-export const deleteExpiredUiaSessions = async (tx: Tx, nowMs: number): Promise<void> => {
-  await tx.query({ text: 'DELETE FROM uia_sessions WHERE expires_at_ms <= $1', values: [nowMs] });
+/** `$1`: now. Uses index uia_sessions_expiry. */
+export const expiredUiaSessions: Expiry = {
+  table: 'uia_sessions',
+  gone: 'expires_at_ms <= $1',
+  order: 'expires_at_ms',
 };

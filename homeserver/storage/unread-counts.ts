@@ -1,6 +1,7 @@
 /** The table `unread_counts`: what may be counted again from the log, kept so that it need not be. */
 import type { UserId } from '../../spec/identifiers.ts';
 import type { Db } from './database.ts';
+import type { Walk } from './walk.ts';
 
 export interface UnreadCountRow {
   readonly userId: UserId;
@@ -63,4 +64,15 @@ export const putUnreadCounts = async (db: Db, rows: readonly UnreadCountRow[]): 
       rows.map((row) => row.threads),
     ],
   });
+};
+
+/** Of rooms that their users are not in. */
+export const idleUnreadCounts: Walk = {
+  table: 'unread_counts',
+  key: [
+    ['user_id', 'text'],
+    ['room_nid', 'bigint'],
+  ],
+  gone: `NOT EXISTS (SELECT FROM user_rooms u
+    WHERE u.user_id = t.user_id AND u.room_nid = t.room_nid AND u.membership = 'join')`,
 };

@@ -2,6 +2,7 @@
 import type { JsonObject } from '../../spec/event.ts';
 import type { ServerName, UserId } from '../../spec/identifiers.ts';
 import type { Db, Tx } from './database.ts';
+import type { Walk } from './walk.ts';
 
 export interface DirectoryChange {
   readonly streamPos: number;
@@ -195,4 +196,15 @@ export const findDirectoryUsers = async (
     displayName: row.display_name ?? undefined,
     avatarUrl: row.avatar_url ?? undefined,
   }));
+};
+
+/** People in no room, and names in rooms that people are not in. */
+export const idleDirectoryUsers: Walk = {
+  table: 'user_directory',
+  key: [
+    ['user_id', 'text'],
+    ['room_nid', 'bigint'],
+  ],
+  gone: `NOT EXISTS (SELECT FROM user_rooms u WHERE u.user_id = t.user_id
+    AND u.membership = 'join' AND (t.room_nid = ${anyRoom} OR u.room_nid = t.room_nid))`,
 };

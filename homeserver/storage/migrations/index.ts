@@ -16,6 +16,7 @@ import { destinationsMigration } from './0016-destinations.ts';
 import { outsideRoomsMigration } from './0017-outside-rooms.ts';
 import { clientLimitsMigration } from './0018-client-limits.ts';
 import { closedReportsMigration } from './0019-closed-reports.ts';
+import { growthMigration } from './0020-growth.ts';
 
 export const migrations: readonly Migration[] = [
   { name: '0001-core', up: core.up },
@@ -34,4 +35,5 @@ export const migrations: readonly Migration[] = [
   outsideRoomsMigration,
   clientLimitsMigration,
   closedReportsMigration,
+  growthMigration,
 ];
