@@ -47,6 +47,8 @@ const maxRecalledChanges = 200;
 
 type StateChanges = Map<StateKey, StateRef | Removed>;
 
+const noGaps: ReadonlyMap<number, TimelinePlace> = new Map();
+
 export const startOfRoom: TimelinePlace = { streamPos: 0, backfillPos: 0 };
 
 export class Timeline {
@@ -211,15 +213,24 @@ export class Timeline {
 
   /** The newest events of many rooms at or below a position, with one query, past the cache. */
   async newestOfRooms(
-    roomNids: readonly number[],
+    rooms: Iterable<Pick<ReadableRoom, 'nid' | 'missingPrevEvents'>>,
     upTo: number,
     limit: number,
     accept: Accept,
   ): Promise<Map<number, Stretch>> {
+    const roomNids: number[] = [];
+    const withGaps: number[] = [];
+    for (const { nid, missingPrevEvents } of rooms) {
+      roomNids.push(nid);
+      if (missingPrevEvents.size > 0) withGaps.push(nid);
+    }
     const records = await latestByRoom(this.#db, roomNids, upTo, limit + 1);
     const byRoom = new Map<number, StoredEvent[]>(roomNids.map((nid) => [nid, []]));
     for (const stored of this.#events.passing(records)) byRoom.get(stored.roomNid)?.push(stored);
-    const gaps = await newestGaps(this.#db, roomNids, startOfRoom.streamPos, upTo);
+    const gaps =
+      withGaps.length === 0
+        ? noGaps
+        : await newestGaps(this.#db, withGaps, startOfRoom.streamPos, upTo);
     const stretches = new Map<number, Stretch>();
     for (const [roomNid, events] of byRoom) {
       const accepted = events.filter(accept);

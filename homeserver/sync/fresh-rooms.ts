@@ -20,8 +20,12 @@ export interface FreshRoom {
   readonly stretch: Stretch;
 }
 
-/** In this many rooms at a time; each with its members, unless they are more than `maxMembers`. */
-export const freshRoomsTogether = 100;
+/**
+ * So many rooms at a time, while the next are being read: what is at hand survives collections of
+ * garbage, which then cost more than the statements that are saved. Each with its members, unless they
+ * are more than `maxMembers`.
+ */
+export const freshRoomsTogether = 50;
 const maxMembers = 300;
 
 const visibilityKey = stateKeyOf('m.room.history_visibility', '');

@@ -167,34 +167,37 @@ export class RoomsStream implements SyncStream {
     return stretch.limited ? this.#deps.aggregations.bundle(access, views, related) : views;
   }
 
-  /** Rooms that are new to the reader. */
+  /** Rooms that are new to the reader: some are read while those before them are written. */
   async #collectFresh(
     context: SyncContext,
     rooms: readonly UserRoom[],
     response: SyncResponse,
   ): Promise<void> {
     const giveWay = turns();
-    for (let start = 0; start < rooms.length; start += freshRoomsTogether) {
-      const some = rooms.slice(start, start + freshRoomsTogether);
-      await this.#collectSome(context, some, response, giveWay);
+    let reading = this.#readSome(context, rooms.slice(0, freshRoomsTogether));
+    for (let end = freshRoomsTogether; ; end += freshRoomsTogether) {
+      const some = await reading;
+      const isLast = end >= rooms.length;
+      if (!isLast) {
+        reading = this.#readSome(context, rooms.slice(end, end + freshRoomsTogether));
+        // Heard of when its turn comes, unless what comes before it fails.
+        reading.catch(() => undefined);
+      }
+      await this.#writeSome(context, some, response, giveWay);
+      if (isLast) return;
     }
   }
 
-  async #collectSome(
-    context: SyncContext,
-    rooms: readonly UserRoom[],
-    response: SyncResponse,
-    giveWay: ReturnType<typeof turns>,
-  ): Promise<void> {
+  async #readSome(context: SyncContext, rooms: readonly UserRoom[]): Promise<FreshRoom[]> {
+    const { stored, timeline } = this.#deps;
     const { limit } = context.filter.room.timeline;
-    const upTo = context.to.position;
-    const stretches = await this.#deps.timeline.newestOfRooms(
-      rooms.map(({ roomNid }) => roomNid),
-      upTo,
+    const lives = await stored.findMany(rooms.map(({ roomNid }) => roomNid));
+    const stretches = await timeline.newestOfRooms(
+      lives.values(),
+      context.to.position,
       limit,
       isAcceptable(context),
     );
-    const lives = await this.#deps.stored.findMany(rooms.map(({ roomNid }) => roomNid));
     const fresh: FreshRoom[] = [];
     for (const room of rooms) {
       const live = lives.get(room.roomNid);
@@ -202,6 +205,16 @@ export class RoomsStream implements SyncStream {
       if (live === undefined || stretch === undefined) continue;
       fresh.push({ room, live, stretch: sinceLastGap(live, stretch) });
     }
+    return fresh;
+  }
+
+  async #writeSome(
+    context: SyncContext,
+    fresh: readonly FreshRoom[],
+    response: SyncResponse,
+    giveWay: ReturnType<typeof turns>,
+  ): Promise<void> {
+    const upTo = context.to.position;
     const limited = fresh.filter(({ stretch }) => stretch.limited);
     const related = await this.#deps.aggregations.related(
       limited.flatMap(({ stretch }) => stretch.events),
