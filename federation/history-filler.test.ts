@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { LogWriteFailed } from '../homeserver/streams/log.ts';
 import type { JsonObject, MatrixEvent } from '../spec/event.ts';
 import { compileRoomEventFilter } from '../spec/filter.ts';
 import type { RoomId, UserId } from '../spec/identifiers.ts';
@@ -131,6 +132,13 @@ describe('history that is elsewhere', () => {
       if (clear) there.core.events.clear();
       expect((await there.core.events.byId(by))?.softFailed).toBe(false);
     }
+    const { rows } = await there.core.database.query<{ count: number }>({
+      text: `SELECT count(*)::int AS count FROM unapplied_redactions
+        JOIN rooms USING (room_nid) WHERE room_id = $1`,
+      values: [roomId],
+    });
+    expect(rows).toEqual([{ count: 0 }]);
+    expect((await there.core.registry.find(roomId))?.unappliedRedactions.size).toBe(0);
   });
 
   it('of a pause in which this server heard nothing is put in its place', async () => {
@@ -234,6 +242,33 @@ describe('history that is elsewhere', () => {
       network.clock.advance(11 * 60_000);
       peer.serve(room);
       expect(await everything(there, bob, room.roomId)).toEqual(['untold']);
+    });
+
+    it('is none yet where this server failed to keep it, and is soon asked for again', async () => {
+      const events = ['0', '1', '2'].map((body) => room.message(room.creator, body));
+      await join();
+      const { chains, log } = there.core;
+      const append = log.append.bind(log);
+      const failing: [() => void, () => void][] = [
+        [
+          () => (chains.place = () => Promise.reject(new Error('no connection'))),
+          () => delete (chains as Partial<typeof chains>).place,
+        ],
+        [
+          () => (log.append = () => Promise.reject(new LogWriteFailed('refused'))),
+          () => (log.append = append),
+        ],
+      ];
+      for (const [breaks, mends] of failing) {
+        breaks();
+        expect(await everything(there, bob, room.roomId)).toEqual([]);
+        mends();
+        for (const { eventId } of events) {
+          expect((await there.core.events.byId(eventId))?.snapshotAfter).toBeUndefined();
+        }
+        network.clock.advance(11_000);
+      }
+      expect(await everything(there, bob, room.roomId)).toEqual(['0', '1', '2']);
     });
 
     it('is told once to several who ask together', async () => {

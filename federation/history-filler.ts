@@ -37,7 +37,7 @@ const MAX_SERVERS = 5;
 const TRY_FOR_MS = 20_000;
 /** A gap that nobody could fill is left alone for this long. */
 const GIVE_UP_MS = 10 * 60_000;
-/** The same where a server did not answer; how soon it is asked again is decided for all requests. */
+/** The same where a server did not answer, or this one could not write; how soon it is asked again is decided for all requests. */
 const TRY_AGAIN_MS = 10_000;
 const MAX_REMEMBERED = 10_000;
 
@@ -74,7 +74,8 @@ export class FederatedHistory implements HistoryFiller {
         const events = await remote.backfill(server, room, missing, EVENTS_ASKED);
         if ((await fill.place(server, room, gap, events)) > 0) return true;
       } catch (error) {
-        if (error instanceof FederationError && error.retryable) pauseMs = TRY_AGAIN_MS;
+        // Where this server failed itself, nothing is said about the gap.
+        if (!(error instanceof FederationError) || error.retryable) pauseMs = TRY_AGAIN_MS;
         logger.info({ err: error, server, room: room.id }, 'history could not be fetched');
       }
     }

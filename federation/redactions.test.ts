@@ -10,6 +10,7 @@ describe('a redaction of another server', () => {
   let roomId: RoomId;
   let guest: Guest;
   let said: EventId;
+  let people = 0;
 
   beforeAll(async () => {
     network = await TestNetwork.open();
@@ -44,6 +45,14 @@ describe('a redaction of another server', () => {
     });
     expect((await guest.send([redaction])).body.pdus).toEqual({ [redaction.id]: {} });
   };
+  const waiting = async (): Promise<string[]> => {
+    const { rows } = await here.core.database.query<{ event_id: string }>({
+      text: `SELECT event_id FROM unapplied_redactions
+        JOIN rooms USING (room_nid) WHERE room_id = $1`,
+      values: [roomId],
+    });
+    return rows.map((row) => row.event_id);
+  };
   const isRedacted = async () => (await here.core.events.byId(said))?.redactedByNid !== undefined;
 
   it('counts where its sender had the power, though they have it no more', async () => {
@@ -55,6 +64,52 @@ describe('a redaction of another server', () => {
     for (const [key, event] of state) guest.state.set(key, event);
     await redacted();
     expect(await isRedacted()).toBe(true);
+  });
+
+  it('of this server waits for an event that is not here, and is carried out when it comes', async () => {
+    const late = guest.message('not here yet');
+    const sender = {
+      userId: alice,
+      deviceId: undefined,
+      isAdmin: false,
+      isGuest: false,
+      suspended: false,
+    };
+    const by = await here.rooms.eventSender.redaction(
+      sender,
+      { roomId, txnId: 'early', content: {} },
+      late.id,
+    );
+    expect(await waiting()).toEqual([late.id]);
+    expect((await guest.send([late])).body.pdus).toEqual({ [late.id]: {} });
+    for (const clear of [false, true]) {
+      if (clear) here.core.events.clear();
+      const stored = await here.core.events.byId(late.id);
+      expect(stored?.event.content).toEqual({});
+      expect(stored?.redactedByNid).toBe((await here.core.events.byId(by))?.nid);
+    }
+    expect(await waiting()).toEqual([]);
+  });
+
+  it('of this server changes nothing where the event shows that its sender may not', async () => {
+    const late = guest.message('mine');
+    await setPower(0);
+    const bob = await here.user(`bob${people++}`);
+    await here.rooms.membership.join(bob, roomId);
+    const sender = {
+      userId: bob,
+      deviceId: undefined,
+      isAdmin: false,
+      isGuest: false,
+      suspended: false,
+    };
+    await here.rooms.eventSender.redaction(
+      sender,
+      { roomId, txnId: 'early', content: {} },
+      late.id,
+    );
+    await guest.send([late]);
+    expect((await here.core.events.byId(late.id))?.event.content).toMatchObject({ body: 'mine' });
   });
 
   it('does not where its sender came to the power afterwards', async () => {

@@ -80,6 +80,19 @@ describe('an append that fails before it is written', () => {
     expect(await rooms.stateOf(roomId, 'm.room.name')).toEqual({ name: 'n' });
   });
 
+  it('leaves no outlier behind that is not stored', async () => {
+    const made = await arrival();
+    const outliers = new Outliers(core);
+    const place = core.chains.place.bind(core.chains);
+    core.chains.place = () => Promise.reject(new Error('timeout exceeded when trying to connect'));
+    await expect(outliers.store(await live(), [made.event])).rejects.toThrow('timeout exceeded');
+    core.chains.place = place;
+    expect(await core.events.byId(made.event.eventId)).toBeUndefined();
+    await outliers.store(await live(), [made.event]);
+    core.events.clear();
+    expect(await core.events.byId(made.event.eventId)).toBeDefined();
+  });
+
   it('leaves the room without what it lacks', async () => {
     const made = await arrival();
     const room = await live();

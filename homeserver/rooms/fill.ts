@@ -281,9 +281,10 @@ export class HistoryFill {
       streamPos: place.streamPos,
       backfillPos: first + index,
     }));
-    for (const stored of placed) events.remember(stored);
     const write = emptyWrite(room.nid);
     const redacted = new Map<number, StoredEvent>();
+    const withheld = new Set<StoredEvent>();
+    const byNid = new Map(placed.map((stored) => [stored.nid, stored]));
     for (const stored of placed) {
       const json = exactJson(stored.event.pdu);
       const row = { ...rowOf(stored, json), promoted: filling.promoted.has(stored.nid) };
@@ -293,9 +294,13 @@ export class HistoryFill {
       if (room.unappliedRedactions.has(eventId)) write.awaitedTargets.push(eventId);
       const effects = await redactionEffects(this.#deps, room, stored);
       write.unappliedRedactions.push(...effects.unapplied);
-      for (const target of effects.redacted) redacted.set(target.nid, target);
+      for (const target of effects.redacted) {
+        // Of events of this batch memory does not know the place yet.
+        const { streamPos, backfillPos } = byNid.get(target.nid) ?? target;
+        redacted.set(target.nid, { ...target, streamPos, backfillPos });
+      }
       if (!effects.withheld) continue;
-      events.remember({ ...stored, softFailed: true });
+      withheld.add(stored);
       write.events.splice(-1, 1, { ...row, place: 'filled', softFailed: true });
     }
     for (const { nid, redactedByNid, event } of redacted.values()) {
@@ -315,6 +320,10 @@ export class HistoryFill {
       parts: [rowsOf(roomEvents, [write])],
       stillValid: () => !room.dead,
       committed: () => {
+        for (const stored of placed) {
+          events.remember(withheld.has(stored) ? { ...stored, softFailed: true } : stored);
+        }
+        for (const eventId of write.awaitedTargets) room.unappliedRedactions.delete(eventId);
         for (const stored of redacted.values()) {
           events.remember(stored);
           room.recent.replace(stored);

@@ -102,14 +102,14 @@ export class Outliers {
       return known === undefined || known.nid === nid;
     });
     for (const stored of fresh) events.remember(stored);
-    const { places, links } = await this.#deps.chains.place(room.nid, fresh);
-    const write = {
-      ...emptyWrite(room.nid),
-      events: fresh.map((stored) => outlierRow(stored, exactJson(stored.event.pdu))),
-      chainPlaces: places,
-      chainLinks: links,
-    };
     try {
+      const { places, links } = await this.#deps.chains.place(room.nid, fresh);
+      const write = {
+        ...emptyWrite(room.nid),
+        events: fresh.map((stored) => outlierRow(stored, exactJson(stored.event.pdu))),
+        chainPlaces: places,
+        chainLinks: links,
+      };
       await this.#deps.log.append({ parts: [rowsOf(roomEvents, [write])] });
     } catch (error) {
       for (const { nid } of fresh) events.forget(nid);

@@ -9,6 +9,7 @@ import { MatrixError } from '../../spec/errors.ts';
 import type { MatrixEvent } from '../../spec/event.ts';
 import type { EventId, ServerName } from '../../spec/identifiers.ts';
 import { MissingEventsError } from '../../spec/state-resolution/event-source.ts';
+import { LogWriteFailed } from '../streams/log.ts';
 import type { Appender, Arrival } from './append.ts';
 import { authEventsIn, rejectionBy } from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
@@ -90,11 +91,11 @@ export class RemoteReceiver {
     { sentBy = server, relay = false }: Taking = {},
   ): Promise<Map<EventId, Receipt>> {
     const receipts = new Map<EventId, Receipt>();
-    const fresh = await this.#withoutPlaced(room, events, receipts);
+    const commits: Promise<void>[] = [];
+    const fresh = await this.#withoutPlaced(room, events, receipts, commits);
     const untilMs = performance.now() + this.#askingTimeMs;
     const asking: Asking = { server, sentBy, untilMs, told: new Map() };
     const { waiting, outliers } = await this.#withMissing(server, room, fresh);
-    const commits: Promise<void>[] = [];
     let passing: Receipt | undefined;
     for (const event of waiting) {
       const { eventId } = event;
@@ -147,15 +148,29 @@ export class RemoteReceiver {
     room: LiveRoom,
     events: readonly MatrixEvent[],
     receipts: Map<EventId, Receipt>,
+    commits: Promise<void>[],
   ): Promise<MatrixEvent[]> {
     const known = await this.#deps.events.manyInRoom(
       room.nid,
       events.map(({ eventId }) => eventId),
     );
     const fresh = new Map<EventId, MatrixEvent>();
+    let hasPending = false;
     for (const event of events) {
-      if (isPlaced(known.get(event.eventId))) receipts.set(event.eventId, {});
-      else fresh.set(event.eventId, event);
+      const stored = known.get(event.eventId);
+      if (!isPlaced(stored)) {
+        fresh.set(event.eventId, event);
+        continue;
+      }
+      receipts.set(event.eventId, {});
+      // Another request has brought it, and it is being written: memory is ahead of the log.
+      if (stored?.streamPos === undefined) hasPending = true;
+    }
+    if (hasPending) {
+      const pending = written(room);
+      // Seen by whoever awaits all of them, which is later.
+      pending.catch(() => undefined);
+      commits.push(pending);
     }
     return [...fresh.values()];
   }
@@ -241,7 +256,7 @@ export class RemoteReceiver {
       const stored = askedOthers
         ? await this.#deps.events.inRoom(room.nid, event.eventId)
         : (this.#deps.events.cachedInRoom(room.nid, event.eventId) ?? outlier);
-      if (isPlaced(stored)) return [];
+      if (isPlaced(stored)) return [room.durable()];
       const { state, made } = await this.#stateBefore(room, prepared);
       const rejectedReason = await this.#rejection(room, event, state);
       const softFailed =
@@ -313,6 +328,12 @@ export class RemoteReceiver {
     return rejectionBy(event, room.rules, auth) !== undefined;
   }
 }
+
+/** Resolves when whatever the room's writer has begun is durable. @throws {LogWriteFailed} if it is not */
+const written = async (room: LiveRoom): Promise<void> => {
+  await room.exclusive(() => room.durable());
+  if (room.dead) throw new LogWriteFailed('The room must be loaded anew');
+};
 
 /** Whether an error is about the event, or about those who were asked for what it refers to. */
 const isVerdict = (error: unknown): boolean =>

@@ -1,6 +1,14 @@
 /**
  * Who is online. In memory: what people's devices do makes their state, changes of it wake those who
  * share a room, and other servers hear of it through a listener.
+ *
+ * Deliberately no follower of the log (`log.follow`): who is online is neither read from the database
+ * nor written to it, so nothing here is ahead of the log or behind it when a session is lost, and
+ * forgetting it would show everyone as offline until their devices ask again. The rooms noted beside
+ * each person are what was committed when they were met, and only say whom to wake: `RoomObserver`
+ * tells of each change to them after its commit, and what is shown is decided by `UserRooms`, which
+ * the log does reset. It belongs to the process; with it goes who was online, and clients that come
+ * back say so anew.
  * https://spec.matrix.org/v1.19/client-server-api/#presence
  */
 import {
