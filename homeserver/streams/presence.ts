@@ -3,12 +3,12 @@
  * share a room, and other servers hear of it through a listener.
  *
  * Deliberately no follower of the log (`log.follow`): who is online is neither read from the database
- * nor written to it, so nothing here is ahead of the log or behind it when a session is lost, and
- * forgetting it would show everyone as offline until their devices ask again. The rooms noted beside
- * each person are what was committed when they were met, and only say whom to wake: `RoomObserver`
- * tells of each change to them after its commit, and what is shown is decided by `UserRooms`, which
- * the log does reset. It belongs to the process; with it goes who was online, and clients that come
- * back say so anew.
+ * nor written to it, so a session that is lost takes nothing of it along, and forgetting it would show
+ * everyone as offline until their devices ask again. Only the rooms noted beside each person come from
+ * the log. `RoomObserver` keeps them up after each commit, and they are read anew, from what the log
+ * does reset, with each change of the person's state and each reminder; one whose commit was not told
+ * is wrong until then. It all belongs to this process: when it ends everyone is offline, and the
+ * clients that come back say that they are not.
  * https://spec.matrix.org/v1.19/client-server-api/#presence
  */
 import {
