@@ -117,7 +117,7 @@ export class Timeline {
     if (oldest === undefined) return;
     const changes = await stateChangesBetween(this.#db, room.nid, oldest - 1, upTo);
     // Where a room began, or came from another server, its whole state is one change.
-    if (changes.length > maxRecalledChanges) return;
+    if (changes === undefined || changes.length > maxRecalledChanges) return;
     const changed = await this.#events.manyByNid(
       room.nid,
       changes.map(({ event_nid: nid }) => nid).filter((nid) => nid !== 0),

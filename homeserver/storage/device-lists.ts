@@ -3,6 +3,7 @@ import type { ServerName, UserId } from '../../spec/identifiers.ts';
 import type { LogSection } from '../streams/log.ts';
 import type { Db, Tx } from './database.ts';
 import { joinedRoomNids } from './snapshots.ts';
+import { stateChangesCursor } from './state-changes.ts';
 
 export interface DeviceListChange {
   readonly userId: UserId;
@@ -147,7 +148,10 @@ export const usersMoved = async (
   return rows.map((row) => row.user_id);
 };
 
-/** Those of these rooms in which the user was at `position`, or has been since. */
+/**
+ * Those of these rooms in which the user was at `position`, or has been since; all of them where that is
+ * longer ago than changes are kept.
+ */
 export const roomsJoinedSince = async (
   db: Db,
   userId: UserId,
@@ -158,11 +162,17 @@ export const roomsJoinedSince = async (
     name: 'rooms-joined-since',
     text: `SELECT DISTINCT c.room_nid FROM state_changes c
       JOIN events e ON e.room_nid = c.room_nid AND e.event_nid = c.event_nid
+      -- What a change replaced tells of the time before it, which may not be here any more.
+      LEFT JOIN events p ON p.room_nid = c.room_nid AND p.event_nid = e.replaces_nid
       WHERE c.room_nid = ANY($2::bigint[]) AND c.type = 'm.room.member' AND c.state_key = $1
-        AND e.membership = 'join' AND c.stream_pos >= coalesce((
+        AND (e.membership = 'join' OR p.membership = 'join' AND c.stream_pos > $3)
+        AND c.stream_pos >= coalesce((
           SELECT max(b.stream_pos) FROM state_changes b
           WHERE b.room_nid = c.room_nid AND b.type = 'm.room.member' AND b.state_key = $1
-            AND b.stream_pos <= $3), 0)`,
+            AND b.stream_pos <= $3), 0)
+      UNION
+      SELECT unnest($2::bigint[]) FROM reader_cursors
+      WHERE reader = '${stateChangesCursor}' AND position > $3`,
     values: [userId, roomNids, position],
   });
   return rows.map((row) => row.room_nid);

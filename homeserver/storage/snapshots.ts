@@ -1,6 +1,7 @@
 /** Reading room states: stored snapshots, and the current state kept beside them. */
 import type { EventId, RoomId, UserId } from '../../spec/identifiers.ts';
 import type { Db } from './database.ts';
+import { stateChangesCursor } from './state-changes.ts';
 
 export interface SnapshotRecord {
   room_nid: number;
@@ -136,20 +137,27 @@ export interface StateChangeRecord {
   event_nid: number;
 }
 
-/** Changes of a room's current state with `after < position <= upTo`, oldest first. */
+/**
+ * Changes of a room's current state with `after < position <= upTo`, oldest first; undefined where they
+ * are not all here any more.
+ */
 export const stateChangesBetween = async (
   db: Db,
   roomNid: number,
   after: number,
   upTo: number,
-): Promise<StateChangeRecord[]> => {
-  const { rows } = await db.query<StateChangeRecord>({
+): Promise<StateChangeRecord[] | undefined> => {
+  const { rows } = await db.query<StateChangeRecord | { stream_pos: null }>({
     name: 'state-changes-between',
     text: `SELECT stream_pos, type, state_key, event_nid FROM state_changes
-      WHERE room_nid = $1 AND stream_pos > $2 AND stream_pos <= $3 ORDER BY stream_pos`,
+      WHERE room_nid = $1 AND stream_pos > $2 AND stream_pos <= $3
+      UNION ALL
+      SELECT NULL, NULL, NULL, NULL FROM reader_cursors
+      WHERE reader = '${stateChangesCursor}' AND position > $2
+      ORDER BY stream_pos NULLS FIRST`,
     values: [roomNid, after, upTo],
   });
-  return rows;
+  return rows[0]?.stream_pos === null ? undefined : (rows as StateChangeRecord[]);
 };
 
 export interface UserRoomRecord {

@@ -48,9 +48,11 @@ export class RoomStateReader {
     if (filter.matchesNothing || !filter.matchesRoom(reading.room.roomId)) return [];
     if (reading.fullState) return this.#full(context, reading);
     const changes = this.#changes(context, reading);
-    return Array.isArray(changes)
-      ? this.#changed(context, reading, changes)
-      : changes.then((found) => this.#changed(context, reading, found));
+    if (Array.isArray(changes)) return this.#changed(context, reading, changes);
+    // Who has been away for longer than changes are kept gets the whole state.
+    return changes.then((found) =>
+      found === undefined ? this.#full(context, reading) : this.#changed(context, reading, found),
+    );
   }
 
   /** The room's current state as it was at a position. */
@@ -83,7 +85,10 @@ export class RoomStateReader {
   }
 
   /** Memory first: a reader who keeps up costs no query. */
-  #changes(context: SyncContext, { room, live, upTo }: RoomReading): Change[] | Promise<Change[]> {
+  #changes(
+    context: SyncContext,
+    { room, live, upTo }: RoomReading,
+  ): Change[] | Promise<Change[] | undefined> {
     const after = context.from?.position ?? 0;
     const entries = live.recent.between(after, upTo);
     if (entries !== undefined) {
@@ -96,7 +101,7 @@ export class RoomStateReader {
       return changes;
     }
     return stateChangesBetween(this.#db, room.roomNid, after, upTo).then((rows) =>
-      rows.map((row) => ({ key: stateKeyOf(row.type, row.state_key), nid: row.event_nid })),
+      rows?.map((row) => ({ key: stateKeyOf(row.type, row.state_key), nid: row.event_nid })),
     );
   }
 
