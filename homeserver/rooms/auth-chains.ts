@@ -45,8 +45,11 @@ export class AuthChains {
 
   async #load(roomNid: number): Promise<ChainGraph> {
     const graph = new ChainGraph();
-    for (const { event_nid: nid, chain_nid: chain, seq } of await chainPlaces(this.#db, roomNid)) {
+    for (const place of await chainPlaces(this.#db, roomNid)) {
+      const { event_nid: nid, chain_nid: chain, seq, to_chain_nid: toChain, to_seq: toSeq } = place;
       graph.addPlace(nid, { chain, seq });
+      if (toChain !== null && toSeq !== null)
+        graph.addLink(chain, { fromSeq: seq, toChain, toSeq });
     }
     for (const link of await chainLinks(this.#db, roomNid)) {
       graph.addLink(link.from_chain_nid, {

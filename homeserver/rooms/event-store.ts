@@ -14,13 +14,14 @@ import {
   eventsByNid,
   eventsOfRooms,
 } from '../storage/events.ts';
+import { unpackedJson } from '../storage/packed-json.ts';
 import { turns } from '../turns.ts';
 import { bytesOfEvent, type StoredEvent } from './stored-event.ts';
 
 export const storedEventFrom = (record: EventRecord): StoredEvent => ({
   nid: record.event_nid,
   roomNid: record.room_nid,
-  event: storedEvent(record.json, record.event_id),
+  event: storedEvent(unpackedJson(record.packed_json), record.event_id),
   streamPos: record.stream_pos ?? undefined,
   backfillPos: record.backfill_pos,
   snapshotBefore: record.snapshot_before ?? undefined,

@@ -17,8 +17,13 @@ export const outlierRow = (stored: StoredEvent, json: string): EventRow => ({
   place: 'outlier',
 });
 
+/** Room versions 1 to 5 let events claim any time at all. */
+const inBigintRange = (ms: number): number =>
+  Math.max(Number.MIN_SAFE_INTEGER, Math.min(ms, Number.MAX_SAFE_INTEGER));
+
 export const rowOf = (stored: StoredEvent, json: string): EventRow => ({
   roomNid: stored.roomNid,
+  roomId: stored.event.roomId,
   eventNid: stored.nid,
   eventId: stored.event.eventId,
   type: stored.event.type,
@@ -26,7 +31,7 @@ export const rowOf = (stored: StoredEvent, json: string): EventRow => ({
   membership: membershipOf(stored.event) ?? null,
   sender: stored.event.sender,
   depth: stored.event.depth,
-  originServerTs: stored.event.originServerTs,
+  originServerTs: inBigintRange(stored.event.originServerTs),
   place: 'live',
   streamPos: stored.streamPos ?? null,
   backfillPos: stored.backfillPos,

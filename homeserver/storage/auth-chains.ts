@@ -5,6 +5,9 @@ export interface ChainPlaceRecord {
   event_nid: number;
   chain_nid: number;
   seq: number;
+  /** The first place outside its chain that it links to. */
+  to_chain_nid: number | null;
+  to_seq: number | null;
 }
 
 export interface ChainLinkRecord {
@@ -17,12 +20,14 @@ export interface ChainLinkRecord {
 export const chainPlaces = async (db: Db, roomNid: number): Promise<ChainPlaceRecord[]> => {
   const { rows } = await db.query<ChainPlaceRecord>({
     name: 'auth-chain-places',
-    text: `SELECT event_nid, chain_nid, seq FROM auth_chain_places WHERE room_nid = $1`,
+    text: `SELECT event_nid, chain_nid, seq, to_chain_nid, to_seq FROM auth_chain_places
+      WHERE room_nid = $1`,
     values: [roomNid],
   });
   return rows;
 };
 
+/** The links that are not kept with their places. */
 export const chainLinks = async (db: Db, roomNid: number): Promise<ChainLinkRecord[]> => {
   const { rows } = await db.query<ChainLinkRecord>({
     name: 'auth-chain-links',

@@ -5,6 +5,7 @@
 import type { LogSection } from '../streams/log.ts';
 import { booleanArray, braces, numberArray, records, textArray } from './array-parameters.ts';
 import type { Statement } from './database.ts';
+import { packedJson } from './packed-json.ts';
 import type { EventRow, RoomWrite } from './room-write.ts';
 import { hasExtras, writeExtras } from './room-write-extras.ts';
 
@@ -83,7 +84,7 @@ const eventsCte = (onConflict: string): string => `
 
 /** Costs a second look at the index for every row, so it is left out where nothing needs it. */
 const promoteOutliers = `-- An outlier that takes its place in the timeline keeps its row.
-    ON CONFLICT (event_id, room_nid) DO UPDATE SET stream_pos = EXCLUDED.stream_pos,
+    ON CONFLICT (text_key(event_id), room_nid) DO UPDATE SET stream_pos = EXCLUDED.stream_pos,
       backfill_pos = EXCLUDED.backfill_pos, snapshot_before = EXCLUDED.snapshot_before,
       snapshot_after = EXCLUDED.snapshot_after, current_snapshot = EXCLUDED.current_snapshot,
       replaces_nid = EXCLUDED.replaces_nid,
@@ -160,9 +161,7 @@ const withOutliers = `WITH ${eventsCte(promoteOutliers)}, ${stateCte}
       )) AS refused
   FROM input`;
 
-/** Room versions 1 to 5 let events claim any time at all. */
-const inBigintRange = (ms: number): number =>
-  Math.max(Number.MIN_SAFE_INTEGER, Math.min(ms, Number.MAX_SAFE_INTEGER));
+const packed = (event: EventRow): string => packedJson(event.json, event);
 
 const eventColumns = (events: readonly EventRow[]): unknown[] => [
   numberArray(events, (e) => e.roomNid),
@@ -173,7 +172,7 @@ const eventColumns = (events: readonly EventRow[]): unknown[] => [
   textArray(events, (e) => e.membership),
   textArray(events, (e) => e.sender),
   numberArray(events, (e) => e.depth),
-  numberArray(events, (e) => inBigintRange(e.originServerTs)),
+  numberArray(events, (e) => e.originServerTs),
   textArray(events, (e) => e.place),
   numberArray(events, (e) => e.streamPos),
   numberArray(events, (e) => e.backfillPos),
@@ -187,7 +186,7 @@ const eventColumns = (events: readonly EventRow[]): unknown[] => [
   textArray(events, (e) => e.senderDevice),
   textArray(events, (e) => e.txnId),
   textArray(events, (e) => e.txnTarget),
-  records(events, (e) => e.json),
+  records(events, packed),
   numberArray(events, (e) => e.pushMark),
 ];
 
@@ -198,12 +197,12 @@ const plainColumns = (events: readonly EventRow[]): unknown[] => [
   textArray(events, (e) => e.type),
   textArray(events, (e) => e.sender),
   numberArray(events, (e) => e.depth),
-  numberArray(events, (e) => inBigintRange(e.originServerTs)),
+  numberArray(events, (e) => e.originServerTs),
   numberArray(events, (e) => e.snapshotBefore),
   booleanArray(events, (e) => e.relayed),
   textArray(events, (e) => e.senderDevice),
   textArray(events, (e) => e.txnId),
-  records(events, (e) => e.json),
+  records(events, packed),
   numberArray(events, (e) => e.pushMark),
 ];
 

@@ -4,6 +4,7 @@
  */
 import type { EventId, RoomId } from '../../spec/identifiers.ts';
 import type { Db } from './database.ts';
+import { deviceKey, transactionKey } from './text-keys.ts';
 
 /** A request that sends an event, as its path names it. */
 export interface EventTransaction {
@@ -17,6 +18,15 @@ export interface EventTransaction {
 export interface StoredTransaction extends EventTransaction {
   readonly eventId: EventId;
 }
+
+const eventDeviceKey = deviceKey('sender', 'sender_device');
+const eventTransactionKey = transactionKey(
+  'room_nid',
+  'type',
+  "coalesce(txn_target, '')",
+  'txn_id',
+);
+const roomNid = '(SELECT room_nid FROM rooms WHERE room_id = $3)';
 
 interface TransactionRow {
   readonly room_id: RoomId;
@@ -35,12 +45,13 @@ export const deviceTransactions = async (
 ): Promise<StoredTransaction[] | undefined> => {
   const { rows } = await db.query<TransactionRow>({
     name: 'device-transactions',
-    // In the order of events_transactions, lest a busy sender's are looked for among all events.
+    // In the order of events_transactions and by its key alone, lest a busy sender's are looked for
+    // among all events.
     text: `SELECT r.room_id, e.type, e.txn_target, e.txn_id, e.event_id FROM (
-        SELECT room_nid, type, txn_target, txn_id, event_id FROM events
-        WHERE sender = $1 AND sender_device = $2 AND txn_id IS NOT NULL
-        ORDER BY sender, sender_device, room_nid LIMIT $3
-      ) e JOIN rooms r USING (room_nid)`,
+        SELECT room_nid, sender, sender_device, type, txn_target, txn_id, event_id FROM events
+        WHERE ${eventDeviceKey} = ${deviceKey('$1::text', '$2::text')} AND txn_id IS NOT NULL
+        ORDER BY ${eventDeviceKey}, ${eventTransactionKey} LIMIT $3
+      ) e JOIN rooms r USING (room_nid) WHERE e.sender = $1 AND e.sender_device = $2`,
     values: [sender, device, limit + 1],
   });
   if (rows.length > limit) return undefined;
@@ -62,12 +73,11 @@ export const eventOfTransaction = async (
 ): Promise<EventId | undefined> => {
   const { rows } = await db.query<{ event_id: EventId }>({
     name: 'event-of-transaction',
-    text: `SELECT e.event_id FROM events e
-      WHERE e.room_nid = (SELECT room_nid FROM rooms WHERE room_id = $3)
-        AND e.sender = $1 AND e.sender_device = $2 AND e.txn_id IS NOT NULL
-        AND hashtextextended(e.type || chr(10) || coalesce(e.txn_target, '') || chr(10) || e.txn_id, 0)
-          = hashtextextended($4::text || chr(10) || $5::text || chr(10) || $6::text, 0)
-        AND e.type = $4 AND coalesce(e.txn_target, '') = $5 AND e.txn_id = $6`,
+    text: `SELECT event_id FROM events
+      WHERE ${eventDeviceKey} = ${deviceKey('$1::text', '$2::text')}
+        AND ${eventTransactionKey} = ${transactionKey(roomNid, '$4::text', '$5::text', '$6::text')}
+        AND txn_id IS NOT NULL AND room_nid = ${roomNid} AND sender = $1 AND sender_device = $2
+        AND type = $4 AND coalesce(txn_target, '') = $5 AND txn_id = $6`,
     values: [sender, device, roomId, type, target ?? '', txnId],
   });
   return rows[0]?.event_id;

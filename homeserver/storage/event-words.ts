@@ -1,5 +1,6 @@
 /** The table `event_words`: which words events have in their texts. */
 import type { Db, Tx } from './database.ts';
+import { packedJsonColumns, unpackedJson } from './packed-json.ts';
 
 export const searchKeys = ['content.body', 'content.name', 'content.topic'] as const;
 export type SearchKey = (typeof searchKeys)[number];
@@ -30,7 +31,7 @@ export interface SearchableEvent {
 
 /**
  * The first live events with `after < position <= upTo` that have texts, and redactions; of as many
- * as `maxBytes` holds, and at least one. Index events_stream.
+ * as `maxBytes` holds as they are stored, and at least one. Index events_stream.
  */
 export const searchableEvents = async (
   db: Db,
@@ -44,20 +45,22 @@ export const searchableEvents = async (
     event_nid: number;
     stream_pos: number;
     type: string;
-    json: string;
+    packed_json: string;
   }>({
     name: 'searchable-events',
-    text: `SELECT room_nid, event_nid, stream_pos, type, json FROM (
-        SELECT room_nid, event_nid, stream_pos, type, json,
+    text: `SELECT e.room_nid, e.event_nid, e.stream_pos, e.type, ${packedJsonColumns} AS packed_json
+      FROM (
+        SELECT *,
           sum(octet_length(json)) OVER (ORDER BY stream_pos) - octet_length(json) AS bytes_before
         FROM (
-          SELECT room_nid, event_nid, stream_pos, type, json FROM events
+          SELECT room_nid, event_nid, stream_pos, type, sender, depth, origin_server_ts, json
+          FROM events
           WHERE stream_pos > $1 AND stream_pos <= $2 AND backfill_pos = 0 AND type = ANY($3::text[])
             AND rejected_reason IS NULL AND NOT soft_failed AND redacted_by_nid IS NULL
           ORDER BY stream_pos LIMIT $4
         ) first
-      ) measured
-      WHERE bytes_before < $5 ORDER BY stream_pos`,
+      ) e JOIN rooms r USING (room_nid)
+      WHERE e.bytes_before < $5 ORDER BY e.stream_pos`,
     values: [after, upTo, [...Object.keys(searchedTypes), redactionType], limit, maxBytes],
   });
   return rows.map((row) => ({
@@ -65,7 +68,7 @@ export const searchableEvents = async (
     eventNid: row.event_nid,
     streamPos: row.stream_pos,
     type: row.type,
-    json: row.json,
+    json: unpackedJson(row.packed_json),
   }));
 };
 
@@ -89,7 +92,8 @@ export const deleteRedactedWords = async (
     name: 'delete-redacted-words',
     text: `DELETE FROM event_words w
       USING unnest($1::bigint[], $2::text[]) AS r (room_nid, event_id)
-      JOIN events e USING (room_nid, event_id)
+      JOIN events e ON text_key(e.event_id) = text_key(r.event_id)
+        AND e.room_nid = r.room_nid AND e.event_id = r.event_id
       WHERE e.redacted_by_nid IS NOT NULL AND w.stream_pos = e.stream_pos
         AND w.room_nid = e.room_nid AND w.event_nid = e.event_nid`,
     values: [redacted.map(({ roomNid }) => roomNid), redacted.map(({ eventId }) => eventId)],

@@ -1,6 +1,8 @@
 /** Reading events, and the heads and names of rooms. Writing is the log's: event-section.ts. */
 import type { EventId, RoomId } from '../../spec/identifiers.ts';
 import type { Db } from './database.ts';
+import { packedJsonColumns } from './packed-json.ts';
+import { keysOf } from './text-keys.ts';
 
 /** A row of `events` with the name of its room. */
 export interface EventRecord {
@@ -19,13 +21,15 @@ export interface EventRecord {
   redacted_by_nid: number | null;
   sender_device: string | null;
   txn_id: string | null;
-  json: string;
+  /** See packed-json.ts. */
+  packed_json: string;
 }
 
 /** Of a row `e` of events with its room `r`. */
 export const eventColumns = `e.event_nid, e.room_nid, r.room_id, e.event_id, e.stream_pos, e.backfill_pos,
   e.snapshot_before, e.snapshot_after, e.current_snapshot, e.replaces_nid, e.rejected_reason,
-  e.soft_failed, e.redacted_by_nid, e.sender_device, e.txn_id, e.json`;
+  e.soft_failed, e.redacted_by_nid, e.sender_device, e.txn_id,
+  ${packedJsonColumns} AS packed_json`;
 
 /** In no particular order; absent ones are left out. */
 export const eventsByNid = async (
@@ -70,7 +74,7 @@ export const eventsById = async (db: Db, eventIds: readonly EventId[]): Promise<
   const { rows } = await db.query<EventRecord>({
     name: 'events-by-id',
     text: `SELECT ${eventColumns} FROM events e JOIN rooms r USING (room_nid)
-      WHERE e.event_id = ANY($1::text[])`,
+      WHERE text_key(e.event_id) = ANY(${keysOf('$1')}) AND e.event_id = ANY($1::text[])`,
     values: [eventIds],
   });
   return rows;
@@ -85,7 +89,8 @@ export const eventsByIdInRoom = async (
   const { rows } = await db.query<EventRecord>({
     name: 'events-by-id-in-room',
     text: `SELECT ${eventColumns} FROM events e JOIN rooms r USING (room_nid)
-      WHERE e.event_id = ANY($2::text[]) AND e.room_nid = $1`,
+      WHERE text_key(e.event_id) = ANY(${keysOf('$2')}) AND e.room_nid = $1
+        AND e.event_id = ANY($2::text[])`,
     values: [roomNid, eventIds],
   });
   return rows;

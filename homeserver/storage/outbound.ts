@@ -1,6 +1,7 @@
 /** Reading what other servers are to be sent. Written by the log: event-section.ts. */
 import type { EventId, ServerName } from '../../spec/identifiers.ts';
 import type { Db } from './database.ts';
+import { packedJsonColumns, unpackedJson } from './packed-json.ts';
 
 export interface OutboundRecord {
   stream_pos: number;
@@ -9,6 +10,16 @@ export interface OutboundRecord {
   json: string;
 }
 
+/** As it is read: see packed-json.ts. */
+interface PackedRecord extends Omit<OutboundRecord, 'json'> {
+  packed_json: string;
+}
+
+const unpacked = ({ packed_json: packed, ...record }: PackedRecord): OutboundRecord => ({
+  ...record,
+  json: unpackedJson(packed),
+});
+
 /** Relayed events with `after < position <= upTo`, in order. Uses index events_stream. */
 export const relayedEvents = async (
   db: Db,
@@ -16,15 +27,16 @@ export const relayedEvents = async (
   upTo: number,
   limit: number,
 ): Promise<OutboundRecord[]> => {
-  const { rows } = await db.query<OutboundRecord>({
+  const { rows } = await db.query<PackedRecord>({
     name: 'outbound-relayed',
-    text: `SELECT stream_pos, room_nid, event_id, json FROM events
-      WHERE stream_pos > $1 AND stream_pos <= $2 AND backfill_pos = 0 AND relayed
-        AND rejected_reason IS NULL AND NOT soft_failed
-      ORDER BY stream_pos LIMIT $3`,
+    text: `SELECT e.stream_pos, e.room_nid, e.event_id, ${packedJsonColumns} AS packed_json
+      FROM events e JOIN rooms r USING (room_nid)
+      WHERE e.stream_pos > $1 AND e.stream_pos <= $2 AND e.backfill_pos = 0 AND e.relayed
+        AND e.rejected_reason IS NULL AND NOT e.soft_failed
+      ORDER BY e.stream_pos LIMIT $3`,
     values: [after, upTo, limit],
   });
-  return rows;
+  return rows.map(unpacked);
 };
 
 /** The same for one server: of the rooms it is or was in, while it was. */
@@ -35,9 +47,10 @@ export const relayedEventsFor = async (
   upTo: number,
   limit: number,
 ): Promise<OutboundRecord[]> => {
-  const { rows } = await db.query<OutboundRecord>({
+  const { rows } = await db.query<PackedRecord>({
     name: 'outbound-relayed-for',
-    text: `SELECT e.stream_pos, e.room_nid, e.event_id, e.json FROM server_rooms s
+    text: `SELECT e.stream_pos, e.room_nid, e.event_id, ${packedJsonColumns} AS packed_json
+      FROM server_rooms s JOIN rooms r USING (room_nid)
       JOIN events e ON e.room_nid = s.room_nid AND e.stream_pos > greatest(s.from_pos, $2)
         AND e.stream_pos <= least(s.to_pos, $3)
       WHERE s.server = $1 AND (s.to_pos IS NULL OR s.to_pos > $2) AND e.backfill_pos = 0
@@ -45,7 +58,7 @@ export const relayedEventsFor = async (
       ORDER BY e.stream_pos LIMIT $4`,
     values: [server, after, upTo, limit],
   });
-  return rows;
+  return rows.map(unpacked);
 };
 
 export interface ServerInterval {

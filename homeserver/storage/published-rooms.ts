@@ -2,6 +2,7 @@
 import type { JsonObject, Pdu } from '../../spec/event.ts';
 import type { RoomId } from '../../spec/identifiers.ts';
 import type { Db } from './database.ts';
+import { packedJsonColumns, unpackedJson } from './packed-json.ts';
 
 export interface PublishedRoom {
   readonly roomNid: number;
@@ -26,17 +27,17 @@ export const stateContents = async (
   roomNids: readonly number[],
   types: readonly string[],
 ): Promise<Map<number, Map<string, JsonObject>>> => {
-  const { rows } = await db.query<{ room_nid: number; type: string; json: string }>({
+  const { rows } = await db.query<{ room_nid: number; type: string; packed_json: string }>({
     name: 'state-contents',
-    text: `SELECT c.room_nid, c.type, e.json
-      FROM current_state c JOIN events e USING (room_nid, event_nid)
+    text: `SELECT c.room_nid, c.type, ${packedJsonColumns} AS packed_json
+      FROM current_state c JOIN events e USING (room_nid, event_nid) JOIN rooms r USING (room_nid)
       WHERE c.room_nid = ANY($1::bigint[]) AND c.type = ANY($2::text[]) AND c.state_key = ''`,
     values: [roomNids, types],
   });
   const contents = new Map<number, Map<string, JsonObject>>();
-  for (const { room_nid: roomNid, type, json } of rows) {
+  for (const { room_nid: roomNid, type, packed_json: packed } of rows) {
     const ofRoom = contents.get(roomNid) ?? new Map<string, JsonObject>();
-    ofRoom.set(type, (JSON.parse(json) as Pdu).content);
+    ofRoom.set(type, (JSON.parse(unpackedJson(packed)) as Pdu).content);
     contents.set(roomNid, ofRoom);
   }
   return contents;

@@ -139,7 +139,8 @@ export const newestEdits = async (
   const { rows } = await db.query<{ parent_id: EventId; event_nid: number }>({
     name: 'newest-edits',
     text: `SELECT w.parent_id, edit.event_nid FROM unnest($2::text[]) AS w (parent_id)
-      JOIN events p ON p.event_id = w.parent_id AND p.room_nid = $1
+      JOIN events p ON text_key(p.event_id) = text_key(w.parent_id) AND p.room_nid = $1
+        AND p.event_id = w.parent_id
       CROSS JOIN LATERAL (
         SELECT x.event_nid, e.origin_server_ts, e.event_id
         FROM event_relations x JOIN events e USING (room_nid, event_nid)
@@ -212,7 +213,8 @@ export const threadRoots = async (
           AND (NOT $5 OR e.backfill_pos = 0) AND ${counts}
         ORDER BY x.parent_id, e.stream_pos DESC, e.backfill_pos DESC
       ) t
-      JOIN events root ON root.event_id = t.parent_id AND root.room_nid = $1
+      JOIN events root ON text_key(root.event_id) = text_key(t.parent_id) AND root.room_nid = $1
+        AND root.event_id = t.parent_id
       WHERE (t.stream_pos, t.backfill_pos) < ($6, $7) AND root.stream_pos IS NOT NULL
         AND (NOT $8 OR root.sender = $9 OR EXISTS (
           SELECT 1 FROM event_relations mine JOIN events e USING (room_nid, event_nid)

@@ -155,23 +155,47 @@ const writeUnappliedRedactions = async (tx: Tx, writes: readonly RoomWrite[]): P
   });
 };
 
+const placeName = (chainNid: number, seq: number): string => `${chainNid} ${seq}`;
+
+type ChainLink = RoomWrite['chainLinks'][number];
+
+/** A place's first link is written with the place, which the same write brings; `links` are the others. */
+const placedLinks = (
+  writes: readonly RoomWrite[],
+): { first: Map<string, ChainLink>; links: (ChainLink & { nid: number })[] } => {
+  const first = new Map<string, ChainLink>();
+  const links: (ChainLink & { nid: number })[] = [];
+  for (const { roomNid, chainLinks } of writes) {
+    for (const link of chainLinks) {
+      const place = placeName(link.fromChain, link.fromSeq);
+      if (first.has(place)) links.push({ ...link, nid: roomNid });
+      else first.set(place, link);
+    }
+  }
+  return { first, links };
+};
+
 const writeChains = async (tx: Tx, writes: readonly RoomWrite[]): Promise<void> => {
   const places = writes.flatMap((w) => w.chainPlaces.map((p) => ({ ...p, nid: w.roomNid })));
+  const { first, links } = placedLinks(writes);
   if (places.length > 0) {
+    const toFirst = places.map((p) => first.get(placeName(p.chainNid, p.seq)));
     await tx.query({
       name: 'log-chain-places',
-      text: `INSERT INTO auth_chain_places (room_nid, event_nid, chain_nid, seq)
-        SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::int[])
+      text: `INSERT INTO auth_chain_places (room_nid, event_nid, chain_nid, seq, to_chain_nid, to_seq)
+        SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::int[], $5::bigint[],
+          $6::int[])
         ON CONFLICT DO NOTHING`,
       values: [
         places.map((p) => p.nid),
         places.map((p) => p.eventNid),
         places.map((p) => p.chainNid),
         places.map((p) => p.seq),
+        toFirst.map((link) => link?.toChain ?? null),
+        toFirst.map((link) => link?.toSeq ?? null),
       ],
     });
   }
-  const links = writes.flatMap((w) => w.chainLinks.map((l) => ({ ...l, nid: w.roomNid })));
   if (links.length > 0) {
     await tx.query({
       name: 'log-chain-links',

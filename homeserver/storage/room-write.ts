@@ -2,6 +2,7 @@
 
 export interface EventRow {
   roomNid: number;
+  roomId: string;
   eventNid: number;
   eventId: string;
   type: string;
@@ -9,6 +10,7 @@ export interface EventRow {
   membership: string | null;
   sender: string;
   depth: number;
+  /** In the range of safe integers, whatever the event says. */
   originServerTs: number;
   /**
    * `live`: the log assigns `streamPos`. `filled`: the row carries its own place before a live
@@ -98,6 +100,7 @@ export interface RoomWrite {
   /** Events that were missing and are now here. */
   readonly foundPrevEvents: string[];
   readonly chainPlaces: { eventNid: number; chainNid: number; seq: number }[];
+  /** From places that the same write brings. */
   readonly chainLinks: { fromChain: number; fromSeq: number; toChain: number; toSeq: number }[];
   /** Redactions whose target is not here yet. */
   readonly unappliedRedactions: { eventId: string; redactionNid: number }[];

@@ -1,6 +1,7 @@
 /** Reading what unread counts are made of: by the marks of push/push-mark.ts, events only if need be. */
 import type { Db } from './database.ts';
 import { type EventRecord, eventColumns } from './events.ts';
+import { packedJsonColumns, unpackedJson } from './packed-json.ts';
 
 /** A stretch of a room's log, `after < position <= upTo`. */
 export interface UnreadRange {
@@ -124,9 +125,9 @@ export const pushRooms = async (
         state.power_levels, state.create, state.member
       FROM rooms r JOIN room_heads h USING (room_nid)
       CROSS JOIN LATERAL (
-        SELECT max(e.json) FILTER (WHERE c.type = 'm.room.power_levels') AS power_levels,
-          max(e.json) FILTER (WHERE c.type = 'm.room.create') AS create,
-          max(e.json) FILTER (WHERE c.type = 'm.room.member') AS member
+        SELECT max(${packedJsonColumns}) FILTER (WHERE c.type = 'm.room.power_levels') AS power_levels,
+          max(${packedJsonColumns}) FILTER (WHERE c.type = 'm.room.create') AS create,
+          max(${packedJsonColumns}) FILTER (WHERE c.type = 'm.room.member') AS member
         FROM (VALUES ('m.room.power_levels', ''), ('m.room.create', ''), ('m.room.member', $1))
           AS asked (type, state_key)
         JOIN current_state c ON c.room_nid = r.room_nid AND c.type = asked.type
@@ -136,5 +137,10 @@ export const pushRooms = async (
       WHERE r.room_nid = ANY($2::bigint[])`,
     values: [userId, roomNids],
   });
-  return rows;
+  return rows.map((row) => ({
+    ...row,
+    power_levels: row.power_levels && unpackedJson(row.power_levels),
+    create: row.create && unpackedJson(row.create),
+    member: row.member && unpackedJson(row.member),
+  }));
 };

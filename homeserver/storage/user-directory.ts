@@ -2,6 +2,7 @@
 import type { JsonObject } from '../../spec/event.ts';
 import type { ServerName, UserId } from '../../spec/identifiers.ts';
 import type { Db, Tx } from './database.ts';
+import { packedJsonColumns, unpackedJson } from './packed-json.ts';
 import type { Walk } from './walk.ts';
 
 export interface DirectoryChange {
@@ -30,15 +31,16 @@ export const directoryChanges = async (
     room_nid: number;
     type: string;
     state_key: string;
-    json: string | null;
+    packed_json: string | null;
   }>({
     name: 'directory-changes',
-    text: `SELECT c.stream_pos, c.room_nid, c.type, c.state_key, e.json
+    text: `SELECT c.stream_pos, c.room_nid, c.type, c.state_key,
+        CASE WHEN e.event_nid IS NOT NULL THEN ${packedJsonColumns} END AS packed_json
       FROM (
         SELECT * FROM state_changes
         WHERE stream_pos > $1 AND stream_pos <= $2 AND type = ANY($3::text[])
         ORDER BY stream_pos FETCH FIRST $4 ROWS WITH TIES
-      ) c LEFT JOIN events e USING (room_nid, event_nid)
+      ) c JOIN rooms r USING (room_nid) LEFT JOIN events e USING (room_nid, event_nid)
       ORDER BY c.stream_pos`,
     values: [after, upTo, followedTypes, limit],
   });
@@ -48,7 +50,9 @@ export const directoryChanges = async (
     type: row.type,
     stateKey: row.state_key,
     content:
-      row.json === null ? undefined : (JSON.parse(row.json) as { content: JsonObject }).content,
+      row.packed_json === null
+        ? undefined
+        : (JSON.parse(unpackedJson(row.packed_json)) as { content: JsonObject }).content,
   }));
 };
 

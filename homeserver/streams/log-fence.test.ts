@@ -1,6 +1,7 @@
 import { compileFilter } from '../../spec/filter.ts';
 import type { DeviceId, EventId, RoomId } from '../../spec/identifiers.ts';
 import type { Core } from '../core.ts';
+import { packedJsonColumns, unpackedJson } from '../storage/packed-json.ts';
 import { createSync } from '../sync/create-sync.ts';
 import { parseSyncToken } from '../sync/tokens.ts';
 import { cutSocket, holdRoom, logWaits, recordSessions } from '../testing/log-trouble.ts';
@@ -66,13 +67,16 @@ const readOn = async (): Promise<string[]> => {
 };
 
 const stored = async () => {
-  const { rows } = await core.database.query<{ event_id: EventId; body: string; prev: string[] }>({
-    text: `SELECT event_id, json::json #>> '{content,body}' AS body,
-        ARRAY(SELECT json_array_elements_text(json::json -> 'prev_events')) AS prev
-      FROM events WHERE room_nid = $1 AND type = 'm.room.message' ORDER BY stream_pos`,
+  const { rows } = await core.database.query<{ event_id: EventId; packed: string }>({
+    text: `SELECT e.event_id, ${packedJsonColumns} AS packed
+      FROM events e JOIN rooms r USING (room_nid)
+      WHERE e.room_nid = $1 AND e.type = 'm.room.message' ORDER BY e.stream_pos`,
     values: [nid],
   });
-  return rows;
+  return rows.map(({ event_id, packed }) => {
+    const { content, prev_events: prev } = JSON.parse(unpackedJson(packed));
+    return { event_id, body: content.body, prev };
+  });
 };
 
 /** A message whose statement waits in the database when the connection it came by is cut. */

@@ -86,7 +86,8 @@ describe.each(['10', '12'])('redacting in version %s', (version) => {
     expect((await redact(alice, roomId, second)).status).toBe(200);
     expect(await contentOf(roomId, second)).toEqual({});
     const { rows } = await test.core.database.query({
-      text: `SELECT 1 FROM events WHERE event_id = ANY($1) AND json LIKE '%m.text%'`,
+      text: `SELECT 1 FROM events WHERE event_id = ANY($1)
+        AND (json LIKE '%m.text%' OR json NOT LIKE '{%')`,
       values: [[first, second]],
     });
     expect(rows).toEqual([]);

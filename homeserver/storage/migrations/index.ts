@@ -17,6 +17,7 @@ import { outsideRoomsMigration } from './0017-outside-rooms.ts';
 import { clientLimitsMigration } from './0018-client-limits.ts';
 import { closedReportsMigration } from './0019-closed-reports.ts';
 import { growthMigration } from './0020-growth.ts';
+import { storedBytesMigration } from './0022-stored-bytes.ts';
 
 export const migrations: readonly Migration[] = [
   { name: '0001-core', up: core.up },
@@ -36,4 +37,5 @@ export const migrations: readonly Migration[] = [
   clientLimitsMigration,
   closedReportsMigration,
   growthMigration,
+  storedBytesMigration,
 ];
