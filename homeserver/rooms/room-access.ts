@@ -69,8 +69,9 @@ export class RoomAccess<Room extends ReadableRoom = LiveRoom> {
   /** Nothing later is shown: the present, or the moment the user left. */
   readonly upTo: TimelinePlace;
   readonly #deps: RoomAccessDeps;
+  /** Position at which the present stay, or the last one, began. */
+  readonly stayFrom: number;
   readonly #reader: Reader;
-  readonly #stayFrom: number;
   readonly #isWorldReadable: boolean;
   readonly #memberNid: number | undefined;
 
@@ -83,7 +84,7 @@ export class RoomAccess<Room extends ReadableRoom = LiveRoom> {
     const leftAt = init.departure?.streamPos ?? -1;
     const isGone = init.standing === 'departed' && !init.isWorldReadable;
     this.upTo = { streamPos: isGone ? leftAt : init.position, backfillPos: 0 };
-    this.#stayFrom = init.stayFrom;
+    this.stayFrom = init.stayFrom;
     this.#isWorldReadable = init.isWorldReadable;
     this.#memberNid = init.memberNid;
     this.#reader = {
@@ -172,7 +173,7 @@ export class RoomAccess<Room extends ReadableRoom = LiveRoom> {
     const upTo = isMember ? Number.MAX_SAFE_INTEGER : this.#reader.joinedUpTo;
     return (await this.#isOpen())
       ? { after: -1, upTo, liveOnly: false }
-      : { after: this.#stayFrom - 1, upTo, liveOnly: true };
+      : { after: this.stayFrom - 1, upTo, liveOnly: true };
   }
 
   /** @throws MatrixError M_FORBIDDEN for those who may see nothing of the room */
@@ -188,7 +189,7 @@ export class RoomAccess<Room extends ReadableRoom = LiveRoom> {
     return (
       streamPos !== undefined &&
       backfillPos === 0 &&
-      streamPos >= this.#stayFrom &&
+      streamPos >= this.stayFrom &&
       streamPos < this.#reader.joinedUpTo
     );
   }

@@ -90,8 +90,10 @@ export class RoomsOutside {
     );
     const views = await access.views(stretch.events);
     const reading = withOwn(context, { stretch, views }, own);
-    const fullState = context.from === undefined || context.fullState;
     const fromStart = context.from === undefined;
+    // Who came and went since their last sync knows nothing of the room yet.
+    const isNew = fromStart || access.stayFrom > after;
+    const fullState = isNew || context.fullState;
     await this.#write(
       context,
       { room, live, access, ...reading, fromStart, fullState, upTo },
