@@ -88,6 +88,25 @@ describe('JSON in pieces', () => {
     }
   });
 
+  it('leaves elements longer than what is parsed at a time whole', () => {
+    const events = [10, 40_000, 50_000, 1, 33_000, 60_000].map((length, n) => ({
+      content: { a: 'é'.repeat(length), list: [n, 'x'.repeat(length), n], last: true },
+      depth: n,
+      ...{ hashes: {}, list: [], type: `type ${n}` },
+    }));
+    const lists = { state: events.length };
+    for (const state of [events, events.toReversed(), events.slice(1, 2), [events, 1, events]]) {
+      const value = { before: 1, state, after: [long(4000)] };
+      for (const cut of [1_000, 16_384, 250_000]) {
+        const bounds = { ...NO_BOUND, lists, maxListValues: 1_000 };
+        const answer = parsed(JSON.stringify(value), cut, bounds) as typeof value;
+        // Compared as text: what differs is too long to be shown.
+        expect(JSON.stringify([...answer.state]) === JSON.stringify(state)).toBe(true);
+        expect(answer.after).toEqual(value.after);
+      }
+    }
+  });
+
   it('refuses too many values, levels and elements while they come', () => {
     const pieces = (bounds: Partial<JsonPiecesBounds>) =>
       new JsonPieces({ maxValues: 1000, maxDepth: 100, ...bounds });

@@ -30,7 +30,7 @@ export class JsonTooCostly extends Error {
 
 /** So much text is parsed at a time, and what its last element has beyond that. */
 const PIECE_BYTES = 32 * 1024;
-/** A single text or key may be as long as this. */
+/** A single text or key may be as long as this, and so may an element of `lists`. */
 const MAX_PIECE_BYTES = 1024 * 1024;
 
 const QUOTE = 0x22;
@@ -184,7 +184,8 @@ export class JsonPieces {
     }
     this.#expected = expected;
     this.#at = base + chunk.length;
-    if (this.#at - this.#keptAt > MAX_PIECE_BYTES) throw new JsonTooCostly('a text is too long');
+    if (this.#at - this.#keptAt > MAX_PIECE_BYTES)
+      throw new JsonTooCostly('a text or an element is too long');
   }
 
   /** The whole, once all of it was pushed. @throws SyntaxError */
@@ -253,6 +254,11 @@ export class JsonPieces {
     this.#listDepth = frames.length;
   }
 
+  /** Inside an element of a list that stays text, which is parsed as one. */
+  get #isInElement(): boolean {
+    return this.#listDepth > 0 && this.#frames.length > this.#listDepth;
+  }
+
   /** Returns whether it stands in an object. */
   #comma(at: number): boolean {
     const frame = this.#frames.at(-1);
@@ -261,7 +267,7 @@ export class JsonPieces {
       frame.isAfterBuilt = false;
       frame.groupAt = at + 1;
       frame.commaAt = -1;
-    } else if (at - frame.groupAt >= PIECE_BYTES) {
+    } else if (at - frame.groupAt >= PIECE_BYTES && !this.#isInElement) {
       this.#build(frame.isObject ? {} : []);
       this.#group(frame, at);
       frame.groupAt = at + 1;
