@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { buildEvent, type EventTemplate, hashAndSignPdu } from './build-event.ts';
-import { canonicalJsonFor } from './canonical-json.ts';
+import { canonicalJsonFor, exactJson } from './canonical-json.ts';
 import type { JsonObject, Pdu } from './event.ts';
 import { checkContentHash, InvalidEventError, parsePdu } from './event-format.ts';
 import type { EventId, RoomId, UserId } from './identifiers.ts';
@@ -122,6 +122,13 @@ it('refuses what no server would accept', () => {
 
 it('lets floats into rooms that do', () => {
   const { event, rules } = build('5', { content: { level: 0.5 } });
+  expect(checkContentHash(event, rules)).toBe(true);
+});
+
+it('writes numbers as every other server does, and reads them as they are', () => {
+  const { event, rules } = build('5', { content: { level: 1e-7 } });
+  expect(exactJson(event.pdu)).toContain('"content":{"level":1e-07}');
+  expect(event.content).toEqual({ level: 1e-7 });
   expect(checkContentHash(event, rules)).toBe(true);
 });
 

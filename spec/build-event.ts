@@ -10,6 +10,7 @@
 import { CanonicalJsonError, canonicalJson, canonicalJsonFor } from './canonical-json.ts';
 import type { JsonObject, MatrixEvent, Pdu, PduReference } from './event.ts';
 import { eventFrom, InvalidEventError, MAX_EVENT_BYTES } from './event-format.ts';
+import { portableNumbers } from './exact-numbers.ts';
 import { contentHash, eventIdFromSignedJson, sha256Base64 } from './hashes.ts';
 import {
   type EventId,
@@ -89,7 +90,8 @@ export const buildUnsignedEvent = (
   serverName: string,
   keyId: string,
 ): UnsignedEvent => {
-  const { type, stateKey, sender, content, roomId } = template;
+  const { type, stateKey, sender, roomId } = template;
+  const content = rules.strictCanonicalJson ? template.content : portableNumbers(template.content);
   checkIdentifierSize('type', type);
   if (stateKey !== undefined) checkIdentifierSize('state_key', stateKey);
   const authEvents = references(template.auth, template, rules);
@@ -137,8 +139,9 @@ export const buildUnsignedEvent = (
     rules.eventIdFormat === 'domain'
       ? requireEventId(template)
       : eventIdFromSignedJson(signedBytes, rules.eventIdFormat);
+  const event = eventFrom(pdu, eventId, template.prev, template.auth);
   return {
-    event: eventFrom(pdu, eventId, template.prev, template.auth),
+    event: content === template.content ? event : { ...event, content: template.content },
     signedBytes,
     finish: (signature) => {
       byKeyId[keyId] = signature;

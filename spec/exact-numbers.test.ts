@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { exactJson, lenientCanonicalJson } from './canonical-json.ts';
-import { parseExactJson, plainNumbers, RawNumber, stringifyIfExact } from './exact-numbers.ts';
+import {
+  parseExactJson,
+  plainNumbers,
+  portableNumbers,
+  RawNumber,
+  stringifyIfExact,
+} from './exact-numbers.ts';
 
 describe('JSON with its numbers as they were written', () => {
   // The right side is what Python's canonicaljson 2.0 makes of the left.
@@ -18,6 +24,26 @@ describe('JSON with its numbers as they were written', () => {
     ['{"\\u00e9":1.5}', '{"é":1.5}'],
   ])('%s has the canonical form %s', (json, canonical) => {
     expect(lenientCanonicalJson(parseExactJson(json))).toBe(canonical);
+  });
+
+  // The right side is what Python's json makes of the left.
+  it.each([
+    [1e-7, '1e-07'],
+    [-1.5e-5, '-1.5e-05'],
+    [2.5e-11, '2.5e-11'],
+    [0.0001, '0.0001'],
+    [0.5, '0.5'],
+    [9007199254740992, '9007199254740992.0'],
+    [1e16, '1e+16'],
+    [-1.25e20, '-1.25e+20'],
+    [1e100, '1e+100'],
+    [-0, '0'],
+    [9007199254740991, '9007199254740991'],
+  ])('%d is written as every implementation writes it again', (number, text) => {
+    const portable = portableNumbers({ a: [{ b: number }], c: 'x' });
+    expect(lenientCanonicalJson(portable)).toBe(`{"a":[{"b":${text}}],"c":"x"}`);
+    const again = parseExactJson(exactJson(portable));
+    expect(lenientCanonicalJson(again)).toBe(lenientCanonicalJson(portable));
   });
 
   it('has plain numbers wherever JavaScript writes the same', () => {

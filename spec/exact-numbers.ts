@@ -58,6 +58,38 @@ export const plainNumbers = <T>(value: T): T => {
 };
 
 /**
+ * The value with each number written as Python, in which most other servers are, writes it again:
+ * `1e-07`, `1e-05` and `1e+20`, where JavaScript has `1e-7`, `0.00001` and twenty-one digits. Others
+ * keep what they are sent, so everybody signs the same text. Itself if it has no such number.
+ */
+export const portableNumbers = <T>(value: T): T => {
+  if (typeof value === 'number') return portableNumber(value) as T;
+  if (typeof value !== 'object' || value === null || value instanceof RawNumber) return value;
+  if (Array.isArray(value)) {
+    const portable = value.map(portableNumbers);
+    return (portable.some((item, i) => item !== value[i]) ? portable : value) as T;
+  }
+  let copy: object = value;
+  for (const [key, member] of Object.entries(value)) {
+    const portable = portableNumbers(member);
+    if (portable === member) continue;
+    if (copy === value) copy = { ...value };
+    setMember(copy, key, portable);
+  }
+  return copy as T;
+};
+
+/** Python's `repr` of a float goes over to exponents at other places, and gives them two digits. */
+const portableNumber = (value: number): number => {
+  if (Number.isSafeInteger(value) || !Number.isFinite(value)) return value;
+  const size = Math.abs(value);
+  let text = String(value);
+  if (size < 1e-4 || size >= 1e16) text = value.toExponential().replace(/([+-])(\d)$/, '$10$2');
+  else if (Number.isInteger(value)) text = `${text}.0`;
+  return text === String(value) ? value : (new RawNumber(text) as unknown as number);
+};
+
+/**
  * As `JSON.parse`, but with {@link RawNumber} for each number that would be written otherwise.
  * Slower by far: for text in which `JsonScan` has found such a number. The caller has bounded values
  * and depth, which is that of the call stack too.
