@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { CONNECTION_LIMITS, type ConnectionLimits } from './connections.ts';
 import { exempt } from './rate-limits.ts';
@@ -46,7 +47,33 @@ const limited = (limits: Partial<ConnectionLimits>) => ({
   connections: { ...CONNECTION_LIMITS, ...limits },
 });
 
+/** Connections to a port that the system holds until the process accepts them. */
+const unaccepted = (port: number): number => {
+  const listening = readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .find(([, local, , state]) => {
+      return state === '0A' && Number.parseInt(local?.split(':')[1] ?? '', 16) === port;
+    });
+  return Number.parseInt(listening?.[4]?.split(':')[1] ?? '', 16);
+};
+
 describe('connections', () => {
+  it('wait by the thousand for a process that is busy', async () => {
+    await start([quick], {});
+    const connected: Promise<unknown>[] = [];
+    for (let count = 0; count < 1000; count += 1) {
+      const socket = connect(server.port, '127.0.0.1');
+      sockets.push(socket);
+      connected.push(once(socket, 'connect'));
+    }
+    // Nothing is accepted before the event loop has its turn.
+    await new Promise<void>((resolve) => process.nextTick(resolve));
+    // Only Linux tells; elsewhere it is seen that all of them come through.
+    if (process.platform === 'linux') expect(unaccepted(server.port)).toBe(1000);
+    await Promise.all(connected);
+  });
+
   it('are as many to a listener as are allowed, and one that ends makes room', async () => {
     await start([quick], limited({ maxConnections: 2 }));
     const first = await open();

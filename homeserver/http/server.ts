@@ -86,10 +86,16 @@ const answerBadRequest = (error: Error & { code?: string }, socket: Socket): voi
   );
 };
 
+/**
+ * Connections made while the event loop was busy, to each listener; the system may allow fewer. After
+ * a restart everyone comes back at once, and whoever finds no place here is left to try again.
+ */
+const MAX_UNACCEPTED = 4_096;
+
 const listen = (server: Server, { port, bind }: Listener): Promise<void> =>
   new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, bind, () => {
+    server.listen({ port, host: bind, backlog: MAX_UNACCEPTED }, () => {
       server.removeListener('error', reject);
       resolve();
     });
