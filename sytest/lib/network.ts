@@ -18,7 +18,18 @@ import type { Authority } from './authority.ts';
 import { parseAuthorization } from './peer/x-matrix.ts';
 import { type Host, type Recipe, Server, type ServerAddress } from './server.ts';
 
+/** A request that went through, with its answer. */
+export interface Crossing {
+  readonly from: string;
+  readonly to: string;
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+}
+
 export class Network {
+  /** What has crossed this network signed, in the order of the answers. */
+  readonly crossings: Crossing[] = [];
   readonly #authority: Authority;
   readonly #agent: Agent;
   readonly #servers: Server[] = [];
@@ -81,6 +92,9 @@ export class Network {
         headers: request.headers,
       },
       (answer) => {
+        const status = answer.statusCode!;
+        const [to, method, path] = [server.name, request.method!, request.url!];
+        if (origin !== undefined) this.crossings.push({ from: origin, to, method, path, status });
         response.writeHead(answer.statusCode!, answer.headers);
         answer.pipe(response);
       },

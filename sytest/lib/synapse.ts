@@ -47,12 +47,13 @@ export function findSynapse(): FoundSynapse {
   return { missing: `no Python with matrix-synapse (${where})` };
 }
 
-export function synapse(python: string): Recipe {
+/** @param changes in place of the settings of the same name */
+export function synapse(python: string, changes: object = {}): Recipe {
   return {
     readyPath: '/_matrix/client/versions',
     prepare(site) {
       const configFile = join(site.dir, 'homeserver.yaml');
-      writeFileSync(configFile, JSON.stringify(settingsFor(site), undefined, 2));
+      writeFileSync(configFile, JSON.stringify({ ...settingsFor(site), ...changes }, undefined, 2));
       const args = ['-m', 'synapse.app.homeserver', '-c', configFile];
       execFileSync(python, [...args, '--generate-missing-configs'], {
         cwd: site.dir,
@@ -103,6 +104,7 @@ function settingsFor(site: Site): object {
     rc_joins_per_room: NO_LIMIT,
     rc_invites: { per_room: NO_LIMIT, per_user: NO_LIMIT, per_issuer: NO_LIMIT },
     rc_room_creation: NO_LIMIT,
+    rc_presence: { per_user: NO_LIMIT },
     // An outage in a test lasts seconds: what was away is soon tried again.
     federation: {
       destination_min_retry_interval: 500,

@@ -16,6 +16,8 @@ export interface Pair {
   readonly parley: Server;
   readonly synapse: Server;
   readonly network: Network;
+  /** Starts a further Synapse, with these settings in place of the usual ones. */
+  addsSynapse(settings: object): Promise<Server>;
 }
 
 /** Which of the two makes the room. */
@@ -38,14 +40,15 @@ export function besideSynapse(tests: (pair: () => Pair) => void): void {
   describe(`beside Synapse ${found.version}`, () => {
     const network = new Network(new Authority());
     let pair: Pair;
+    const addsSynapse = async (settings: object) => {
+      // Another host, so that a room can let in one and not the other.
+      const server = await network.adds(synapse(found.python, settings), '127.0.0.1');
+      takesAnswersAsTheyAre(server.clientUrl);
+      return server;
+    };
     beforeAll(async () => {
-      const [ours, theirs] = await Promise.all([
-        network.adds(parley()),
-        // Another host, so that a room can let in one and not the other.
-        network.adds(synapse(found.python), '127.0.0.1'),
-      ]);
-      takesAnswersAsTheyAre(theirs.clientUrl);
-      pair = { parley: ours, synapse: theirs, network };
+      const [ours, theirs] = await Promise.all([network.adds(parley()), addsSynapse({})]);
+      pair = { parley: ours, synapse: theirs, network, addsSynapse };
     }, 90_000);
     afterAll(() => network.close());
     tests(() => pair);
