@@ -119,7 +119,8 @@ export const createFederation = async (options: FederationOptions): Promise<Fede
     outsideDepartures,
     metrics: inbound,
   });
-  inbound.watchQueue(() => queue.waitingRooms);
+  inbound.watchQueue(queue);
+  options.senderMetrics?.watchDestinations(health);
 
   const sender = await FederationSender.start({
     origin: serverName,

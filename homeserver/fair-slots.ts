@@ -21,6 +21,10 @@ export class FairSlots {
     this.#limits = limits;
   }
 
+  get waiting(): number {
+    return this.#waitingCount;
+  }
+
   /** Whether {@link run} would turn this key away. */
   isFull(key: string): boolean {
     const { maxRunning, maxWaiting, maxWaitingPerKey } = this.#limits;

@@ -29,7 +29,7 @@ import { createCore } from './core.ts';
 import { createDiscovery } from './discovery/create-discovery.ts';
 import { RateLimits } from './http/rate-limits.ts';
 import { createHttpServer } from './http/server.ts';
-import { logMetrics, registerCoreMetrics } from './ops/core-metrics.ts';
+import { logMetrics, registerAccountMetrics, registerCoreMetrics } from './ops/core-metrics.ts';
 import type { Logger } from './ops/logger.ts';
 import { createMetricsRegistry } from './ops/metrics.ts';
 import { healthRoutes, metricsRoute } from './ops/operator-routes.ts';
@@ -135,6 +135,7 @@ const build = async (
     remoteProfiles: federation?.remoteProfiles,
     deviceListeners: [core.encryption.deviceListener],
   });
+  registerAccountMetrics(metrics, accounts, limits);
   await accounts.start();
   closers.push(() => accounts.stop());
 

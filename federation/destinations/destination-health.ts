@@ -93,6 +93,11 @@ export class DestinationHealth {
     return this.retryAtMs(destination) > this.#clock.nowMs();
   }
 
+  /** Of the servers that something is to be delivered to, how many failed when last tried. */
+  get failingCount(): number {
+    return this.#failingKnown.size;
+  }
+
   /** Whether it failed when last tried, be it left alone still or about to be tried again. */
   isFailing(destination: ServerName): boolean {
     return this.#failingOf(destination) !== undefined;

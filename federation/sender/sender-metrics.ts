@@ -1,11 +1,13 @@
 /** What is counted about handing events to the servers that are to get them. */
-import { Counter, Histogram, type Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 export interface SenderMetrics {
   /** An event is in the queues of all its destinations, of which there is at least one. */
   enqueued(durationMs: number): void;
   /** A server refuses something for good and will not get it. */
   setAside(kind: 'pdu' | 'edu'): void;
+  /** Asked when the metrics are read. */
+  watchDestinations(health: { readonly failingCount: number }): void;
 }
 
 export const senderMetrics = (registry: Registry): SenderMetrics => {
@@ -24,5 +26,15 @@ export const senderMetrics = (registry: Registry): SenderMetrics => {
   return {
     enqueued: (durationMs) => enqueue.observe(durationMs / 1_000),
     setAside: (kind) => aside.inc({ kind }),
+    watchDestinations: (health) => {
+      new Gauge({
+        name: 'parley_federation_failing_destinations',
+        help: 'Servers with something to be delivered that did not answer when last tried.',
+        registers: [registry],
+        collect() {
+          this.set(health.failingCount);
+        },
+      });
+    },
   };
 };

@@ -11,7 +11,7 @@ export interface InboundMetrics {
   received(outcome: PduOutcome, count: number): void;
   edus(count: number): void;
   /** Asked when the metrics are read. */
-  watchQueue(waitingRooms: () => number): void;
+  watchQueue(queue: { readonly waitingRooms: number; readonly waitingEvents: number }): void;
 }
 
 export const noInboundMetrics: InboundMetrics = {
@@ -35,13 +35,21 @@ export const inboundMetrics = (registry: Registry): InboundMetrics => {
   return {
     received: (outcome, count) => pdus.inc({ outcome }, count),
     edus: (count) => edus.inc(count),
-    watchQueue: (waitingRooms) => {
+    watchQueue: (queue) => {
       new Gauge({
         name: 'parley_federation_waiting_rooms',
         help: 'Rooms with events that wait for what they refer to.',
         registers: [registry],
         collect() {
-          this.set(waitingRooms());
+          this.set(queue.waitingRooms);
+        },
+      });
+      new Gauge({
+        name: 'parley_federation_waiting_events',
+        help: 'Events of other servers that wait in their room’s queue.',
+        registers: [registry],
+        collect() {
+          this.set(queue.waitingEvents);
         },
       });
     },

@@ -99,6 +99,13 @@ export class InboundQueue {
     return this.#byOrigin.get(origin) ?? 0;
   }
 
+  get waitingEvents(): number {
+    let events = 0;
+    for (const origins of this.#byRoom.values())
+      for (const count of origins.values()) events += count;
+    return events;
+  }
+
   get waitingRooms(): number {
     return this.#byRoom.size;
   }

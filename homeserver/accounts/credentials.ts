@@ -77,6 +77,8 @@ const wrong = () => matrixError('M_FORBIDDEN', 'Wrong user name or password');
 export class Credentials {
   readonly #options: CredentialsOptions;
   readonly #limits: PasswordLimits;
+  /** How many wrong passwords this process has been shown. */
+  wrongPasswords = 0;
 
   constructor(options: CredentialsOptions) {
     const { database, clock, limits } = options;
@@ -132,7 +134,10 @@ export class Credentials {
       giveBack();
       throw error;
     });
-    if (!isRight || user === undefined) throw wrong();
+    if (!isRight || user === undefined) {
+      this.wrongPasswords += 1;
+      throw wrong();
+    }
     giveBack();
     assertNotLocked(user);
     await database.transaction((tx) =>

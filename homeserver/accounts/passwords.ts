@@ -39,6 +39,11 @@ export class Passwords {
     this.#random = random;
   }
 
+  /** How many wait to be hashed. */
+  get waiting(): number {
+    return this.#slots.waiting;
+  }
+
   /** Throws `M_WEAK_PASSWORD` or `M_INVALID_PARAM`. */
   checkNew(password: string): void {
     const { minLength } = this.#policy;

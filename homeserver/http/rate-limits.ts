@@ -57,6 +57,8 @@ export class RateLimits {
   readonly #table: RateLimitTable;
   readonly #clock: Clock;
   readonly #buckets: LRUCache<string, Bucket>;
+  /** How many times each has refused somebody. */
+  readonly refusals = new Map<RateLimitName, number>();
 
   constructor(table: RateLimitTable, clock: Clock, maxBuckets = MAX_BUCKETS) {
     this.#table = table;
@@ -77,7 +79,10 @@ export class RateLimits {
   take(name: RateLimitName, key: string, cost = 1): void {
     const limit = this.#limit(name);
     const bucket = this.#bucket(name, key, limit);
-    if (bucket.tokens < 1) throw limitExceeded(waitMs(bucket, limit));
+    if (bucket.tokens < 1) {
+      this.refusals.set(name, (this.refusals.get(name) ?? 0) + 1);
+      throw limitExceeded(waitMs(bucket, limit));
+    }
     bucket.tokens -= cost;
   }
 

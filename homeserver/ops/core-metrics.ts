@@ -1,6 +1,9 @@
 /** What the core is busy with, for `/metrics`. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { Accounts } from '../accounts/accounts.ts';
 import type { Core } from '../core.ts';
+import type { RateLimits } from '../http/rate-limits.ts';
+import { estimatedRows } from '../storage/estimated-rows.ts';
 import type { LogOptions } from '../streams/log.ts';
 
 /** For `LogOptions.observe`. */
@@ -17,7 +20,14 @@ export const logMetrics = (registry: Registry): NonNullable<LogOptions['observe'
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2],
     registers: [registry],
   });
+  const batches = new Histogram({
+    name: 'parley_log_batch_writes',
+    help: 'Writes that were committed together.',
+    buckets: [1, 2, 5, 10, 25, 50, 100, 250],
+    registers: [registry],
+  });
   return (count, seconds, outcome) => {
+    batches.observe(count);
     writes.inc({ outcome }, count);
     commits.observe(seconds);
   };
@@ -46,6 +56,21 @@ export const registerCoreMetrics = (registry: Registry, core: Core): void => {
       for (const [share, bytes] of core.budget.heldBytes()) this.set({ share }, bytes);
     },
   });
+  let asking: Promise<void> | undefined;
+  new Gauge({
+    name: 'parley_to_device_waiting_estimate',
+    help: 'Messages that wait for devices, as the database last counted them.',
+    registers: [registry],
+    collect() {
+      // As of the last reading: while the database is away the rest is told all the same.
+      asking ??= estimatedRows(core.database, 'to_device_messages')
+        .then((rows) => this.set(rows))
+        .catch(() => undefined)
+        .finally(() => {
+          asking = undefined;
+        });
+    },
+  });
   const { pool } = core.database;
   gauge('parley_database_connections', 'Open database connections.', () => pool.totalCount);
   gauge(
@@ -60,6 +85,41 @@ export const registerCoreMetrics = (registry: Registry, core: Core): void => {
     collect() {
       this.reset();
       this.inc(core.database.statementCount);
+    },
+  });
+};
+
+/** Of what people try. */
+export const registerAccountMetrics = (
+  registry: Registry,
+  { credentials, passwords }: Pick<Accounts, 'credentials' | 'passwords'>,
+  limits: RateLimits | undefined,
+): void => {
+  new Counter({
+    name: 'parley_wrong_passwords_total',
+    help: 'Passwords that were wrong, at login and wherever one is asked for.',
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(credentials.wrongPasswords);
+    },
+  });
+  new Gauge({
+    name: 'parley_passwords_waiting',
+    help: 'Passwords that wait to be hashed.',
+    registers: [registry],
+    collect() {
+      this.set(passwords.waiting);
+    },
+  });
+  new Counter({
+    name: 'parley_rate_limited_total',
+    help: 'Requests refused with 429, by the limit of rate_limits that refused them.',
+    labelNames: ['limit'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [limit, count] of limits?.refusals ?? []) this.inc({ limit }, count);
     },
   });
 };

@@ -5,10 +5,9 @@
  * Deliberately no follower of the log (`log.follow`): who is online is neither read from the database
  * nor written to it, so a session that is lost takes nothing of it along, and forgetting it would show
  * everyone as offline until their devices ask again. Only the rooms noted beside each person come from
- * the log. `RoomObserver` keeps them up after each commit, and they are read anew, from what the log
- * does reset, with each change of the person's state and each reminder; one whose commit was not told
- * is wrong until then. It all belongs to this process: when it ends everyone is offline, and the
- * clients that come back say that they are not.
+ * the log, which `RoomObserver` keeps up after each commit: a room whose commit could not be told,
+ * because the session was lost with it, stays wrong until the person next comes or goes there. It all
+ * belongs to this process: when it ends everyone is offline, and clients that come back say otherwise.
  * https://spec.matrix.org/v1.19/client-server-api/#presence
  */
 import {
