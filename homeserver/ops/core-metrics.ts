@@ -56,18 +56,20 @@ export const registerCoreMetrics = (registry: Registry, core: Core): void => {
       for (const [share, bytes] of core.budget.heldBytes()) this.set({ share }, bytes);
     },
   });
-  let asking: Promise<void> | undefined;
+  let isAsking = false;
   new Gauge({
     name: 'parley_to_device_waiting_estimate',
     help: 'Messages that wait for devices, as the database last counted them.',
     registers: [registry],
     collect() {
       // As of the last reading: while the database is away the rest is told all the same.
-      asking ??= estimatedRows(core.database, 'to_device_messages')
+      if (isAsking) return;
+      isAsking = true;
+      void estimatedRows(core.database, 'to_device_messages')
         .then((rows) => this.set(rows))
         .catch(() => undefined)
         .finally(() => {
-          asking = undefined;
+          isAsking = false;
         });
     },
   });
