@@ -79,12 +79,15 @@ export const putDirectoryUsers = async (
 ): Promise<void> => {
   await tx.query({
     name: 'put-directory-users',
-    text: `INSERT INTO user_directory (user_id, room_nid, display_name, avatar_url, words)
+    text: `INSERT INTO user_directory AS kept (user_id, room_nid, display_name, avatar_url, words)
       SELECT u.user_id, u.room_nid, u.display_name, u.avatar_url, array_to_tsvector(u.words::text[])
       FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[])
         AS u (user_id, room_nid, display_name, avatar_url, words)
       ON CONFLICT (user_id, room_nid) DO UPDATE SET display_name = EXCLUDED.display_name,
-        avatar_url = EXCLUDED.avatar_url, words = EXCLUDED.words`,
+        avatar_url = EXCLUDED.avatar_url, words = EXCLUDED.words
+      -- With every room that people join their names come again, mostly as they are.
+      WHERE (kept.display_name, kept.avatar_url, kept.words)
+        IS DISTINCT FROM (EXCLUDED.display_name, EXCLUDED.avatar_url, EXCLUDED.words)`,
     values: [
       entries.map(({ userId }) => userId),
       entries.map(({ roomNid }) => roomNid),
