@@ -182,6 +182,7 @@ it('is declared for every operation', () => {
     "setRoomStateWithKey",
   ],
   "sync": [
+    "getEvents",
     "sync",
   ],
   "to_device": [
