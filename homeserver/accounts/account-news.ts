@@ -57,6 +57,8 @@ export class AccountNews {
       this.#client = client;
       client.on('notification', this.#heard);
       client.once('error', this.#lost);
+      // It says nothing for as long as there is no news.
+      await client.query('SET idle_session_timeout = 0');
       await client.query(`LISTEN ${CHANNEL}`);
       this.#listener.missed();
     } catch (error) {

@@ -66,10 +66,15 @@ it('words of what is redacted are forgotten', async () => {
   expect([await indexed('secret'), await indexed('regret')]).toEqual([1, 0]);
 });
 
-it('an index that is far behind does two thousand events a second where a step takes 150 ms', () => {
-  const tookMs = 150;
-  const pauseMs = pauseAfter({ tookMs, behind: 100_000, isBusy: true });
-  expect((eventsPerStep * 1000) / (tookMs + pauseMs)).toBeGreaterThan(2_000);
+it('an index that is behind keeps up with two thousand events a second', () => {
+  const rate = (step: Parameters<typeof pauseAfter>[0]) =>
+    (eventsPerStep * 1000) / (step.tookMs + pauseAfter(step));
+  // Where nobody writes, and where it is very far behind, on a machine that is slow.
+  expect(rate({ tookMs: 150, behind: 100_000, isBusy: false })).toBeGreaterThan(2_000);
+  expect(rate({ tookMs: 150, behind: 1_000_000, isBusy: true })).toBeGreaterThan(2_000);
+  // Where people write much, it takes a sixth of the time.
+  expect(rate({ tookMs: 80, behind: 100_000, isBusy: true })).toBeGreaterThan(2_000);
+  expect(pauseAfter({ tookMs: 80, behind: 100_000, isBusy: true })).toBe(400);
   // Where little is left, people come first.
-  expect(pauseAfter({ tookMs, behind: 500, isBusy: true })).toBeGreaterThanOrEqual(1_000);
+  expect(pauseAfter({ tookMs: 150, behind: 500, isBusy: true })).toBeGreaterThanOrEqual(1_000);
 });

@@ -3,8 +3,9 @@
  * it made the first time. https://spec.matrix.org/v1.19/client-server-api/#transaction-identifiers
  *
  * The events themselves record their transaction, and the database takes none twice. Memory is there
- * to spare the look: of a device with few transactions all are known, so an id that is not among them
- * is new. Of others the newest are known, and an id that is not among them is looked up.
+ * to spare the look: of a device that had few transactions when it was loaded all are known since, the
+ * newest with their events and older ones in a few bits, so an id that is not among them is new. Of
+ * others the newest are known, and an id that is not among them is looked up.
  *
  * Known in the process that sends for the user, and in no other; where it dies the database knows.
  */
@@ -18,6 +19,7 @@ import {
   eventOfTransaction,
 } from '../storage/event-transactions.ts';
 import { type Log, LogWriteFailed } from '../streams/log.ts';
+import { LAYER_BYTES, SeenIds } from './seen-ids.ts';
 
 export interface DeviceTransactionsOptions {
   /** Transactions known of one device, at most. */
@@ -26,12 +28,18 @@ export interface DeviceTransactionsOptions {
   readonly maxTransactions?: number;
 }
 
+/** What a layer of older ones weighs beside one of the newest. */
+const LAYER_TRANSACTIONS = LAYER_BYTES / 250;
+
 /** What a device has sent, oldest first: the path of the request to the event. */
 interface Known {
   readonly events: Map<string, EventId>;
-  /** Nothing else was ever sent by this device. */
-  isComplete: boolean;
+  /** What else it has sent; undefined where that is not known. */
+  older: SeenIds | undefined;
 }
+
+/** Whether the device can have sent this, which is not among the newest. */
+const mayBeOlder = ({ older }: Known, path: string): boolean => older?.mayHave(path) ?? true;
 
 export class DeviceTransactions {
   readonly #db: Db;
@@ -71,7 +79,8 @@ export class DeviceTransactions {
     const known = this.#devices.peek(owner);
     const eventId = known?.events.get(path);
     if (eventId !== undefined) return Promise.resolve(eventId);
-    const found = known?.isComplete ? send() : this.#sendUnknown(owner, transaction, send);
+    const isNew = known !== undefined && !mayBeOlder(known, path);
+    const found = isNew ? send() : this.#sendUnknown(owner, transaction, send);
     const run = found.then(
       (id) => {
         this.#running.delete(request);
@@ -95,9 +104,10 @@ export class DeviceTransactions {
     send: () => Promise<EventId>,
   ): Promise<EventId> {
     const known = await this.#devices.get(owner);
-    const eventId = known.events.get(pathOf(transaction));
+    const path = pathOf(transaction);
+    const eventId = known.events.get(path);
     if (eventId !== undefined) return eventId;
-    return (known.isComplete ? undefined : await this.#find(owner, transaction)) ?? send();
+    return (mayBeOlder(known, path) ? await this.#find(owner, transaction) : undefined) ?? send();
   }
 
   /** @throws the failure, unless the transaction has been carried out all the same */
@@ -130,11 +140,14 @@ export class DeviceTransactions {
     known.events.set(path, eventId);
     this.#held += 1;
     if (known.events.size > this.#maxPerDevice) {
-      known.isComplete = false;
+      const layersBefore = known.older?.layers ?? 0;
       for (const oldest of known.events.keys()) {
         if (known.events.size <= this.#maxPerDevice / 2) break;
         known.events.delete(oldest);
+        if (known.older?.add(oldest) === false) known.older = undefined;
       }
+      const added = Math.max(0, (known.older?.layers ?? 0) - layersBefore);
+      this.#held += added * LAYER_TRANSACTIONS;
     }
     // Devices come back with one query each.
     if (this.#held > this.#maxTransactions) this.forget();
@@ -146,7 +159,7 @@ export class DeviceTransactions {
     const all = await deviceTransactions(this.#db, user, device, this.#maxPerDevice / 2);
     const events = new Map((all ?? []).map((made) => [pathOf(made), made.eventId]));
     this.#held += events.size;
-    return { events, isComplete: all !== undefined };
+    return { events, older: all === undefined ? undefined : new SeenIds() };
   }
 }
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { MemoryBudget } from '../memory-budget.ts';
+import { MemoryBudget, memoryShares } from '../memory-budget.ts';
 import { RoomActivity } from './room-activity.ts';
 
 it('names the rooms that have changed, or says that it cannot', () => {
@@ -21,7 +21,10 @@ it('names the rooms that have changed, or says that it cannot', () => {
 });
 
 it('knows no further back than the rooms it remembers', () => {
-  const activity = new RoomActivity(10, new MemoryBudget(Math.ceil((4 * 160) / 0.09)));
+  const activity = new RoomActivity(
+    10,
+    new MemoryBudget(Math.ceil((4 * 160 * 100) / memoryShares.marks)),
+  );
   activity.record(1, 11);
   activity.record(2, 12);
   activity.record(1, 13);

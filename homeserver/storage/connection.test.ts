@@ -48,6 +48,14 @@ describe('the connection pool', () => {
     }
   });
 
+  it('has the database end sessions of servers that are gone without a word', async () => {
+    const { rows } = await test.database.query<{ ms: number }>({
+      text: `SELECT setting::int AS ms FROM pg_settings WHERE name = 'idle_session_timeout'`,
+    });
+    // Longer than the pool keeps an idle one, so that no session in use is ended.
+    expect(rows[0]?.ms).toBe(90_000);
+  });
+
   it('keeps a connection whose transaction was given up for a reason of its own', async () => {
     const { database } = test;
     const backend = async () =>

@@ -24,6 +24,9 @@ const timeouts = {
   statement_timeout: 60_000,
   idle_in_transaction_session_timeout: 60_000,
   query_timeout: 70_000,
+  // The pool ends what is idle after 30 s. A session idle for longer belongs to a server that is gone
+  // without a word, and takes one of the connections the database has.
+  options: '-c idle_session_timeout=90000',
 };
 
 /** Nothing connects until the first statement. */

@@ -38,7 +38,9 @@ const connectHost = async (): Promise<pg.Client> => {
 };
 
 beforeAll(async () => {
-  host = await Server.create(parley({ log: { level: 'warn' } }), authority);
+  // As many connections as a PostgreSQL has that nobody has configured: those of a lost server go late.
+  const lending = { log: { level: 'warn' }, database: { pool_size: 90 } };
+  host = await Server.create(parley(lending), authority);
   await host.start();
   const client = await connectHost();
   await client.query(`CREATE DATABASE ${DATABASE} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'`);
