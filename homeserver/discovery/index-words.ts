@@ -14,7 +14,7 @@ import {
 import { turns } from '../turns.ts';
 
 /** Of one step: few enough to be done with soon, and many enough that the step itself is cheap. */
-export const eventsPerStep = 1_000;
+export const eventsPerStep = 250;
 const bytesPerStep = 1_000_000;
 const positionsPerStep = 20_000;
 const maxTextLength = 20_000;

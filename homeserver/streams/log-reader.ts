@@ -23,12 +23,12 @@ export type IndexStep = (tx: Tx, after: number, upTo: number) => Promise<number>
 
 /** After something new, this long passes before it is looked at. */
 const settleMs = 1_000;
-/** Pauses are this many times as long as the work between them: where little is left to do, or much. */
-const pauseFactor = { keepingUp: 9, behindBusy: 5, behind: 2 };
+/** Pauses are this many times as long as the work between them: a tenth of the time is taken. */
+const pauseFactor = { usual: 9, farBehind: 2 };
 const shortPauseMs = 100;
-/** Further behind than this, an index that spared others as usual might never come to the end. */
+/** Further behind than this, the next step does not wait for more to do. */
 const behindPositions = 1_000;
-/** Further behind than this it does not spare those who write either. */
+/** Further behind than this, an index that spared others as usual might never come to the end. */
 const farBehindPositions = 500_000;
 /** A log that has moved further than this since the last step is busy: pauses are longer. */
 const busyPositions = 200;
@@ -132,11 +132,8 @@ export const pauseAfter = (step: {
   readonly behind: number;
   readonly isBusy: boolean;
 }): number => {
-  if (step.behind <= behindPositions) {
-    const shortest = step.isBusy ? settleMs : shortPauseMs;
-    return Math.max(shortest, pauseFactor.keepingUp * step.tookMs);
-  }
-  // While people write much, only what is very far behind takes more than a little of their time.
-  const spares = step.isBusy && step.behind <= farBehindPositions;
-  return (spares ? pauseFactor.behindBusy : pauseFactor.behind) * step.tookMs;
+  if (step.behind > farBehindPositions) return pauseFactor.farBehind * step.tookMs;
+  const settles = step.isBusy ? settleMs : shortPauseMs;
+  const shortest = step.behind > behindPositions ? 0 : settles;
+  return Math.max(shortest, pauseFactor.usual * step.tookMs);
 };

@@ -6,7 +6,7 @@
 import type { Waiter } from './notifier.ts';
 
 /** How long readers may hold the event loop before others get their turn. */
-const TURN_MS = 4;
+const TURN_MS = 6;
 /** At most this many are planned for a turn, each as a step of its own. */
 const STEPS_PER_TURN = 64;
 /** So many woken together are a crowd. */
