@@ -41,6 +41,10 @@ describe('a page of history among joins', () => {
     // The page, its snapshots, and links that hold a few hundred entries between them.
     expect(rows).toBeLessThan(1_000);
     expect(watch.seen.length).toBeLessThan(15);
+    // Where nothing is missing, nobody looks for what is.
+    const names = watch.seen.map(({ name }) => name);
+    expect(names.filter((name) => name === 'timeline-backwards')).toHaveLength(1);
+    expect(names).not.toContain('nearest-gap');
     watch.stop();
   });
 });

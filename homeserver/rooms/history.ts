@@ -182,7 +182,9 @@ export class History {
   ): ReturnType<Timeline['page']> {
     for (let fills = 0; ; fills += 1) {
       const page = await this.#deps.timeline.page(room.nid, low, high, direction, limit, accept);
-      if (direction === 'forwards' || fills === maxFills) return page;
+      if (direction === 'forwards' || fills === maxFills || room.missingPrevEvents.size === 0) {
+        return page;
+      }
       const reached = page.more && page.last !== undefined ? page.last : low;
       const gap = await nearestGap(this.#deps.db, room.nid, reached, high);
       if (gap === undefined || !(await this.#deps.filler.fill(room, gap))) return page;

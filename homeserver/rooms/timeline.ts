@@ -38,9 +38,10 @@ export const sinceLastGap = (
   return at === -1 ? stretch : { events: stretch.events.slice(at), limited: true };
 };
 
-const pageSize = 100;
-/** Pages read for one answer whose filter refuses nearly everything. */
-const maxPages = 20;
+/** Events read with one statement: as many as clients ask for at a time, and one that tells of more. */
+const maxRows = 101;
+/** Statements for one answer whose filter refuses nearly everything. */
+const maxReads = 20;
 
 /** Of a stretch that is taken into memory. */
 const maxRecalledChanges = 200;
@@ -192,8 +193,8 @@ export class Timeline {
     const events: StoredEvent[] = [];
     let [low, high] = [after, upTo];
     let last: TimelinePlace | undefined;
-    for (let pages = 0; pages < maxPages; pages += 1) {
-      const want = Math.min(pageSize, Math.max(limit - events.length, 10) + 1);
+    for (let reads = 0; reads < maxReads; reads += 1) {
+      const want = Math.min(maxRows, Math.max(limit - events.length, 10) + 1);
       const records = await timelineBetween(this.#db, roomNid, low, high, direction, want);
       for (const stored of this.#events.adopt(records)) {
         const accepted = accept(stored);

@@ -1,4 +1,5 @@
 /** A database that notes what it is asked, so that a test can judge by statements and pages. */
+import pg from 'pg';
 import type { Database, QueryResult, Statement } from '../storage/database.ts';
 
 export interface SeenStatement extends Statement {
@@ -34,21 +35,53 @@ export const watchStatements = (database: Database): StatementWatch => {
   };
 };
 
+export interface StatementCost {
+  /** Pages of 8 kB that are touched. */
+  readonly pages: number;
+  readonly indexes: ReadonlySet<string>;
+}
+
+/** What a statement costs by a plan made for its values, as the first few times. */
+export const explain = async (
+  database: Database,
+  { text, values }: Statement,
+): Promise<StatementCost> => {
+  const { rows } = await database.query<Explained>({
+    text: `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${text}`,
+    values: values ?? [],
+  });
+  return costIn(rows);
+};
+
+/** The same by the plan that a prepared statement ends up with, which is made without its values. */
+export const explainPrepared = (
+  database: Database,
+  { text, values = [] }: Statement,
+): Promise<StatementCost> =>
+  database.transaction(async (tx) => {
+    await tx.query({ text: 'SET LOCAL plan_cache_mode = force_generic_plan' });
+    await tx.query({ text: `PREPARE explained AS ${text}` });
+    const literals = values.map((value) =>
+      pg.escapeLiteral(Array.isArray(value) ? `{${value.join(',')}}` : String(value)),
+    );
+    const { rows } = await tx.query<Explained>({
+      text: `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained(${literals.join(', ')})`,
+    });
+    await tx.query({ text: 'DEALLOCATE explained' });
+    return costIn(rows);
+  });
+
 interface Plan {
   readonly [property: string]: unknown;
   readonly Plans?: readonly Plan[];
 }
 
-/** How many pages of 8 kB a statement touches, and which indexes it uses. */
-export const explain = async (
-  database: Database,
-  { text, values }: Statement,
-): Promise<{ pages: number; indexes: Set<string> }> => {
-  const { rows } = await database.query<{ 'QUERY PLAN': [{ Plan: Plan }] }>({
-    text: `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${text}`,
-    values: values ?? [],
-  });
-  const root = rows[0]?.['QUERY PLAN'][0].Plan as Plan;
+interface Explained {
+  readonly 'QUERY PLAN': readonly [{ readonly Plan: Plan }];
+}
+
+const costIn = ([row]: readonly Explained[]): StatementCost => {
+  const root = row?.['QUERY PLAN'][0].Plan as Plan;
   const indexes = new Set<string>();
   const visit = (plan: Plan): void => {
     const name = plan['Index Name'];
