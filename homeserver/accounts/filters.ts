@@ -10,8 +10,14 @@ import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import { compileFilter, type Filter, type FilterLimits } from '../../spec/filter.ts';
 import { fitsInBytes, type UserId } from '../../spec/identifiers.ts';
+import { inBatches } from '../in-batches.ts';
 import type { Database } from '../storage/database.ts';
-import { filterDefinition, filterIdByHash, insertFilter } from '../storage/filters.ts';
+import {
+  type FilterKey,
+  filterDefinitions,
+  filterIdByHash,
+  insertFilter,
+} from '../storage/filters.ts';
 import { lockUser } from '../storage/users.ts';
 import { clientDataLimits } from './client-data-limits.ts';
 
@@ -28,12 +34,16 @@ export interface StoredFilter {
 export class Filters {
   readonly #database: Database;
   readonly #limits: FilterLimits;
+  readonly #definitionOf: (key: FilterKey) => Promise<string | undefined>;
   /** Filters never change, so none ever leaves for being out of date. */
   readonly #cache = new LRUCache<string, StoredFilter>({ maxSize: MAX_CACHED_BYTES });
 
   constructor(database: Database, limits: FilterLimits) {
     this.#database = database;
     this.#limits = limits;
+    this.#definitionOf = inBatches((keys: readonly FilterKey[]) =>
+      filterDefinitions(database, keys),
+    );
   }
 
   /** The same filter has the same id. Throws `M_BAD_JSON`, `M_TOO_LARGE`, `M_RESOURCE_LIMIT_EXCEEDED`. */
@@ -64,7 +74,7 @@ export class Filters {
     const key = `${filterId} ${userId}`;
     const cached = this.#cache.get(key);
     if (cached !== undefined) return cached;
-    const text = await filterDefinition(this.#database, userId, Number(filterId));
+    const text = await this.#definitionOf({ userId, filterId: Number(filterId) });
     if (text === undefined) return undefined;
     const definition = JSON.parse(text) as JsonObject;
     const stored = { definition, filter: compileFilter(definition, this.#limits) };

@@ -6,6 +6,7 @@
 import { matrixError } from '../../spec/errors.ts';
 import { type DeviceId, isDeviceId, type UserId } from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
+import { inBatches } from '../in-batches.ts';
 import type { Random } from '../random.ts';
 import {
   deleteTokensOfDevices,
@@ -14,7 +15,9 @@ import {
   insertRefreshToken,
   ownerOfRefreshToken,
   ownerOfToken,
+  ownersOfTokens,
   settleRefresh,
+  type TokenOwner,
 } from '../storage/access-tokens.ts';
 import type { Database, Tx } from '../storage/database.ts';
 import {
@@ -96,9 +99,11 @@ const unknownRefreshToken = () =>
 
 export class Sessions {
   readonly #options: SessionsOptions;
+  readonly #ownerOf: (tokenHash: string) => Promise<TokenOwner | undefined>;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    this.#ownerOf = inBatches((hashes) => ownersOfTokens(options.database, hashes));
   }
 
   /**
@@ -202,7 +207,7 @@ export class Sessions {
     const { cache, database, clock } = this.#options;
     const { generation } = cache;
     const tokenHash = secretHash(accessToken);
-    const owner = await ownerOfToken(database, tokenHash);
+    const owner = await this.#ownerOf(tokenHash);
     if (owner === undefined) {
       cache.drop(accessToken);
       return undefined;

@@ -17,15 +17,18 @@ import {
   type UserId,
 } from '../../spec/identifiers.ts';
 import { clientDataLimits } from '../accounts/client-data-limits.ts';
+import { inBatches } from '../in-batches.ts';
 import { LoadingCache } from '../loading-cache.ts';
 import type { Database } from '../storage/database.ts';
 import {
   type AlgorithmKey,
   addOneTimeKeys,
   type ClaimedKey,
+  type DeviceKey,
   devicesWithKeys,
   type KeyClaim,
   type KeySupply,
+  keySupplies,
   keySupplyOf,
   oneTimeKeysAmong,
   putDeviceKeys,
@@ -59,6 +62,17 @@ const maxDevices = 50_000;
 
 const keyOfDevice = (userId: UserId, deviceId: string): string => `${userId} ${deviceId}`;
 
+/** User ids have no space. */
+const deviceOf = (key: string): DeviceKey => {
+  const at = key.indexOf(' ');
+  return { userId: key.slice(0, at) as UserId, deviceId: key.slice(at + 1) as DeviceId };
+};
+
+const supplyJson = ({ counts, unusedFallbackTypes }: KeySupply): KeySupplyJson => ({
+  counts: JSON.stringify(counts),
+  unusedFallbackTypes: JSON.stringify(unusedFallbackTypes),
+});
+
 export class DeviceKeys {
   readonly #db: Database;
   readonly #lists: DeviceLists;
@@ -74,9 +88,10 @@ export class DeviceKeys {
     this.#db = deps.db;
     this.#claimLimits = deps.claimLimits;
     this.#lists = deps.deviceLists;
+    const load = inBatches((devices: readonly DeviceKey[]) => keySupplies(deps.db, devices));
     this.#supplies = new LoadingCache(
       new LRUCache<string, KeySupplyJson>({ max: maxDevices }),
-      (key) => this.#readSupply(key),
+      async (key) => supplyJson((await load(deviceOf(key))) as KeySupply),
     );
   }
 
@@ -142,20 +157,6 @@ export class DeviceKeys {
 
   reset(): void {
     this.#supplies.clear();
-  }
-
-  async #readSupply(key: string): Promise<KeySupplyJson> {
-    // User ids have no space.
-    const at = key.indexOf(' ');
-    const { counts, unusedFallbackTypes } = await keySupplyOf(
-      this.#db,
-      key.slice(0, at) as UserId,
-      key.slice(at + 1) as DeviceId,
-    );
-    return {
-      counts: JSON.stringify(counts),
-      unusedFallbackTypes: JSON.stringify(unusedFallbackTypes),
-    };
   }
 
   async #putDeviceKeys(userId: UserId, deviceId: DeviceId, keys: JsonObject): Promise<void> {

@@ -7,6 +7,7 @@ import { LRUCache } from 'lru-cache';
 import { matrixError } from '../../spec/errors.ts';
 import { fitsInBytes, type UserId } from '../../spec/identifiers.ts';
 import { NO_USER_PUSH_RULES, type UserPushRules } from '../../spec/push-rules/user-rules.ts';
+import { inBatches } from '../in-batches.ts';
 import { KeyedQueue } from '../keyed-queue.ts';
 import { LoadingCache } from '../loading-cache.ts';
 import type { Db } from '../storage/database.ts';
@@ -23,6 +24,8 @@ export interface PushRulesDeps {
 
 /** What a person may change about their rules, as JSON: sync carries all of it at every change. */
 const maxBytes = 262_144;
+/** People. */
+const maxReadTogether = 50;
 
 export class PushRules {
   readonly #deps: PushRulesDeps;
@@ -32,9 +35,12 @@ export class PushRules {
 
   constructor(deps: PushRulesDeps, maxUsers = 10_000) {
     this.#deps = deps;
+    const load = inBatches((userIds: readonly UserId[]) => pushRulesOf(deps.db, userIds), {
+      maxWeight: maxReadTogether,
+    });
     this.#cache = new LoadingCache(
       new LRUCache<UserId, UserRules>({ max: maxUsers }),
-      async (userId) => userRulesFrom(userId, await pushRulesOf(deps.db, userId)),
+      async (userId) => userRulesFrom(userId, await load(userId)),
     );
   }
 

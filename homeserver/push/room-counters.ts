@@ -5,8 +5,10 @@
 import type { Logger } from 'pino';
 import type { UserId } from '../../spec/identifiers.ts';
 import { BoundedCache } from '../bounded-cache.ts';
+import { inBatches } from '../in-batches.ts';
 import type { UserRoom } from '../rooms/user-rooms.ts';
 import type { Database } from '../storage/database.ts';
+import { type RoomsOfUser, wishBatches } from '../storage/rooms-of-user.ts';
 import { putUnreadCounts, type UnreadCountRow, unreadCountsOf } from '../storage/unread-counts.ts';
 import type { ReceiptRow, Receipts } from '../streams/receipts.ts';
 import { RoomCounter } from './room-counter.ts';
@@ -35,11 +37,16 @@ export class RoomCounters {
   readonly #options: RoomCountersOptions;
   readonly #users: BoundedCache<UserId, Counters>;
   readonly #unsaved = new Map<UserId, Set<number>>();
+  readonly #rowsStored: (wish: RoomsOfUser) => Promise<UnreadCountRow[] | undefined>;
   #saveTimer: NodeJS.Timeout | undefined;
   #saving: Promise<void> | undefined;
 
   constructor(options: RoomCountersOptions) {
     this.#options = options;
+    this.#rowsStored = inBatches(
+      (wishes: readonly RoomsOfUser[]) => unreadCountsOf(options.database, wishes),
+      wishBatches,
+    );
     this.#users = new BoundedCache(options.maxBytes, bytesOf);
   }
 
@@ -59,10 +66,10 @@ export class RoomCounters {
     if (known !== undefined && missing.length === 0) return known;
     const nids = missing.map(({ roomNid }) => roomNid);
     const [rows, receipts] = await Promise.all([
-      unreadCountsOf(this.#options.database, userId, nids),
+      this.#rowsStored({ userId, roomNids: nids }),
       this.#options.receipts.ofUser(userId, nids),
     ]);
-    const stored = new Map(rows.map((row) => [row.roomNid, row]));
+    const stored = new Map((rows ?? []).map((row) => [row.roomNid, row]));
     // A new one, since what is in memory was weighed when it was put there.
     const counters: Counters = new Map(this.#users.get(userId));
     for (const { roomNid, membershipPos } of missing) {

@@ -67,6 +67,13 @@ export class UnreadCounts {
     return this.#turns.run(userId, () => this.#catchUp(userId, rooms, upTo));
   }
 
+  /** Reads what is stored of these rooms, so that they can be counted from memory. */
+  prepare(userId: UserId, rooms: readonly UserRoom[], upTo: number): Promise<unknown> | undefined {
+    const known = this.#counters.cached(userId);
+    if (rooms.every(({ roomNid }) => known?.has(roomNid))) return undefined;
+    return this.#turns.run(userId, () => this.#counters.load(userId, rooms, upTo));
+  }
+
   /** Memory may be wrong: counting goes on from what is stored. */
   reset(): void {
     this.#counters.clear();

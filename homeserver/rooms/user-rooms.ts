@@ -4,8 +4,9 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { RoomId, UserId } from '../../spec/identifiers.ts';
+import { inBatches } from '../in-batches.ts';
 import type { Db } from '../storage/database.ts';
-import { roomsOfUser, type UserRoomRecord } from '../storage/snapshots.ts';
+import { roomsOfUsers, type UserRoomRecord } from '../storage/snapshots.ts';
 
 export interface UserRoom {
   readonly roomNid: number;
@@ -40,14 +41,19 @@ interface CachedRooms {
   lastChange: number;
 }
 
+/** Users; each may be in thousands of rooms. */
+const maxReadTogether = 25;
+
 export class UserRooms {
-  readonly #db: Db;
+  readonly #recordsOf: (userId: UserId) => Promise<UserRoomRecord[] | undefined>;
   readonly #cache: LRUCache<UserId, CachedRooms>;
   #generation = 0;
   readonly #loading = new Map<UserId, { rooms: Promise<Rooms>; missed: UserRoom[] }>();
 
   constructor(db: Db, maxUsers = 20_000) {
-    this.#db = db;
+    this.#recordsOf = inBatches((userIds: readonly UserId[]) => roomsOfUsers(db, userIds), {
+      maxWeight: maxReadTogether,
+    });
     this.#cache = new LRUCache({ max: maxUsers });
   }
 
@@ -98,7 +104,7 @@ export class UserRooms {
   async #load(userId: UserId, missed: readonly UserRoom[]): Promise<Rooms> {
     const generation = this.#generation;
     try {
-      const records = await roomsOfUser(this.#db, userId);
+      const records = (await this.#recordsOf(userId)) ?? [];
       const rooms = new Map(records.map((record) => [record.room_nid, fromRecord(record)]));
       // Commits while the query ran may or may not be in its answer.
       for (const room of missed) {

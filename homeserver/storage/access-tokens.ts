@@ -17,6 +17,7 @@ export interface TokenOwner {
 }
 
 interface TokenOwnerRow {
+  token_hash: string;
   user_id: UserId;
   device_id: DeviceId;
   expires_at_ms: number | null;
@@ -27,29 +28,35 @@ interface TokenOwnerRow {
   suspended: boolean;
 }
 
-export const ownerOfToken = async (db: Db, tokenHash: string): Promise<TokenOwner | undefined> => {
+const toTokenOwner = (row: TokenOwnerRow): TokenOwner => ({
+  userId: row.user_id,
+  deviceId: row.device_id,
+  expiresAtMs: row.expires_at_ms ?? undefined,
+  unused: row.unused,
+  isAdmin: row.is_admin,
+  isGuest: row.is_guest,
+  locked: row.locked,
+  suspended: row.suspended,
+});
+
+/** By the hash of the token; those that nobody may use are left out. */
+export const ownersOfTokens = async (
+  db: Db,
+  tokenHashes: readonly string[],
+): Promise<Map<string, TokenOwner>> => {
   const { rows } = await db.query<TokenOwnerRow>({
-    name: 'access-token-owner',
-    text: `SELECT t.user_id, t.device_id, t.expires_at_ms, t.unused, u.is_admin, u.is_guest,
-        u.locked, u.suspended
+    name: 'access-token-owners',
+    text: `SELECT t.token_hash, t.user_id, t.device_id, t.expires_at_ms, t.unused, u.is_admin,
+        u.is_guest, u.locked, u.suspended
       FROM access_tokens t JOIN users u USING (user_id)
-      WHERE t.token_hash = $1 AND u.deactivated_at_ms IS NULL`,
-    values: [tokenHash],
+      WHERE t.token_hash = ANY($1::text[]) AND u.deactivated_at_ms IS NULL`,
+    values: [tokenHashes],
   });
-  const row = rows[0];
-  return (
-    row && {
-      userId: row.user_id,
-      deviceId: row.device_id,
-      expiresAtMs: row.expires_at_ms ?? undefined,
-      unused: row.unused,
-      isAdmin: row.is_admin,
-      isGuest: row.is_guest,
-      locked: row.locked,
-      suspended: row.suspended,
-    }
-  );
+  return new Map(rows.map((row) => [row.token_hash, toTokenOwner(row)]));
 };
+
+export const ownerOfToken = async (db: Db, tokenHash: string): Promise<TokenOwner | undefined> =>
+  (await ownersOfTokens(db, [tokenHash])).get(tokenHash);
 
 export interface NewToken {
   readonly tokenHash: string;

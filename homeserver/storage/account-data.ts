@@ -126,6 +126,22 @@ export const accountDataEntry = async (
   return rows[0] && accountDataFrom(rows[0]);
 };
 
+/** The same entry of several users. */
+export const accountDataEntries = async (
+  db: Db,
+  userIds: readonly UserId[],
+  roomId: string,
+  type: string,
+): Promise<Map<UserId, AccountDataRow>> => {
+  const { rows } = await db.query<AccountDataRecord>({
+    name: 'account-data-entries',
+    text: `SELECT user_id, room_id, type, content, stream_pos FROM account_data
+      WHERE user_id = ANY($1::text[]) AND room_id = $2 AND type = $3`,
+    values: [userIds, roomId, type],
+  });
+  return new Map(rows.map((record) => [record.user_id, accountDataFrom(record)]));
+};
+
 export const deleteAccountDataOf = async (db: Db, userId: UserId): Promise<void> => {
   await db.query({ text: `DELETE FROM account_data WHERE user_id = $1`, values: [userId] });
 };

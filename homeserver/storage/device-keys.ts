@@ -191,24 +191,54 @@ export interface KeySupply {
   readonly fallbackTypes: number;
 }
 
+export interface DeviceKey {
+  readonly userId: UserId;
+  readonly deviceId: DeviceId;
+}
+
+interface SupplyRecord {
+  place: number;
+  algorithm: string;
+  count: number | null;
+  used: boolean | null;
+}
+
+/** Of each of these devices; one without keys has a supply of none. */
+export const keySupplies = async <Key extends DeviceKey>(
+  db: Db,
+  devices: readonly Key[],
+): Promise<Map<Key, KeySupply>> => {
+  const { rows } = await db.query<SupplyRecord>({
+    name: 'key-supplies',
+    text: `WITH wanted AS (
+        SELECT * FROM unnest($1::text[], $2::text[]) WITH ORDINALITY
+          AS w (user_id, device_id, place)
+      )
+      SELECT w.place, k.algorithm, k.count, NULL AS used FROM wanted w CROSS JOIN LATERAL (
+          SELECT algorithm, count(*) AS count FROM one_time_keys o
+          WHERE o.user_id = w.user_id AND o.device_id = w.device_id GROUP BY algorithm
+        ) k
+      UNION ALL
+      SELECT w.place, f.algorithm, NULL, f.used FROM wanted w
+        JOIN fallback_keys f ON f.user_id = w.user_id AND f.device_id = w.device_id
+      ORDER BY algorithm`,
+    values: [devices.map(({ userId }) => userId), devices.map(({ deviceId }) => deviceId)],
+  });
+  const byDevice: SupplyRecord[][] = devices.map(() => []);
+  for (const row of rows) byDevice[row.place - 1]?.push(row);
+  return new Map(devices.map((device, index) => [device, supplyFrom(byDevice[index] ?? [])]));
+};
+
 export const keySupplyOf = async (
   db: Db,
   userId: UserId,
   deviceId: DeviceId,
 ): Promise<KeySupply> => {
-  const { rows } = await db.query<{
-    algorithm: string;
-    count: number | null;
-    used: boolean | null;
-  }>({
-    name: 'key-supply',
-    text: `SELECT algorithm, count(*) AS count, NULL AS used FROM one_time_keys
-        WHERE user_id = $1 AND device_id = $2 GROUP BY algorithm
-      UNION ALL
-      SELECT algorithm, NULL, used FROM fallback_keys WHERE user_id = $1 AND device_id = $2
-      ORDER BY algorithm`,
-    values: [userId, deviceId],
-  });
+  const [supply] = (await keySupplies(db, [{ userId, deviceId }])).values();
+  return supply as KeySupply;
+};
+
+const supplyFrom = (rows: readonly SupplyRecord[]): KeySupply => {
   const counts: [string, number][] = [];
   const unusedFallbackTypes: string[] = [];
   let fallbackTypes = 0;

@@ -2,18 +2,24 @@
 import type { UserId } from '../../spec/identifiers.ts';
 import type { Db, Tx } from './database.ts';
 
-/** The JSON as uploaded. */
-export const filterDefinition = async (
+export interface FilterKey {
+  readonly userId: UserId;
+  readonly filterId: number;
+}
+
+/** The JSON as uploaded, of those that there are. */
+export const filterDefinitions = async <Key extends FilterKey>(
   db: Db,
-  userId: UserId,
-  filterId: number,
-): Promise<string | undefined> => {
-  const { rows } = await db.query<{ definition: string }>({
-    name: 'filter-definition',
-    text: 'SELECT definition FROM filters WHERE user_id = $1 AND filter_id = $2',
-    values: [userId, filterId],
+  keys: readonly Key[],
+): Promise<Map<Key, string>> => {
+  const { rows } = await db.query<{ place: number; definition: string }>({
+    name: 'filter-definitions',
+    text: `SELECT w.place, f.definition
+      FROM unnest($1::text[], $2::integer[]) WITH ORDINALITY AS w (user_id, filter_id, place)
+      JOIN filters f ON f.user_id = w.user_id AND f.filter_id = w.filter_id`,
+    values: [keys.map(({ userId }) => userId), keys.map(({ filterId }) => filterId)],
   });
-  return rows[0]?.definition;
+  return new Map(rows.map(({ place, definition }) => [keys[place - 1] as Key, definition]));
 };
 
 export const filterIdByHash = async (

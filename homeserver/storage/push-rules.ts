@@ -33,11 +33,20 @@ export const pushRulesSection: LogSection<PushRulesRow> = {
   },
 };
 
-export const pushRulesOf = async (db: Db, userId: UserId): Promise<PushRulesRow | undefined> => {
-  const { rows } = await db.query<{ rules: string; stream_pos: number }>({
+/** Those who have changed nothing are left out. */
+export const pushRulesOf = async (
+  db: Db,
+  userIds: readonly UserId[],
+): Promise<Map<UserId, PushRulesRow>> => {
+  const { rows } = await db.query<{ user_id: UserId; rules: string; stream_pos: number }>({
     name: 'push-rules-of',
-    text: 'SELECT rules, stream_pos FROM push_rules WHERE user_id = $1',
-    values: [userId],
+    text: 'SELECT user_id, rules, stream_pos FROM push_rules WHERE user_id = ANY($1::text[])',
+    values: [userIds],
   });
-  return rows[0] && { userId, rules: rows[0].rules, streamPos: rows[0].stream_pos };
+  return new Map(
+    rows.map(({ user_id: userId, rules, stream_pos: streamPos }) => [
+      userId,
+      { userId, rules, streamPos },
+    ]),
+  );
 };

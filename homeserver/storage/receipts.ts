@@ -2,6 +2,7 @@
 import type { EventId, UserId } from '../../spec/identifiers.ts';
 import type { LogSection } from '../streams/log.ts';
 import type { Db } from './database.ts';
+import { byWish, type RoomsOfUser, wishColumns } from './rooms-of-user.ts';
 import type { Walk } from './walk.ts';
 
 export interface ReceiptRow {
@@ -130,18 +131,19 @@ export const newestReceipts = async (
   return rows.map(receiptFrom);
 };
 
-/** One user's receipts in these rooms. */
-export const receiptsOfUser = async (
+/** Users' own receipts in these rooms, by the wish. */
+export const receiptsOfUsers = async <Wish extends RoomsOfUser>(
   db: Db,
-  userId: UserId,
-  roomNids: readonly number[],
-): Promise<ReceiptRow[]> => {
-  const { rows } = await db.query<ReceiptRecord>({
-    name: 'receipts-of-user',
-    text: `SELECT ${receiptColumns} FROM receipts WHERE room_nid = ANY($1::bigint[]) AND user_id = $2`,
-    values: [roomNids, userId],
+  wishes: readonly Wish[],
+): Promise<Map<Wish, ReceiptRow[]>> => {
+  const { rows } = await db.query<ReceiptRecord & { place: number }>({
+    name: 'receipts-of-users',
+    text: `SELECT w.place, ${receiptColumns}
+      FROM unnest($1::integer[], $2::text[], $3::bigint[]) AS w (place, user_id, room_nid)
+      JOIN receipts USING (room_nid, user_id)`,
+    values: wishColumns(wishes),
   });
-  return rows.map(receiptFrom);
+  return byWish(wishes, rows, receiptFrom);
 };
 
 /** Of those who have left up to `beforePos`, and for events that had not come by then: received before `beforeMs`. */

@@ -172,16 +172,25 @@ export interface UserRoomRecord {
   stripped_state: string | null;
 }
 
-/** Every room a user has had to do with, forgotten ones included. */
-export const roomsOfUser = async (db: Db, userId: UserId): Promise<UserRoomRecord[]> => {
+/** Every room these users have had to do with, forgotten ones included; those with none are left out. */
+export const roomsOfUsers = async (
+  db: Db,
+  userIds: readonly UserId[],
+): Promise<Map<UserId, UserRoomRecord[]>> => {
   const { rows } = await db.query<UserRoomRecord>({
-    name: 'rooms-of-user',
+    name: 'rooms-of-users',
     text: `SELECT u.user_id, u.room_nid, r.room_id, u.membership, u.event_nid, u.stream_pos,
         u.membership_pos, u.forgotten, u.stripped_state
-      FROM user_rooms u JOIN rooms r USING (room_nid) WHERE u.user_id = $1`,
-    values: [userId],
+      FROM user_rooms u JOIN rooms r USING (room_nid) WHERE u.user_id = ANY($1::text[])`,
+    values: [userIds],
   });
-  return rows;
+  const rooms = new Map<UserId, UserRoomRecord[]>();
+  for (const row of rows) {
+    const own = rooms.get(row.user_id);
+    if (own === undefined) rooms.set(row.user_id, [row]);
+    else own.push(row);
+  }
+  return rooms;
 };
 
 /** The rooms that each of these users, local or not, has joined; those in none are left out. */

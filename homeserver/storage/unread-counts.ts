@@ -1,6 +1,7 @@
 /** The table `unread_counts`: what may be counted again from the log, kept so that it need not be. */
 import type { UserId } from '../../spec/identifiers.ts';
 import type { Db } from './database.ts';
+import { byWish, type RoomsOfUser, wishColumns } from './rooms-of-user.ts';
 import type { Walk } from './walk.ts';
 
 export interface UnreadCountRow {
@@ -13,12 +14,14 @@ export interface UnreadCountRow {
   readonly threads: string;
 }
 
-export const unreadCountsOf = async (
+/** Counts in these rooms, by the wish. */
+export const unreadCountsOf = async <Wish extends RoomsOfUser>(
   db: Db,
-  userId: UserId,
-  roomNids: readonly number[],
-): Promise<UnreadCountRow[]> => {
+  wishes: readonly Wish[],
+): Promise<Map<Wish, UnreadCountRow[]>> => {
   const { rows } = await db.query<{
+    place: number;
+    user_id: UserId;
     room_nid: number;
     counted_pos: number;
     receipts_pos: number;
@@ -26,12 +29,13 @@ export const unreadCountsOf = async (
     threads: string;
   }>({
     name: 'unread-counts-of',
-    text: `SELECT room_nid, counted_pos, receipts_pos, read_pos, threads FROM unread_counts
-      WHERE user_id = $1 AND room_nid = ANY($2::bigint[])`,
-    values: [userId, roomNids],
+    text: `SELECT w.place, u.user_id, u.room_nid, u.counted_pos, u.receipts_pos, u.read_pos, u.threads
+      FROM unnest($1::integer[], $2::text[], $3::bigint[]) AS w (place, user_id, room_nid)
+      JOIN unread_counts u ON u.user_id = w.user_id AND u.room_nid = w.room_nid`,
+    values: wishColumns(wishes),
   });
-  return rows.map((row) => ({
-    userId,
+  return byWish(wishes, rows, (row) => ({
+    userId: row.user_id,
     roomNid: row.room_nid,
     countedPos: row.counted_pos,
     receiptsPos: row.receipts_pos,

@@ -8,12 +8,14 @@ import type { JsonObject } from '../../spec/event.ts';
 import { fitsInBytes, isUserId, type RoomId, type UserId } from '../../spec/identifiers.ts';
 import { type AccountDataLimits, AccountDataQuota } from '../accounts/account-data-quota.ts';
 import { clientDataLimits } from '../accounts/client-data-limits.ts';
+import { inBatches } from '../in-batches.ts';
 import { KeyedQueue } from '../keyed-queue.ts';
 import { LoadingCache } from '../loading-cache.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
 import {
   type AccountDataRow,
   accountDataBetween,
+  accountDataEntries,
   accountDataEntry,
   accountDataOf,
   accountDataSection,
@@ -59,9 +61,12 @@ export class AccountData {
     });
     deps.budget.holds('accountData', () => this.#recent.bytes);
     this.#quota = new AccountDataQuota(deps.db, deps.limits);
+    const load = inBatches((userIds: readonly UserId[]) =>
+      accountDataEntries(deps.db, userIds, '', ignoredListType),
+    );
     this.#ignored = new LoadingCache(
       new LRUCache<UserId, Ignored>({ max: maxUsers }),
-      async (userId) => ignoredIn(await this.get(userId, undefined, ignoredListType)),
+      async (userId) => ignoredIn(contentOf(await load(userId))),
     );
   }
 
@@ -117,8 +122,7 @@ export class AccountData {
     roomId: RoomId | undefined,
     type: string,
   ): Promise<JsonObject | undefined> {
-    const row = await accountDataEntry(this.#deps.db, userId, roomId ?? '', type);
-    return row && (JSON.parse(row.content) as JsonObject);
+    return contentOf(await accountDataEntry(this.#deps.db, userId, roomId ?? '', type));
   }
 
   /** Every entry that says something, of the account and of all rooms. */
@@ -180,6 +184,9 @@ export class AccountData {
     this.#deps.notifier.mark([row.userId]);
   }
 }
+
+const contentOf = (row: AccountDataRow | undefined): JsonObject | undefined =>
+  row && (JSON.parse(row.content) as JsonObject);
 
 const ignoredIn = (content: JsonObject | undefined): Ignored => {
   const users = content?.['ignored_users'];

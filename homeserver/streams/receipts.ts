@@ -4,6 +4,7 @@
 import { matrixError } from '../../spec/errors.ts';
 import { type EventId, isEventId, type RoomId, type UserId } from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
+import { inBatches } from '../in-batches.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
@@ -16,9 +17,10 @@ import {
   newestReceipts,
   type ReceiptRow,
   receiptsBetween,
-  receiptsOfUser,
+  receiptsOfUsers,
   receiptsSection,
 } from '../storage/receipts.ts';
+import { type RoomsOfUser, wishBatches } from '../storage/rooms-of-user.ts';
 import type { AccountData } from './account-data.ts';
 import { type Log, rowsOf } from './log.ts';
 import { LogTail } from './log-tail.ts';
@@ -62,6 +64,7 @@ export class Receipts {
   readonly #deps: ReceiptsDeps;
   readonly #recent: LogTail<number, ReceiptRow>;
   readonly #listeners: ReceiptListener[] = [];
+  readonly #ofUser: (wish: RoomsOfUser) => Promise<ReceiptRow[] | undefined>;
 
   constructor(deps: ReceiptsDeps) {
     this.#deps = deps;
@@ -70,6 +73,10 @@ export class Receipts {
       weigh: weightOfReceipt,
     });
     deps.budget.holds('receipts', () => this.#recent.bytes);
+    this.#ofUser = inBatches(
+      (wishes: readonly RoomsOfUser[]) => receiptsOfUsers(deps.db, wishes),
+      wishBatches,
+    );
   }
 
   onLocalReceipt(listener: ReceiptListener): void {
@@ -163,7 +170,7 @@ export class Receipts {
 
   /** One user's own receipts in these rooms: what counting unread events starts from. */
   async ofUser(userId: UserId, roomNids: readonly number[]): Promise<Map<number, ReceiptRow[]>> {
-    return byRoom(await receiptsOfUser(this.#deps.db, userId, roomNids));
+    return byRoom((await this.#ofUser({ userId, roomNids })) ?? []);
   }
 
   /** Position of the room's newest receipt since this process started, if any. */

@@ -17,6 +17,10 @@ export class DeviceKeysStream implements SyncStream {
     this.#keys = keys;
   }
 
+  prepare({ userId, deviceId }: SyncContext): unknown {
+    return deviceId === undefined ? undefined : this.#keys.supply(userId, deviceId);
+  }
+
   collect(
     { userId, deviceId, from, to }: SyncContext,
     response: SyncResponse,

@@ -16,6 +16,10 @@ export class PushRulesStream implements SyncStream {
     this.#pushRules = pushRules;
   }
 
+  prepare({ userId }: SyncContext): unknown {
+    return this.#pushRules.of(userId);
+  }
+
   collect(context: SyncContext, response: SyncResponse): Promise<void> | undefined {
     if (!context.filter.accountData.matchesEvent({ type, sender: context.userId }))
       return undefined;

@@ -129,6 +129,28 @@ it('asks little of the database for a client with nothing new', async () => {
   expect(warm).toBe(0);
 });
 
+it('asks together for what a crowd that comes back at once needs', async () => {
+  const { users, roomId } = await crowd(100);
+  const tokens: string[] = [];
+  for (const user of users) {
+    const { next_batch: first } = await read(user);
+    tokens.push((await read(user, first)).next_batch);
+  }
+  use(await test.restart());
+  await rooms.say(roomId, users[0] as UserId, 'to all');
+  const answers: unknown[] = [];
+  const statements = await statementsOf(async () => {
+    const reading = users.map((user, index) => read(user, tokens[index]));
+    answers.push(...(await Promise.all(reading)));
+  });
+  for (const answer of answers) {
+    // biome-ignore lint/suspicious/noExplicitAny: as above.
+    expect((answer as any).rooms.join[roomId].timeline.events).toHaveLength(1);
+  }
+  // Rooms, ignored users, rules, keys, counts and receipts: some of each, and none for each user.
+  expect(statements).toBeLessThanOrEqual(30);
+}, 60_000);
+
 it('lets a crowd that comes back at once take turns at the database', async () => {
   const { users, tokens } = await crowd(60);
   use(await test.restart());

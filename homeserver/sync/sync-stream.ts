@@ -31,6 +31,11 @@ export interface SyncContext {
 export interface SyncStream {
   readonly name: string;
   /**
+   * Begins to load what is of the user's own and will be needed, where it is not in memory. Asked
+   * before a user is read for the first time, of many at once: each kind is then read together.
+   */
+  prepare?(context: SyncContext): unknown;
+  /**
    * Adds what is new after `from`, up to `to`. Stays synchronous where memory suffices, so that a
    * client that keeps up costs no more than what it is sent.
    */

@@ -9,6 +9,7 @@ import { FairSlots } from '../fair-slots.ts';
 import type { UserRoom, UserRooms } from '../rooms/user-rooms.ts';
 import type { Log } from '../streams/log.ts';
 import type { Notifier } from '../streams/notifier.ts';
+import { turns } from '../turns.ts';
 import { type StateAfterName, SyncResponse } from './response.ts';
 import type { SyncContext, SyncStream } from './sync-stream.ts';
 import { formatSyncToken, type SyncToken } from './tokens.ts';
@@ -60,17 +61,24 @@ const hasTimeline = (response: SyncResponse): boolean => response.hasTimeline;
 
 /** Less than half of the database connections that there are unless fewer are asked for. */
 const maxColdReads = 8;
+/** Of people whose token memory reaches back to: most of what they need is shared or asked together. */
+const maxFirstReads = 16;
+
+/** Who waits here has a connection open, and those are bounded: nobody is turned away. */
+const places = (maxRunning: number): FairSlots =>
+  new FairSlots({
+    maxRunning,
+    maxWaiting: Number.POSITIVE_INFINITY,
+    maxWaitingPerKey: Number.POSITIVE_INFINITY,
+  });
 
 export class Sync {
   readonly #deps: SyncDeps;
   /** The rooms of users who have been read for since these came into memory: so has the rest. */
   readonly #readBefore = new WeakSet<object>();
-  /** Who waits here has a connection open, and those are bounded: nobody is turned away. */
-  readonly #coldReads = new FairSlots({
-    maxRunning: maxColdReads,
-    maxWaiting: Number.POSITIVE_INFINITY,
-    maxWaitingPerKey: Number.POSITIVE_INFINITY,
-  });
+  readonly #coldReads = places(maxColdReads);
+  readonly #firstReads = places(maxFirstReads);
+  readonly #turn = turns();
 
   constructor(deps: SyncDeps) {
     this.#deps = deps;
@@ -134,26 +142,39 @@ export class Sync {
 
   /**
    * To be asked before anything else about a user who syncs: loads what is read of them each time,
-   * where it is not in memory. A thousand who come back at once take turns at the database.
+   * where it is not in memory. What is asked for a thousand who come back at once is asked together.
    */
   prepare(userId: UserId): Promise<unknown> | undefined {
     const { userRooms, ignoredUsers } = this.#deps;
     if (userRooms.cached(userId) !== undefined) return undefined;
-    return this.#coldReads.run(userId, () =>
-      Promise.all([userRooms.of(userId), ignoredUsers(userId)]),
-    );
+    return Promise.all([userRooms.of(userId), ignoredUsers(userId)]);
   }
 
   /** Reading what memory does not have takes one of few places: the others wait for theirs. */
   #readInTurn(request: SyncRequest): Promise<{ response: SyncResponse; to: SyncToken }> {
     const { userId, since, fullState } = request;
     const { userRooms, isInMemory } = this.#deps;
-    const isCold =
-      since === undefined ||
-      fullState ||
-      !this.#readBefore.has(userRooms.cached(userId) ?? nothing) ||
-      !isInMemory(since.position);
-    return isCold ? this.#coldReads.run(userId, () => this.#read(request)) : this.#read(request);
+    if (since === undefined || fullState || !isInMemory(since.position)) {
+      return this.#coldReads.run(userId, () => this.#read(request));
+    }
+    const hasRead = this.#readBefore.has(userRooms.cached(userId) ?? nothing);
+    return hasRead ? this.#read(request) : this.#firstRead(request);
+  }
+
+  /** What is of the user's own is read before taking a place: of all who come at once, together. */
+  async #firstRead(request: SyncRequest): Promise<{ response: SyncResponse; to: SyncToken }> {
+    const { userRooms, ignoredUsers } = this.#deps;
+    const [rooms, ignored] = await Promise.all([
+      userRooms.of(request.userId),
+      ignoredUsers(request.userId),
+    ]);
+    const context = this.#contextOf(request, rooms, ignored);
+    await Promise.all(this.#deps.streams.map((stream) => stream.prepare?.(context)));
+    return this.#firstReads.run(request.userId, async () => {
+      // A crowd whose places come free one after another would not let others in between.
+      await this.#turn();
+      return this.#read(request);
+    });
   }
 
   /** Undefined where all rooms have to be looked at. */
@@ -176,24 +197,32 @@ export class Sync {
     return changed;
   }
 
+  /** Nothing is awaited from the position to the copy of the rooms, so that they agree. */
+  #contextOf(
+    request: SyncRequest,
+    rooms: ReadonlyMap<number, UserRoom>,
+    ignored: ReadonlySet<UserId>,
+  ): SyncContext {
+    const to = this.present();
+    const changedRooms = this.#changedRooms(request, rooms);
+    return new Context(request, to, [...rooms.values()], changedRooms, ignored);
+  }
+
   async #read(request: SyncRequest): Promise<{ response: SyncResponse; to: SyncToken }> {
-    const { userRooms, ignoredUsers, streams } = this.#deps;
+    const { userRooms, ignoredUsers } = this.#deps;
     const loaded = userRooms.of(request.userId);
     if (loaded instanceof Promise) await loaded;
     const ignoring = ignoredUsers(request.userId);
     const ignored = ignoring instanceof Promise ? await ignoring : ignoring;
-    // From here to the copy of the rooms nothing is awaited, so position and rooms agree.
-    const to = this.present();
     const rooms = userRooms.cached(request.userId) ?? (await userRooms.of(request.userId));
     this.#readBefore.add(rooms);
-    const changedRooms = this.#changedRooms(request, rooms);
-    const context = new Context(request, to, [...rooms.values()], changedRooms, ignored);
+    const context = this.#contextOf(request, rooms, ignored);
     const response = new SyncResponse(request.stateAfterName);
-    for (const stream of streams) {
+    for (const stream of this.#deps.streams) {
       const collecting = stream.collect(context, response);
       if (collecting !== undefined) await collecting;
     }
-    return { response, to };
+    return { response, to: context.to };
   }
 }
 

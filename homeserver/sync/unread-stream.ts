@@ -23,6 +23,15 @@ export class UnreadStream implements SyncStream {
     this.#receipts = receipts;
   }
 
+  /** A first sync needs the counts of all rooms, and reads them when it has its place. */
+  prepare(context: SyncContext): unknown {
+    if (context.from === undefined || context.fullState) return undefined;
+    const rooms = context.changedRooms.filter(
+      (room) => room.membership === 'join' && this.#mayHaveChanged(context, room),
+    );
+    return this.#counts.prepare(context.userId, rooms, context.to.position);
+  }
+
   collect(context: SyncContext, response: SyncResponse): Promise<void> | undefined {
     // Other streams may have begun the parts of rooms in which nothing else is new.
     const known = new Set(context.changedRooms.map(({ roomId }) => roomId));
@@ -45,10 +54,15 @@ export class UnreadStream implements SyncStream {
   #isConcerned(context: SyncContext, room: UserRoom, response: SyncResponse): boolean {
     const { from, fullState } = context;
     if (from === undefined || fullState || response.hasJoined(room.roomId)) return true;
+    return this.#mayHaveChanged(context, room);
+  }
+
+  #mayHaveChanged(context: SyncContext, room: UserRoom): boolean {
+    const position = context.from?.position ?? 0;
     return (
       isNewlyJoined(context, room) ||
-      this.#activity.changedSince(room.roomNid, from.position) ||
-      (this.#receipts.lastChange(room.roomNid) ?? 0) > from.position
+      this.#activity.changedSince(room.roomNid, position) ||
+      (this.#receipts.lastChange(room.roomNid) ?? 0) > position
     );
   }
 }
