@@ -40,8 +40,9 @@ describe.each(['3', '5'])('numbers in rooms of version %s', (version) => {
   });
   afterAll(() => network.close());
 
+  /** Written, that is: memory knows an event before the database does. */
   const arrived = async ({ id }: MadeEvent): Promise<StoredEvent> => {
-    await until(async () => (await here.core.events.byId(id)) !== undefined);
+    await until(async () => (await eventsById(here.core.database, [id])).length > 0);
     return (await here.core.events.byId(id)) as StoredEvent;
   };
   const fromDatabase = async ({ id }: MadeEvent): Promise<StoredEvent> => {

@@ -169,32 +169,7 @@ describe('history that is elsewhere', () => {
 
     /** Bob joins the room as it is, and knows no more of it than its state. */
     const join = async (): Promise<void> => {
-      const tip = room.extremities.at(-1);
-      const state = [...room.stateAfter().values()].map((id) =>
-        pduOf(room, room.events.get(id) as never),
-      );
-      const auth = ['m.room.create', 'm.room.power_levels', 'm.room.join_rules'].map(
-        (type) => room.lookup()(type, '')?.eventId as string,
-      );
-      peer.serve(room);
-      peer.on(/^GET \/_matrix\/federation\/v1\/make_join\//, () => ({
-        room_version: '11',
-        event: {
-          type: 'm.room.member',
-          room_id: room.roomId,
-          sender: bob,
-          state_key: bob,
-          content: { membership: 'join' },
-          depth: (tip?.depth ?? 0) + 1,
-          auth_events: auth,
-          prev_events: [tip?.eventId as string],
-        },
-      }));
-      peer.on(/^PUT \/_matrix\/federation\/v2\/send_join\//, ({ text }) => ({
-        state,
-        auth_chain: state,
-        event: JSON.parse(text) as JsonObject,
-      }));
+      peer.letJoin(room, bob);
       await there.rooms.membership.join(bob, room.roomId, { via: [peer.name] });
     };
     const backfill = (pdus: () => JsonObject[]): void => {

@@ -9,24 +9,21 @@ import type { Logger } from 'pino';
 import type { Clock } from '../homeserver/clock.ts';
 import type { EventStore } from '../homeserver/rooms/event-store.ts';
 import type { HistoryFill } from '../homeserver/rooms/fill.ts';
-import type { HistoryFiller } from '../homeserver/rooms/history.ts';
+import type { EventNearTime, HistoryFiller, HistoryGap } from '../homeserver/rooms/history.ts';
 import type { LiveRoom } from '../homeserver/rooms/live-room.ts';
 import type { RemoteEvents } from '../homeserver/rooms/remote-events.ts';
-import type { TimelinePlace } from '../homeserver/storage/events.ts';
 import { type EventId, type ServerName, serverNameOf } from '../spec/identifiers.ts';
 import { FederationError } from './federation-error.ts';
+import { HistoryByTime } from './history-by-time.ts';
+import type { FederationClient } from './http-client.ts';
 
 export interface FederatedHistoryDeps {
+  readonly client: FederationClient;
   readonly remote: RemoteEvents;
   readonly fill: HistoryFill;
   readonly events: EventStore;
   readonly clock: Clock;
   readonly logger: Logger;
-}
-
-interface Gap {
-  readonly eventId: EventId;
-  readonly place: TimelinePlace;
 }
 
 const EVENTS_ASKED = 100;
@@ -43,16 +40,22 @@ const MAX_REMEMBERED = 10_000;
 
 export class FederatedHistory implements HistoryFiller {
   readonly #deps: FederatedHistoryDeps;
+  readonly #byTime: HistoryByTime;
   readonly #filling = new Map<EventId, Promise<boolean>>();
   /** Until when, by the event after the gap. */
   readonly #hopeless = new LRUCache<EventId, number>({ max: MAX_REMEMBERED });
 
   constructor(deps: FederatedHistoryDeps) {
     this.#deps = deps;
+    this.#byTime = new HistoryByTime(deps);
+  }
+
+  async fetchNear(room: LiveRoom, wanted: EventNearTime): Promise<boolean> {
+    return this.#byTime.fetch(room, wanted, await this.#candidates(room, wanted.gap));
   }
 
   /** Several who page back together wait for the same answer. */
-  fill(room: LiveRoom, gap: Gap): Promise<boolean> {
+  fill(room: LiveRoom, gap: HistoryGap): Promise<boolean> {
     const { clock } = this.#deps;
     if ((this.#hopeless.get(gap.eventId) ?? 0) > clock.nowMs()) return Promise.resolve(false);
     let filling = this.#filling.get(gap.eventId);
@@ -63,7 +66,7 @@ export class FederatedHistory implements HistoryFiller {
     return filling;
   }
 
-  async #fill(room: LiveRoom, gap: Gap): Promise<boolean> {
+  async #fill(room: LiveRoom, gap: HistoryGap): Promise<boolean> {
     const { remote, fill, clock, logger } = this.#deps;
     const missing = (await fill.missingBefore(gap)).slice(0, MAX_STARTS);
     const deadlineMs = performance.now() + TRY_FOR_MS;
@@ -84,7 +87,7 @@ export class FederatedHistory implements HistoryFiller {
   }
 
   /** The servers most likely to have it: of whoever spoke just after, then of those who run the room. */
-  async #candidates(room: LiveRoom, gap: Gap): Promise<ServerName[]> {
+  async #candidates(room: LiveRoom, gap: HistoryGap): Promise<ServerName[]> {
     const { events } = this.#deps;
     const after = await events.byId(gap.eventId);
     const create = room.stateRef('m.room.create', '');

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { createGzip } from 'node:zlib';
+import type { LiveRoom } from '../homeserver/rooms/live-room.ts';
 import type { JsonObject, MatrixEvent } from '../spec/event.ts';
 import type { EventId, RoomAlias, RoomId, ServerName, UserId } from '../spec/identifiers.ts';
 import type { RoomVersionRules } from '../spec/room-versions.ts';
@@ -186,6 +187,14 @@ describe('hostile answers', () => {
     '/_matrix/federation/v1/state/*': () => remote().state(peer.name, room(), eventId),
     '/_matrix/federation/v1/event_auth/*/*': () => remote().eventAuth(peer.name, room(), eventId),
     '/_matrix/federation/v1/backfill/*': () => remote().backfill(peer.name, room(), [eventId], 10),
+    '/_matrix/federation/v1/timestamp_to_event/*': async () => {
+      const { roomId } = await ours();
+      const live = (await here.core.registry.find(roomId)) as LiveRoom;
+      const gap = { eventId, place: { streamPos: 1, backfillPos: 0 } };
+      const direction = 'forwards';
+      const wanted = { asker: alice, gap, timestampMs: 1, direction, withinMs: 1e9 } as const;
+      await here.federation.historyFiller.fetchNear(live, wanted);
+    },
     '/_matrix/federation/v1/user/keys/query': () =>
       keys().query(peer.name, { [peer.user('x')]: [] }, alice, 5_000),
     '/_matrix/federation/v1/user/keys/claim': () =>

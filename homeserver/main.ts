@@ -156,6 +156,7 @@ const build = async (
     history,
     rooms.restrictedJoins,
     federation?.remoteRooms,
+    filler,
   );
   closers.push(closeDiscovery);
   const openIdTokens = new OpenIdTokens({ database, clock, random });

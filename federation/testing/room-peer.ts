@@ -129,6 +129,36 @@ export class RoomPeer {
     });
   }
 
+  /** Lets somebody join the room as it is, and answers truthfully about it. */
+  letJoin(room: RoomBuilder, userId: UserId): void {
+    const tip = room.extremities.at(-1);
+    const state = [...room.stateAfter().values()].map((id) =>
+      pduOf(room, room.events.get(id) as MatrixEvent),
+    );
+    const auth = ['m.room.create', 'm.room.power_levels', 'm.room.join_rules'].map(
+      (type) => room.lookup()(type, '')?.eventId as string,
+    );
+    this.serve(room);
+    this.on(/^GET \/_matrix\/federation\/v1\/make_join\//, () => ({
+      room_version: '11',
+      event: {
+        type: 'm.room.member',
+        room_id: room.roomId,
+        sender: userId,
+        state_key: userId,
+        content: { membership: 'join' },
+        depth: (tip?.depth ?? 0) + 1,
+        auth_events: auth,
+        prev_events: [tip?.eventId as string],
+      },
+    }));
+    this.on(/^PUT \/_matrix\/federation\/v2\/send_join\//, ({ text }) => ({
+      state,
+      auth_chain: state,
+      event: JSON.parse(text) as JsonObject,
+    }));
+  }
+
   #answer(received: ReceivedRequest): PeerAnswer | Promise<PeerAnswer> {
     const line = `${received.method} ${decodeURIComponent(received.url)}`;
     for (const [pattern, route] of this.#routes) {

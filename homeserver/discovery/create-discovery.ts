@@ -1,6 +1,6 @@
 /** What people look things up with, built on the core. */
 import type { Core } from '../core.ts';
-import type { History } from '../rooms/history.ts';
+import { type History, type HistoryFiller, noHistoryFiller } from '../rooms/history.ts';
 import { noRemoteRooms, type RemoteRooms } from '../rooms/remote-rooms.ts';
 import type { RestrictedJoins } from '../rooms/restricted-joins.ts';
 import { EventSearch } from './event-search.ts';
@@ -30,6 +30,7 @@ export const createDiscovery = (
   history: History,
   restrictedJoins: RestrictedJoins,
   remote: RemoteRooms = noRemoteRooms,
+  filler: HistoryFiller = noHistoryFiller,
 ): Discovery => {
   const roomSummaries = new RoomSummaries({ ...core, restrictedJoins });
   const remoteSummaries = new RemoteSummaries({ ...core, remote });
@@ -37,7 +38,7 @@ export const createDiscovery = (
   const eventSearch = new EventSearch({ ...core, history });
   return {
     eventSearch,
-    eventsByTime: new EventsByTime({ ...core, db: core.database }),
+    eventsByTime: new EventsByTime({ ...core, db: core.database, filler }),
     mutualRooms: new MutualRooms(core.database),
     relatedEvents: new RelatedEvents({ ...core, db: core.database, history }),
     roomSummaries,

@@ -7,17 +7,18 @@
 import type { Logger } from 'pino';
 import { exactJson } from '../../spec/canonical-json.ts';
 import { type MatrixEvent, stateKeyOf } from '../../spec/event.ts';
-import type { EventId, ServerName } from '../../spec/identifiers.ts';
+import { type EventId, type ServerName, serverNameOf } from '../../spec/identifiers.ts';
 import type { Db } from '../storage/database.ts';
 import { roomEvents } from '../storage/event-section.ts';
 import type { TimelinePlace } from '../storage/events.ts';
-import { lowestBackfillPos } from '../storage/gaps.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
 import type { AuthChains } from './auth-chains.ts';
 import { authEventsIn, rejectionBy } from './auth-selection.ts';
 import type { EventStore } from './event-store.ts';
 import type { EventSurroundings } from './event-surroundings.ts';
+import { placeApart, placeBefore } from './gap-places.ts';
+import type { HistoryGap } from './history.ts';
 import type { LiveRoom } from './live-room.ts';
 import { describe, type Outliers } from './outliers.ts';
 import { redactionEffects, showCarriedOut } from './redactions.ts';
@@ -73,7 +74,7 @@ export class HistoryFill {
   }
 
   /** The prev events of the event after a gap that are not here. */
-  async missingBefore(gap: { readonly eventId: EventId }): Promise<EventId[]> {
+  async missingBefore(gap: Pick<HistoryGap, 'eventId'>): Promise<EventId[]> {
     const after = await this.#deps.events.byId(gap.eventId);
     const prevs = after?.event.prevEventIds ?? [];
     if (after === undefined) return [];
@@ -89,20 +90,63 @@ export class HistoryFill {
   async place(
     server: ServerName,
     room: LiveRoom,
-    gap: { readonly eventId: EventId; readonly place: TimelinePlace },
+    gap: HistoryGap,
     events: readonly MatrixEvent[],
   ): Promise<number> {
     const connected = await this.#connected(room, gap, events);
     if (connected.length === 0) return 0;
-    await this.#deps.surroundings.fetchAuthEvents(server, room, connected);
-    const batch = await this.#withStates(server, room, connected);
+    return this.#place(server, room, connected, (count) =>
+      placeBefore(this.#deps.db, room.nid, gap.place, count),
+    );
+  }
+
+  /**
+   * Places an event in the gap that nothing yet leads to from the event after it. No reference vouches
+   * for such an event: of its own people `server` is believed only what they could send now.
+   * @returns whether it is placed, by this or by another way
+   */
+  async placeApart(
+    server: ServerName,
+    room: LiveRoom,
+    gap: HistoryGap,
+    event: MatrixEvent,
+  ): Promise<boolean> {
+    const { db, events } = this.#deps;
+    if (serverNameOf(event.sender) === server && !(await this.#mayBeSentNow(room, event))) {
+      return false;
+    }
+    await this.#place(server, room, [event], async () =>
+      (await this.missingBefore(gap)).length === 0
+        ? undefined
+        : placeApart(db, room.nid, gap.place),
+    );
+    return isPlaced(await events.inRoom(room.nid, event.eventId));
+  }
+
+  async #mayBeSentNow(room: LiveRoom, event: MatrixEvent): Promise<boolean> {
+    if (event.type === 'm.room.create') return true;
+    const auth = await authEventsIn(this.#deps.events, room, room.state, event);
+    return rejectionBy(event, room.rules, auth) === undefined;
+  }
+
+  /** @param first finds the place of the first of so many events; undefined: there is none */
+  async #place(
+    server: ServerName,
+    room: LiveRoom,
+    events: readonly MatrixEvent[],
+    first: (count: number) => Promise<TimelinePlace | undefined>,
+  ): Promise<number> {
+    await this.#deps.surroundings.fetchAuthEvents(server, room, events);
+    const batch = await this.#withStates(server, room, events);
     if (batch.ordered.length === 0) return 0;
     return room.exclusive(async () => {
       if (room.dead) return 0;
       const filling: Filling = { stored: [], snapshots: [], missing: [], promoted: new Set() };
       try {
+        const place = await first(batch.ordered.length);
+        if (place === undefined) return 0;
         await this.#fill(batch, filling);
-        await this.#write(room, gap.place, filling);
+        await this.#write(room, place, filling);
         return filling.stored.length;
       } catch (error) {
         // Memory was ahead of what is written.
@@ -117,7 +161,7 @@ export class HistoryFill {
   /** Those from which the gap is reached through prev events, prev events first. */
   async #connected(
     room: LiveRoom,
-    gap: { readonly eventId: EventId },
+    gap: Pick<HistoryGap, 'eventId'>,
     events: readonly MatrixEvent[],
   ): Promise<MatrixEvent[]> {
     const known = await this.#deps.events.manyInRoom(
@@ -272,14 +316,12 @@ export class HistoryFill {
     return byState && describe(byState);
   }
 
-  async #write(room: LiveRoom, place: TimelinePlace, filling: Filling): Promise<void> {
-    const { db, log, chains, events } = this.#deps;
-    const lowest = await lowestBackfillPos(db, room.nid, place.streamPos);
-    const first = Math.min(lowest, place.backfillPos) - filling.stored.length;
+  async #write(room: LiveRoom, first: TimelinePlace, filling: Filling): Promise<void> {
+    const { log, chains, events } = this.#deps;
     const placed = filling.stored.map((stored, index) => ({
       ...stored,
-      streamPos: place.streamPos,
-      backfillPos: first + index,
+      streamPos: first.streamPos,
+      backfillPos: first.backfillPos + index,
     }));
     const write = emptyWrite(room.nid);
     const redacted = new Map<number, StoredEvent>();

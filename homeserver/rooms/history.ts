@@ -24,11 +24,35 @@ export interface HistoryFiller {
    * Fetches events that come before the one at `gap` and places them there. Resolves to whether
    * anything came. Failures of other servers are not errors.
    */
-  fill(room: LiveRoom, gap: { eventId: EventId; place: TimelinePlace }): Promise<boolean>;
+  fill(room: LiveRoom, gap: HistoryGap): Promise<boolean>;
+  /**
+   * Asks for an event in a gap by its time, and places it there. Resolves to whether one is there now
+   * that was not, within some seconds. Failures of other servers are not errors.
+   */
+  fetchNear(room: LiveRoom, wanted: EventNearTime): Promise<boolean>;
+}
+
+/** Where events are missing: before the one named. */
+export interface HistoryGap {
+  readonly eventId: EventId;
+  readonly place: TimelinePlace;
+}
+
+export interface EventNearTime {
+  readonly asker: UserId;
+  readonly gap: HistoryGap;
+  readonly timestampMs: number;
+  /** On which side of the time. */
+  readonly direction: 'backwards' | 'forwards';
+  /** An event further from the time than this is of no use. */
+  readonly withinMs: number;
 }
 
 /** For a server that does not federate. */
-export const noHistoryFiller: HistoryFiller = { fill: async () => false };
+export const noHistoryFiller: HistoryFiller = {
+  fill: async () => false,
+  fetchNear: async () => false,
+};
 
 export interface HistoryDeps {
   readonly db: Db;
@@ -180,13 +204,15 @@ export class History {
     { direction, limit }: Pick<MessagesRequest, 'direction' | 'limit'>,
     accept: Accept,
   ): ReturnType<Timeline['page']> {
+    // What is missing before the event just above is missing here.
+    const gapUpTo = { ...high, backfillPos: high.backfillPos + 1 };
     for (let fills = 0; ; fills += 1) {
       const page = await this.#deps.timeline.page(room.nid, low, high, direction, limit, accept);
       if (direction === 'forwards' || fills === maxFills || room.missingPrevEvents.size === 0) {
         return page;
       }
       const reached = page.more && page.last !== undefined ? page.last : low;
-      const gap = await nearestGap(this.#deps.db, room.nid, reached, high);
+      const gap = await nearestGap(this.#deps.db, room.nid, reached, gapUpTo);
       if (gap === undefined || !(await this.#deps.filler.fill(room, gap))) return page;
     }
   }

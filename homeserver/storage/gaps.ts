@@ -101,16 +101,34 @@ export const missingPrevEvents = async (
   return new Map(rows.map((row) => [row.event_id, row.by_accepted]));
 };
 
-/** The lowest place taken at a live event's position: 0 while nothing is filled in before it. */
+/** The lowest place above `floor` taken at a live event's position; undefined while there is none. */
 export const lowestBackfillPos = async (
   db: Db,
   roomNid: number,
   streamPos: number,
-): Promise<number> => {
+  floor: number,
+): Promise<number | undefined> => {
   const { rows } = await db.query<{ lowest: number | null }>({
     name: 'lowest-backfill-pos',
-    text: `SELECT min(backfill_pos) AS lowest FROM events WHERE room_nid = $1 AND stream_pos = $2`,
-    values: [roomNid, streamPos],
+    text: `SELECT min(backfill_pos) AS lowest FROM events
+      WHERE room_nid = $1 AND stream_pos = $2 AND backfill_pos > $3`,
+    values: [roomNid, streamPos, floor],
   });
-  return rows[0]?.lowest ?? 0;
+  return rows[0]?.lowest ?? undefined;
+};
+
+/** The highest place below `ceiling` taken at a live event's position; undefined if there is none. */
+export const backfillPosBelow = async (
+  db: Db,
+  roomNid: number,
+  streamPos: number,
+  ceiling: number,
+): Promise<number | undefined> => {
+  const { rows } = await db.query<{ highest: number | null }>({
+    name: 'backfill-pos-below',
+    text: `SELECT max(backfill_pos) AS highest FROM events
+      WHERE room_nid = $1 AND stream_pos = $2 AND backfill_pos < $3`,
+    values: [roomNid, streamPos, ceiling],
+  });
+  return rows[0]?.highest ?? undefined;
 };
