@@ -27,6 +27,7 @@ import { OutboundLog } from './rooms/outbound-log.ts';
 import { PolicyServers } from './rooms/policy-servers.ts';
 import { RoomAccesses } from './rooms/room-accesses.ts';
 import { RoomActivity } from './rooms/room-activity.ts';
+import { RoomFollower } from './rooms/room-follower.ts';
 import { RoomObserver } from './rooms/room-observer.ts';
 import { RoomRegistry } from './rooms/room-registry.ts';
 import { SnapshotStore } from './rooms/snapshot-store.ts';
@@ -124,7 +125,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
   log.follow({ reset: () => chains.clear() });
   const merger = new StateMerger({ events, snapshots, chains, ids });
   log.follow({ reset: () => merger.clear() });
-  const userRooms = new UserRooms(database);
+  const userRooms = new UserRooms(database, log);
   log.follow({ reset: () => userRooms.clear() });
   const activity = new RoomActivity(log.position, budget);
   log.follow(activity);
@@ -139,6 +140,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     budget,
   });
   log.follow({ reset: () => registry.clear() });
+  new RoomFollower({ log, events, snapshots, registry, observer });
   const membershipEffects = new MembershipEffects(events);
   const appender = new Appender({
     log,
@@ -149,7 +151,6 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     merger,
     chains,
     membershipEffects,
-    observer,
   });
   const policyServers = new PolicyServers({ events });
   const localEvents = new LocalEvents({

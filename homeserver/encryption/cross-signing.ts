@@ -13,10 +13,10 @@ import {
   type CrossSigningKeyRow,
   type CrossSigningUsage,
   crossSigningKeysOf,
+  crossSigningKeyUpserts,
   crossSigningUsages,
   type KeySignature,
-  putCrossSigningKeys,
-  putSignatures,
+  signatureUpserts,
 } from '../storage/cross-signing.ts';
 import type { Database } from '../storage/database.ts';
 import { devicesWithKeys } from '../storage/device-keys.ts';
@@ -98,8 +98,11 @@ export class CrossSigning {
     );
     if (news.length === 0) return;
     const isPublic = news.some(({ usage }) => usage !== 'user_signing');
-    await deviceLists.change(userId, [''], isPublic ? 'everyone' : 'self', (tx) =>
-      putCrossSigningKeys(tx, news),
+    await deviceLists.change(
+      userId,
+      [''],
+      isPublic ? 'everyone' : 'self',
+      crossSigningKeyUpserts(news),
     );
   }
 
@@ -138,12 +141,12 @@ export class CrossSigning {
       const devices = new Set(
         own.map(({ target }) => (known.isDevice(signerId, target) ? target : '')),
       );
-      await deviceLists.change(signerId, [...devices], 'everyone', (tx) => putSignatures(tx, own));
+      await deviceLists.change(signerId, [...devices], 'everyone', signatureUpserts(own));
     }
     if (others.length > 0) {
       // Nobody else sees whom one has verified.
       const signedUsers = [...new Set(others.map(({ userId }) => userId))];
-      await deviceLists.changeForViewer(signerId, signedUsers, (tx) => putSignatures(tx, others));
+      await deviceLists.changeForViewer(signerId, signedUsers, signatureUpserts(others));
     }
     return failures;
   }

@@ -25,13 +25,13 @@ import {
   addOneTimeKeys,
   type ClaimedKey,
   type DeviceKey,
+  deviceKeysUpsert,
   devicesWithKeys,
   type KeyClaim,
   type KeySupply,
   keySupplies,
   keySupplyOf,
   oneTimeKeysAmong,
-  putDeviceKeys,
   putFallbackKeys,
   takeOneTimeKeys,
   useFallbackKeys,
@@ -168,9 +168,9 @@ export class DeviceKeys {
     });
     const [known] = await devicesWithKeys(this.#db, new Map([[userId, [deviceId]]]));
     if (known?.keys === json) return;
-    await this.#lists.change(userId, [deviceId], 'everyone', (tx) =>
-      putDeviceKeys(tx, userId, deviceId, json),
-    );
+    await this.#lists.change(userId, [deviceId], 'everyone', [
+      deviceKeysUpsert(userId, deviceId, json),
+    ]);
   }
 
   /** A one-time key may be uploaded again, as long as it is the same. */

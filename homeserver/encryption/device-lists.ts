@@ -8,17 +8,17 @@ import { type ServerName, serverNameOf, type UserId } from '../../spec/identifie
 import type { MemoryBudget } from '../memory-budget.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { UserRoom, UserRooms } from '../rooms/user-rooms.ts';
-import type { Database, Tx } from '../storage/database.ts';
+import type { Database, Statement } from '../storage/database.ts';
 import { devicesWithKeys } from '../storage/device-keys.ts';
 import {
   changedUsersSharing,
   type DeviceListChange,
-  deleteUnloggedChange,
   deviceListsSection,
   devicesPosOf,
   membersSinceBefore,
   roomsJoinedSince,
   serversSharingRooms,
+  unloggedChangeDeletion,
   unloggedChanges,
   usersMoved,
 } from '../storage/device-lists.ts';
@@ -58,12 +58,13 @@ interface RecentChange {
   /** In which rooms others see the user. */
   readonly roomNids: ReadonlySet<number>;
   /** The only one for whom there is a change. */
-  readonly viewer?: UserId;
+  readonly viewer: UserId | undefined;
 }
 
 const everyone = 'everyone';
 const maxLoggedAtOnce = 100;
 const retryMs = 1_000;
+const noStatements: readonly Statement[] = [];
 const noNews: DeviceListNews = { changed: [], left: [] };
 
 export class DeviceLists {
@@ -84,35 +85,38 @@ export class DeviceLists {
     });
     this.#moves = new LogTail(deps.log.position, { maxBytes });
     deps.budget.holds('deviceLists', () => this.#changes.bytes + this.#moves.bytes);
+    deps.log.onRows(deviceListsSection, (rows) => this.#follow(rows));
+    deps.log.onRows(outboundEdusSection, (edus) =>
+      deps.outbound.follow(edus.map(({ streamPos }) => streamPos)),
+    );
   }
 
   /**
    * Makes a change of a user's devices (or, with '', of their cross-signing keys) together with the
-   * news of it. `apply` may only make statements: see `DeviceListChange`.
+   * news of it.
    */
   async change(
     userId: UserId,
     deviceIds: readonly string[],
     scope: ChangeScope,
-    apply?: (tx: Tx) => Promise<unknown>,
+    statements: readonly Statement[] = noStatements,
   ): Promise<void> {
     const rooms = (await joinedRoomNids(this.#deps.db, [userId])).get(userId) ?? [];
     const destinations =
       scope === 'everyone' ? await serversSharingRooms(this.#deps.db, rooms) : [];
+    const roomNids = scope === 'self' ? [] : rooms;
     const changes = deviceIds.map(
       (deviceId, index): DeviceListChange => ({
         userId,
         deviceId: scope === 'everyone' ? deviceId : undefined,
         destinations,
-        ...(index === 0 && apply !== undefined && { apply }),
+        roomNids,
+        viewer: undefined,
+        statements: index === 0 ? statements : noStatements,
         streamPos: 0,
       }),
     );
-    const roomNids = new Set(scope === 'self' ? [] : rooms);
-    await this.#deps.log.append({
-      parts: [rowsOf(deviceListsSection, changes)],
-      committed: () => this.#follow({ userId, roomNids }, changes),
-    });
+    await this.#deps.log.append({ parts: [rowsOf(deviceListsSection, changes)] });
   }
 
   /**
@@ -122,25 +126,20 @@ export class DeviceLists {
   async changeForViewer(
     viewer: UserId,
     userIds: readonly UserId[],
-    apply: (tx: Tx) => Promise<unknown>,
+    statements: readonly Statement[],
   ): Promise<void> {
     const changes = userIds.map(
       (userId, index): DeviceListChange => ({
         userId,
         deviceId: undefined,
         destinations: [],
-        ...(index === 0 && { apply }),
+        roomNids: [],
+        viewer,
+        statements: index === 0 ? statements : noStatements,
         streamPos: 0,
       }),
     );
-    await this.#deps.log.append({
-      parts: [rowsOf(deviceListsSection, changes)],
-      committed: () => {
-        for (const change of changes) {
-          this.#follow({ userId: change.userId, roomNids: new Set(), viewer }, [change]);
-        }
-      },
-    });
+    await this.#deps.log.append({ parts: [rowsOf(deviceListsSection, changes)] });
   }
 
   /**
@@ -181,7 +180,7 @@ export class DeviceLists {
    * are told which there are. https://spec.matrix.org/v1.19/server-server-api/#device-management
    */
   async introduce(userId: UserId, roomNid: number): Promise<void> {
-    const { db, log, outbound } = this.#deps;
+    const { db, log } = this.#deps;
     const present = await serversSharingRooms(db, [roomNid]);
     if (present.length === 0) return;
     const rooms = (await joinedRoomNids(db, [userId])).get(userId) ?? [];
@@ -205,10 +204,7 @@ export class DeviceLists {
         streamPos: 0,
       }),
     );
-    await log.append({
-      parts: [rowsOf(outboundEdusSection, edus)],
-      committed: () => outbound.follow(edus.map(({ streamPos }) => streamPos)),
-    });
+    await log.append({ parts: [rowsOf(outboundEdusSection, edus)] });
   }
 
   /** What a user is to know of `after < position <= upTo`; at once where memory suffices. */
@@ -254,7 +250,7 @@ export class DeviceLists {
     const rows = changes.rows.map(({ key: userId, position }) => ({
       key: everyone as typeof everyone,
       position,
-      row: { userId, roomNids: new Set(rooms.get(userId)) },
+      row: { userId, roomNids: new Set(rooms.get(userId)), viewer: undefined },
     }));
     this.#changes.fill(changesUpTo, changes.completeAfter, rows);
     this.#moves.fill(movesUpTo, moves.completeAfter, moves.rows);
@@ -348,18 +344,21 @@ export class DeviceLists {
     return sharing;
   }
 
-  #follow(change: RecentChange, rows: readonly DeviceListChange[]): void {
+  #follow(rows: readonly DeviceListChange[]): void {
     const { notifier, registry, outbound } = this.#deps;
-    const position = rows.at(-1)?.streamPos;
-    if (position === undefined) return;
-    this.#changes.add(everyone, position, change);
     const sent = rows.filter(({ destinations }) => destinations.length > 0);
     outbound.follow(sent.map(({ streamPos }) => streamPos));
-    notifier.mark([change.viewer ?? change.userId]);
-    // Those who wait for a room that is not in memory hear of it with their next answer.
-    for (const roomNid of change.roomNids) {
-      const members = registry.cached(roomNid)?.joinedLocalUsers;
-      if (members !== undefined) notifier.markMembers(members);
+    for (const [index, { userId, roomNids: nids, viewer, streamPos }] of rows.entries()) {
+      // Of the changes of one user's devices the last one says all that readers are told.
+      if (rows[index + 1]?.userId === userId) continue;
+      const roomNids = new Set(nids);
+      this.#changes.add(everyone, streamPos, { userId, roomNids, viewer });
+      notifier.mark([viewer ?? userId]);
+      // Those who wait for a room that is not in memory hear of it with their next answer.
+      for (const roomNid of roomNids) {
+        const members = registry.cached(roomNid)?.joinedLocalUsers;
+        if (members !== undefined) notifier.markMembers(members);
+      }
     }
   }
 
@@ -372,9 +371,7 @@ export class DeviceLists {
         const waiting = await unloggedChanges(db, maxLoggedAtOnce);
         if (waiting.length === maxLoggedAtOnce) this.#logAgain = true;
         for (const { changeNo, userId, deviceId } of waiting) {
-          await this.change(userId, [deviceId], 'everyone', (tx) =>
-            deleteUnloggedChange(tx, changeNo),
-          );
+          await this.change(userId, [deviceId], 'everyone', [unloggedChangeDeletion(changeNo)]);
         }
       }
     } catch (error) {

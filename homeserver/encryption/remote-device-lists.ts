@@ -8,7 +8,7 @@ import type { JsonObject, JsonValue } from '../../spec/event.ts';
 import { fitsInBytes, isDeviceId, type UserId } from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
 import { someAtATime } from '../some-at-a-time.ts';
-import { deleteCrossSigningKeys, putCrossSigningKeys } from '../storage/cross-signing.ts';
+import { crossSigningKeyUpserts, deleteCrossSigningKeys } from '../storage/cross-signing.ts';
 import type { Database } from '../storage/database.ts';
 import {
   followedLists,
@@ -135,9 +135,7 @@ export class RemoteDeviceLists {
       (usage) => crossSigningKeyIn(content[`${usage}_key`], userId, usage) ?? [],
     );
     if (keys.length === 0) return;
-    await this.#deps.deviceLists.change(userId, [''], 'here', (tx) =>
-      putCrossSigningKeys(tx, keys),
-    );
+    await this.#deps.deviceLists.change(userId, [''], 'here', crossSigningKeyUpserts(keys));
   }
 
   /** Fetches stale lists whose time has come. Called again and again by whoever owns this. */
@@ -212,7 +210,7 @@ export class RemoteDeviceLists {
       await db.transaction(async (tx) => {
         await replaceRemoteList(tx, userId, list);
         await deleteCrossSigningKeys(tx, userId, gone);
-        await putCrossSigningKeys(tx, keys);
+        for (const statement of crossSigningKeyUpserts(keys)) await tx.query(statement);
       });
     } while (work.again);
   }

@@ -98,6 +98,9 @@ export class ToDevice {
       onlyNewest: true,
     });
     deps.budget.holds('marks', () => this.#recent.bytes);
+    deps.log.onRows(toDeviceSection, (rows) => {
+      for (const row of rows) this.#follow(row);
+    });
   }
 
   /**
@@ -262,10 +265,7 @@ export class ToDevice {
       delivered: [],
       outboundPositions: [],
     };
-    await log.append({
-      parts: [rowsOf(toDeviceSection, [row])],
-      committed: () => this.#follow(row),
-    });
+    await log.append({ parts: [rowsOf(toDeviceSection, [row])] });
   }
 
   #follow({ delivered, outboundPositions }: ToDeviceSend): void {

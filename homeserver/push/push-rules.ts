@@ -42,6 +42,10 @@ export class PushRules {
       new LRUCache<UserId, UserRules>({ max: maxUsers }),
       async (userId) => userRulesFrom(userId, await load(userId)),
     );
+    deps.log.onRows(pushRulesSection, (rows) => {
+      for (const row of rows) this.#cache.set(row.userId, userRulesFrom(row.userId, row));
+      deps.notifier.mark(rows.map(({ userId }) => userId));
+    });
   }
 
   /** At once when they are in memory. */
@@ -72,13 +76,7 @@ export class PushRules {
       throw matrixError('M_TOO_LARGE', `Push rules may have ${maxBytes} bytes`);
     }
     const row: PushRulesRow = { userId, rules: json, streamPos: 0 };
-    await this.#deps.log.append({
-      parts: [rowsOf(pushRulesSection, [row])],
-      committed: () => {
-        this.#cache.set(userId, new UserRules(userId, stored, row.streamPos));
-        this.#deps.notifier.mark([userId]);
-      },
-    });
+    await this.#deps.log.append({ parts: [rowsOf(pushRulesSection, [row])] });
   }
 }
 

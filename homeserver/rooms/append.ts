@@ -10,8 +10,7 @@ import type { EventStore } from './event-store.ts';
 import { isAccepted, type LiveRoom, memberOfKey } from './live-room.ts';
 import type { MembershipEffects } from './membership-effects.ts';
 import { outsiderToTell } from './outsiders.ts';
-import { concernsRedactions, redactionEffects, showCarriedOut } from './redactions.ts';
-import type { RoomObserver } from './room-observer.ts';
+import { concernsRedactions, redactionEffects } from './redactions.ts';
 import type { RoomRegistry } from './room-registry.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
 import type { StateMerger } from './state-merger.ts';
@@ -62,7 +61,6 @@ export interface AppenderDeps {
   readonly merger: StateMerger;
   readonly chains: AuthChains;
   readonly membershipEffects: MembershipEffects;
-  readonly observer: RoomObserver;
 }
 
 type Changes = ReadonlyMap<StateKey, StateRef | Removed>;
@@ -303,15 +301,16 @@ export class Appender {
       invited: room.invitedCount,
     };
     room.pendingWrites += 1;
-    const view = room.ahead;
     const committed = this.#deps.log.append({
       parts: [rowsOf(roomEvents, [write])],
       stillValid: () => !room.dead,
       committed: () => {
         room.pendingWrites -= 1;
-        room.committed = view;
+        for (const [index, event] of draft.stored.entries()) {
+          event.streamPos = (write.events[index] as EventRow).streamPos as number;
+        }
+        for (const eventId of write.awaitedTargets) room.unappliedRedactions.delete(eventId);
         this.#deps.merger.stored(draft.snapshots.map(({ nid }) => nid));
-        this.#follow(draft);
       },
       failed: () => {
         room.pendingWrites -= 1;
@@ -325,52 +324,6 @@ export class Appender {
     committed.catch(() => undefined);
     room.lastWrite = committed;
     return committed;
-  }
-
-  /** Brings memory in line with what has just been committed. */
-  #follow({ room, write, stored, changes, redacted }: Draft): void {
-    for (const [index, event] of stored.entries()) {
-      event.streamPos = (write.events[index] as EventRow).streamPos as number;
-    }
-    for (const eventId of write.awaitedTargets) room.unappliedRedactions.delete(eventId);
-    if (redacted.length > 0) this.#followRedactions(room, stored, redacted);
-    const bytesBefore = room.recent.bytes;
-    for (const [index, event] of stored.entries()) {
-      room.recent.add({
-        position: event.streamPos as number,
-        stored: isAccepted(event) ? event : undefined,
-        isAfterGap: write.missingPrevEvents.some(({ referencedByNid: nid }) => nid === event.nid),
-        changes: changes[index] as Changes,
-      });
-    }
-    this.#deps.registry.recentAdded(room.recent.bytes - bytesBefore);
-    this.#deps.observer.appended(room, stored, write);
-  }
-
-  #followRedactions(
-    room: LiveRoom,
-    written: readonly UnplacedEvent[],
-    redacted: readonly StoredEvent[],
-  ): void {
-    const inThisWrite = new Map(written.map((stored) => [stored.nid, stored]));
-    for (const { nid, event, redactedByNid } of redacted) {
-      const unseen = inThisWrite.get(nid);
-      if (unseen !== undefined) {
-        unseen.event = event;
-        unseen.redactedByNid = redactedByNid;
-        continue;
-      }
-      const known = this.#deps.events.cached(nid);
-      if (known === undefined) continue;
-      const pruned = { ...known, event, redactedByNid };
-      this.#deps.events.remember(pruned);
-      room.recent.replace(pruned);
-    }
-    for (const { redactedByNid } of redacted) {
-      const carriedOut = inThisWrite.get(redactedByNid as number);
-      if (carriedOut !== undefined) carriedOut.softFailed = false;
-      else showCarriedOut(this.#deps.events, redactedByNid as number);
-    }
   }
 }
 

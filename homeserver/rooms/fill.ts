@@ -21,7 +21,7 @@ import { placeApart, placeBefore } from './gap-places.ts';
 import type { HistoryGap } from './history.ts';
 import type { LiveRoom } from './live-room.ts';
 import { describe, type Outliers } from './outliers.ts';
-import { redactionEffects, showCarriedOut } from './redactions.ts';
+import { redactionEffects } from './redactions.ts';
 import { inReferenceOrder } from './reference-order.ts';
 import type { RemoteStates } from './remote-states.ts';
 import type { RoomRegistry } from './room-registry.ts';
@@ -317,7 +317,7 @@ export class HistoryFill {
   }
 
   async #write(room: LiveRoom, first: TimelinePlace, filling: Filling): Promise<void> {
-    const { log, chains, events } = this.#deps;
+    const { log, chains } = this.#deps;
     const placed = filling.stored.map((stored, index) => ({
       ...stored,
       streamPos: first.streamPos,
@@ -325,7 +325,6 @@ export class HistoryFill {
     }));
     const write = emptyWrite(room.nid);
     const redacted = new Map<number, StoredEvent>();
-    const withheld = new Set<StoredEvent>();
     const byNid = new Map(placed.map((stored) => [stored.nid, stored]));
     for (const stored of placed) {
       const json = exactJson(stored.event.pdu);
@@ -342,7 +341,6 @@ export class HistoryFill {
         redacted.set(target.nid, { ...target, streamPos, backfillPos });
       }
       if (!effects.withheld) continue;
-      withheld.add(stored);
       write.events.splice(-1, 1, { ...row, place: 'filled', softFailed: true });
     }
     for (const { nid, redactedByNid, event } of redacted.values()) {
@@ -362,17 +360,7 @@ export class HistoryFill {
       parts: [rowsOf(roomEvents, [write])],
       stillValid: () => !room.dead,
       committed: () => {
-        for (const stored of placed) {
-          events.remember(withheld.has(stored) ? { ...stored, softFailed: true } : stored);
-        }
         for (const eventId of write.awaitedTargets) room.unappliedRedactions.delete(eventId);
-        for (const stored of redacted.values()) {
-          events.remember(stored);
-          room.recent.replace(stored);
-        }
-        for (const { redactedByNid } of redacted.values()) {
-          showCarriedOut(events, redactedByNid as number);
-        }
       },
     });
   }

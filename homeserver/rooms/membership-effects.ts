@@ -28,7 +28,18 @@ export class MembershipEffects {
       const [type, stateKey] = splitStateKey(key);
       const removed = 'removedNid' in after;
       const membership = removed ? null : (after.membership ?? null);
-      rows.push({ type, stateKey, eventNid: removed ? 0 : after.nid, membership });
+      rows.push(
+        removed
+          ? { type, stateKey, eventNid: 0, eventId: null, removedNid: after.removedNid, membership }
+          : {
+              type,
+              stateKey,
+              eventNid: after.nid,
+              eventId: after.eventId,
+              removedNid: 0,
+              membership,
+            },
+      );
       const userId = memberOfKey(key);
       if (userId === undefined) continue;
       users.push({

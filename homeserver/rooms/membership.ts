@@ -135,18 +135,11 @@ export class Membership {
 
   /** @throws MatrixError M_UNKNOWN (400) while the user is in the room */
   async forget(userId: UserId, roomId: RoomId): Promise<void> {
-    const { log, userRooms } = this.#deps;
+    const { log } = this.#deps;
     const known = await this.#userRoom(userId, roomId);
     if (known === undefined) return;
     const row: ForgetRow = { userId, roomNid: known.roomNid, forgotten: false };
-    await log.append({
-      parts: [rowsOf(forgottenRooms, [row])],
-      committed: () => {
-        const now = userRooms.cached(userId)?.get(known.roomNid);
-        if (row.forgotten && now !== undefined)
-          userRooms.apply(userId, { ...now, forgotten: true });
-      },
-    });
+    await log.append({ parts: [rowsOf(forgottenRooms, [row])] });
     if (!row.forgotten) {
       throw matrixError('M_UNKNOWN', 'Leave the room before forgetting it', {}, { status: 400 });
     }

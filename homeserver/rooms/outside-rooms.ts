@@ -23,7 +23,6 @@ import {
 import { type Log, rowsOf } from '../streams/log.ts';
 import type { EventStore } from './event-store.ts';
 import { outlierOf } from './outliers.ts';
-import type { RoomObserver } from './room-observer.ts';
 import { membershipOf } from './stored-event.ts';
 import { emptyWrite, rowOf } from './write-rows.ts';
 
@@ -32,7 +31,6 @@ export interface OutsideRoomsDeps {
   readonly log: Log;
   readonly ids: IdAllocator;
   readonly events: EventStore;
-  readonly observer: RoomObserver;
   readonly clock: Clock;
 }
 
@@ -105,7 +103,7 @@ export class OutsideRooms {
     event: MatrixEvent,
     strippedState: string | undefined,
   ): Promise<void> {
-    const { db, log, ids, events, observer, clock } = this.#deps;
+    const { db, log, ids, events, clock } = this.#deps;
     if ((await events.byId(event.eventId)) !== undefined) return;
     await ids.reserve(2);
     const [record] = await roomsById(db, [roomId]);
@@ -150,10 +148,6 @@ export class OutsideRooms {
         rowsOf(roomEvents, [write]),
         rowsOf(outsideMemberships, [{ userId, roomNid, waiting }]),
       ],
-      committed: () => {
-        events.remember(stored);
-        observer.usersChanged(roomNid, roomId, write);
-      },
     });
   }
 }

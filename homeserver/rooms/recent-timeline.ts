@@ -56,6 +56,10 @@ export class RecentTimeline {
     this.#weigh();
   }
 
+  find(nid: number): StoredEvent | undefined {
+    return this.#entries.find(({ stored }) => stored?.nid === nid)?.stored;
+  }
+
   /** An event changed after it was written: it was redacted. */
   replace(stored: StoredEvent): void {
     this.#entries = this.#entries.map((entry) =>

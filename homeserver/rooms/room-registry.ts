@@ -45,8 +45,8 @@ export class RoomRegistry {
   #uses = 0;
   readonly #loading = new Map<number, Promise<LiveRoom | undefined>>();
   readonly #nidById = new Map<RoomId, number>();
-  /** Rooms dropped while a write to them may be under way: done when it no longer is. */
-  readonly #settling = new Map<number, Promise<void>>();
+  /** Rooms dropped while a write to them may be under way, and when it no longer is. */
+  readonly #settling = new Map<number, { room: LiveRoom; settled: Promise<void> }>();
   /** Counts how often everything was dropped. */
   #generation = 0;
 
@@ -78,6 +78,14 @@ export class RoomRegistry {
   cached(roomNid: number): LiveRoom | undefined {
     const room = this.#rooms.get(roomNid);
     return room?.dead === false ? room : undefined;
+  }
+
+  /**
+   * The room that a committed write is told to: also one that was dropped while the write was under
+   * way, because those who are in it are still to hear of it.
+   */
+  following(roomNid: number): LiveRoom | undefined {
+    return this.#rooms.get(roomNid) ?? this.#settling.get(roomNid)?.room;
   }
 
   /** Like `find`. */
@@ -165,9 +173,9 @@ export class RoomRegistry {
     this.#nidById.delete(room.id);
     // What is being written now would reach only the room that is gone.
     const settled = this.#deps.log.settled().then(() => {
-      if (this.#settling.get(room.nid) === settled) this.#settling.delete(room.nid);
+      if (this.#settling.get(room.nid)?.settled === settled) this.#settling.delete(room.nid);
     });
-    this.#settling.set(room.nid, settled);
+    this.#settling.set(room.nid, { room, settled });
   }
 
   clear(): void {
@@ -177,7 +185,7 @@ export class RoomRegistry {
 
   async #loadMany(roomNids: readonly number[]): Promise<Map<number, LiveRoom>> {
     const { db, log, events, snapshots } = this.#deps;
-    for (const nid of roomNids) await this.#settling.get(nid);
+    for (const nid of roomNids) await this.#settling.get(nid)?.settled;
     const generation = this.#generation;
     // Read before the rows: a commit in between is then read twice, never missed.
     const position = log.position;

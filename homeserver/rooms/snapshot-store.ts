@@ -40,6 +40,10 @@ export class SnapshotStore {
     if (snapshot.nid !== 0) this.#cache.set(snapshot.nid, snapshot);
   }
 
+  cached(nid: number): StateSnapshot | undefined {
+    return this.#cache.get(nid);
+  }
+
   /** @throws when the snapshot does not exist: ids come from rows that refer to it. */
   async load(roomNid: number, nid: number): Promise<StateSnapshot> {
     const cached = nid === 0 ? StateSnapshot.empty : this.#cache.get(nid);

@@ -6,7 +6,9 @@ import { LRUCache } from 'lru-cache';
 import type { RoomId, UserId } from '../../spec/identifiers.ts';
 import { inBatches } from '../in-batches.ts';
 import type { Db } from '../storage/database.ts';
+import { type ForgetRow, forgottenRooms } from '../storage/forgotten-rooms.ts';
 import { roomsOfUsers, type UserRoomRecord } from '../storage/snapshots.ts';
+import type { Log } from '../streams/log.ts';
 
 export interface UserRoom {
   readonly roomNid: number;
@@ -50,11 +52,14 @@ export class UserRooms {
   #generation = 0;
   readonly #loading = new Map<UserId, { rooms: Promise<Rooms>; missed: UserRoom[] }>();
 
-  constructor(db: Db, maxUsers = 20_000) {
+  constructor(db: Db, log: Log, maxUsers = 20_000) {
     this.#recordsOf = inBatches((userIds: readonly UserId[]) => roomsOfUsers(db, userIds), {
       maxWeight: maxReadTogether,
     });
     this.#cache = new LRUCache({ max: maxUsers });
+    log.onRows(forgottenRooms, (rows) => {
+      for (const row of rows) if (row.forgotten) this.#forget(row);
+    });
   }
 
   /** By room nid. The map is live: take what is needed before the next await. */
@@ -93,6 +98,11 @@ export class UserRooms {
     if (cached === undefined) return;
     cached.rooms.set(room.roomNid, room);
     cached.lastChange = Math.max(cached.lastChange, room.streamPos);
+  }
+
+  #forget({ userId, roomNid }: ForgetRow): void {
+    const known = this.#cache.peek(userId)?.rooms.get(roomNid);
+    if (known !== undefined) this.apply(userId, { ...known, forgotten: true });
   }
 
   clear(): void {

@@ -1,6 +1,6 @@
 /** The tables `cross_signing_keys` and `key_signatures`. */
 import type { UserId } from '../../spec/identifiers.ts';
-import type { Db, Tx } from './database.ts';
+import type { Db, Statement, Tx } from './database.ts';
 
 export const crossSigningUsages = ['master', 'self_signing', 'user_signing'] as const;
 export type CrossSigningUsage = (typeof crossSigningUsages)[number];
@@ -38,28 +38,25 @@ export const crossSigningKeysOf = async (
 };
 
 /** Signatures on a key that is replaced are dropped with it. */
-export const putCrossSigningKeys = async (
-  tx: Tx,
-  keys: readonly CrossSigningKeyRow[],
-): Promise<void> => {
-  for (const { userId, usage, publicKey, key } of keys) {
-    await tx.query({
+/** A replaced key takes its signatures with it. */
+export const crossSigningKeyUpserts = (keys: readonly CrossSigningKeyRow[]): Statement[] =>
+  keys.flatMap(({ userId, usage, publicKey, key }) => [
+    {
       name: 'drop-signatures-of-replaced',
       text: `DELETE FROM key_signatures s USING cross_signing_keys k
         WHERE k.user_id = $1 AND k.usage = $2 AND k.public_key <> $3
           AND s.user_id = k.user_id AND s.target = k.public_key`,
       values: [userId, usage, publicKey],
-    });
-    await tx.query({
+    },
+    {
       name: 'put-cross-signing-key',
       text: `INSERT INTO cross_signing_keys (user_id, usage, public_key, key)
         VALUES ($1, $2, $3, $4)
         ON CONFLICT (user_id, usage) DO UPDATE
           SET public_key = EXCLUDED.public_key, key = EXCLUDED.key`,
       values: [userId, usage, publicKey, key],
-    });
-  }
-};
+    },
+  ]);
 
 export const deleteCrossSigningKeys = async (
   tx: Tx,
@@ -110,15 +107,12 @@ export const visibleSignatures = async (
   }));
 };
 
-export const putSignatures = async (tx: Tx, signatures: readonly KeySignature[]): Promise<void> => {
-  for (const { userId, target, signerId, signingKeyId, signature } of signatures) {
-    await tx.query({
-      name: 'put-key-signature',
-      text: `INSERT INTO key_signatures (user_id, target, signer_id, signing_key_id, signature)
-        VALUES ($1, $2, $3, $4, $5)
-        ON CONFLICT (user_id, target, signer_id, signing_key_id)
-          DO UPDATE SET signature = EXCLUDED.signature`,
-      values: [userId, target, signerId, signingKeyId, signature],
-    });
-  }
-};
+export const signatureUpserts = (signatures: readonly KeySignature[]): Statement[] =>
+  signatures.map(({ userId, target, signerId, signingKeyId, signature }) => ({
+    name: 'put-key-signature',
+    text: `INSERT INTO key_signatures (user_id, target, signer_id, signing_key_id, signature)
+      VALUES ($1, $2, $3, $4, $5)
+      ON CONFLICT (user_id, target, signer_id, signing_key_id)
+        DO UPDATE SET signature = EXCLUDED.signature`,
+    values: [userId, target, signerId, signingKeyId, signature],
+  }));

@@ -1,6 +1,6 @@
 /** The tables `device_keys`, `one_time_keys` and `fallback_keys`: keys of this server's devices. */
 import type { DeviceId, UserId } from '../../spec/identifiers.ts';
-import type { Db, Tx } from './database.ts';
+import type { Db, Statement, Tx } from './database.ts';
 
 /** A device that has identity keys. */
 export interface DeviceWithKeys {
@@ -81,20 +81,14 @@ export const accountsAmong = async (db: Db, userIds: readonly UserId[]): Promise
 };
 
 /** The device may have gone meanwhile: then nothing is written. */
-export const putDeviceKeys = async (
-  tx: Tx,
-  userId: UserId,
-  deviceId: DeviceId,
-  keys: string,
-): Promise<void> => {
-  await tx.query({
-    name: 'put-device-keys',
-    text: `INSERT INTO device_keys (user_id, device_id, keys)
-      SELECT user_id, device_id, $3 FROM devices WHERE user_id = $1 AND device_id = $2
-      ON CONFLICT (user_id, device_id) DO UPDATE SET keys = EXCLUDED.keys`,
-    values: [userId, deviceId, keys],
-  });
-};
+/** Nothing for a device that is gone. */
+export const deviceKeysUpsert = (userId: UserId, deviceId: DeviceId, keys: string): Statement => ({
+  name: 'put-device-keys',
+  text: `INSERT INTO device_keys (user_id, device_id, keys)
+    SELECT user_id, device_id, $3 FROM devices WHERE user_id = $1 AND device_id = $2
+    ON CONFLICT (user_id, device_id) DO UPDATE SET keys = EXCLUDED.keys`,
+  values: [userId, deviceId, keys],
+});
 
 export interface AlgorithmKey {
   readonly algorithm: string;

@@ -1,7 +1,7 @@
 /** Changes of devices and keys: their log section, and reading who has changed. */
 import type { ServerName, UserId } from '../../spec/identifiers.ts';
 import type { LogSection } from '../streams/log.ts';
-import type { Db, Tx } from './database.ts';
+import type { Db, Statement, Tx } from './database.ts';
 import { joinedRoomNids } from './snapshots.ts';
 import { stateChangesCursor } from './state-changes.ts';
 
@@ -11,8 +11,12 @@ export interface DeviceListChange {
   readonly deviceId: string | undefined;
   /** Other servers that are to hear of it. */
   readonly destinations: readonly ServerName[];
-  /** What changes, in the same transaction. Statements only: nothing else may fail in it. */
-  readonly apply?: (tx: Tx) => Promise<unknown>;
+  /** The rooms in which others hear of it. */
+  readonly roomNids: readonly number[];
+  /** The only one for whom there is a change. */
+  readonly viewer: UserId | undefined;
+  /** What changes, in the same transaction. */
+  readonly statements: readonly Statement[];
   /** Filled in by the log. */
   streamPos: number;
 }
@@ -20,9 +24,12 @@ export interface DeviceListChange {
 /** Each device change names the one before it, so that receivers notice what they have missed. */
 export const deviceListsSection: LogSection<DeviceListChange> = {
   name: 'device lists',
-  needsTransaction: (rows) => rows.length > 1 || rows.some(({ apply }) => apply !== undefined),
+  needsTransaction: (rows) =>
+    rows.length > 1 || rows.some(({ statements }) => statements.length > 0),
   async write(tx, rows) {
-    for (const { apply } of rows) await apply?.(tx);
+    for (const { statements } of rows) {
+      for (const statement of statements) await tx.query(statement);
+    }
     const { rows: placed } = await tx.query<{ ord: number; pos: number }>({
       name: 'log-device-lists',
       text: `WITH input AS MATERIALIZED (
@@ -236,9 +243,8 @@ export const unloggedChanges = async (db: Db, limit: number): Promise<UnloggedCh
   }));
 };
 
-export const deleteUnloggedChange = (tx: Tx, changeNo: number): Promise<unknown> =>
-  tx.query({
-    name: 'delete-unlogged-change',
-    text: 'DELETE FROM unlogged_device_changes WHERE change_no = $1',
-    values: [changeNo],
-  });
+export const unloggedChangeDeletion = (changeNo: number): Statement => ({
+  name: 'delete-unlogged-change',
+  text: 'DELETE FROM unlogged_device_changes WHERE change_no = $1',
+  values: [changeNo],
+});

@@ -54,6 +54,10 @@ export interface StateChangeRow {
   stateKey: string;
   /** 0 removes the entry. */
   eventNid: number;
+  /** Null where it is removed. */
+  eventId: string | null;
+  /** What was the entry, where it is removed; 0 otherwise. */
+  removedNid: number;
   membership: string | null;
 }
 

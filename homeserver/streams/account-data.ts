@@ -68,6 +68,9 @@ export class AccountData {
       new LRUCache<UserId, Ignored>({ max: maxUsers }),
       async (userId) => ignoredIn(contentOf(await load(userId))),
     );
+    deps.log.onRows(accountDataSection, (rows) => {
+      for (const row of rows) this.#follow(row);
+    });
   }
 
   /**
@@ -91,10 +94,7 @@ export class AccountData {
     const counting = this.#quota.take(userId, roomId ?? '', type, Buffer.byteLength(json));
     if (counting !== undefined) await counting;
     const row: AccountDataRow = { userId, roomId: roomId ?? '', type, content: json, streamPos: 0 };
-    await this.#deps.log.append({
-      parts: [rowsOf(accountDataSection, [row])],
-      committed: () => this.#follow(row),
-    });
+    await this.#deps.log.append({ parts: [rowsOf(accountDataSection, [row])] });
   }
 
   /** Deletes everything of a user who is gone for good: no device is left to be told. */

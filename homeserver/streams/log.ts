@@ -16,7 +16,7 @@ import {
   LogSessions,
   logSessionDefaults,
 } from '../storage/log-session.ts';
-import { isOutcomeUnknown, type SectionRows, writeBatch } from './log-batch.ts';
+import { isOutcomeUnknown, type LogSection, type SectionRows, writeBatch } from './log-batch.ts';
 
 export { type LogSection, rowsOf, type SectionRows } from './log-batch.ts';
 
@@ -25,7 +25,10 @@ export interface LogWrite {
   readonly parts: readonly SectionRows[];
   /** Asked just before writing: false when what this write builds on has failed meanwhile. */
   readonly stillValid?: () => boolean;
-  /** Brings memory in line; runs after the commit, before the caller and any reader hear of it. */
+  /**
+   * For what only the writer knows; runs after the commit, before anyone hears of it. What memory
+   * must learn it learns from the rows: `Log.onRows`.
+   */
   readonly committed?: () => void;
   /** Undoes what memory assumed. The outcome in the database may be unknown. */
   readonly failed?: (error: Error) => void;
@@ -54,6 +57,8 @@ export interface LogOptions {
   readonly onSuperseded?: ((error: LogHeld) => void) | undefined;
 }
 
+const noReaders: readonly ((rows: readonly unknown[]) => void)[] = [];
+
 /** Where the log is while its session is lost. */
 export const unknownPosition = Number.MAX_SAFE_INTEGER;
 
@@ -74,6 +79,7 @@ export class Log {
   readonly #sessions: LogSessions;
   readonly #listeners = new Set<(position: number) => void>();
   readonly #followers: LogFollower[] = [];
+  readonly #readers = new Map<LogSection<unknown>, ((rows: readonly unknown[]) => void)[]>();
   readonly #heart: NodeJS.Timeout;
   /** Undefined while there is none: nothing is written then. */
   #session: LogSession | undefined;
@@ -134,6 +140,18 @@ export class Log {
    */
   follow(follower: LogFollower): void {
     this.#followers.push(follower);
+  }
+
+  /**
+   * How memory is brought in line with what is committed: `reader` gets the rows of a section, those
+   * of one write at a time, in the order of the log, before the log advances over them and before
+   * whoever wrote them is answered. Whose write it was makes no difference.
+   */
+  onRows<Row>(section: LogSection<Row>, reader: (rows: readonly Row[]) => void): void {
+    const key = section as LogSection<unknown>;
+    const readers = this.#readers.get(key) ?? [];
+    readers.push(reader as (rows: readonly unknown[]) => void);
+    this.#readers.set(key, readers);
   }
 
   /** Resolves once the write is durable. @throws {LogWriteFailed} */
@@ -219,6 +237,7 @@ export class Log {
     for (const { write } of live) {
       try {
         write.committed?.();
+        this.#tell(write);
       } catch (error) {
         this.#logger.error({ err: error }, 'memory could not follow a committed write');
         this.#reset();
@@ -226,6 +245,12 @@ export class Log {
     }
     this.#advance(highest);
     for (const { resolve } of live) resolve();
+  }
+
+  #tell({ parts }: LogWrite): void {
+    for (const { section, rows } of parts) {
+      for (const reader of this.#readers.get(section) ?? noReaders) reader(rows);
+    }
   }
 
   /**

@@ -77,6 +77,7 @@ export class Receipts {
       (wishes: readonly RoomsOfUser[]) => receiptsOfUsers(deps.db, wishes),
       wishBatches,
     );
+    deps.log.onRows(receiptsSection, (rows) => this.#follow(rows));
   }
 
   onLocalReceipt(listener: ReceiptListener): void {
@@ -108,7 +109,7 @@ export class Receipts {
     }
     if (threadId !== undefined) await this.#checkThread(stored, threadId);
     const row = this.#row(room.nid, userId, type, eventId, threadId, stored);
-    await this.#append(room, [row]);
+    await this.#append([row]);
     if (type === 'm.read' && row.streamPos > 0) {
       for (const listener of this.#listeners) listener(room, row);
     }
@@ -135,7 +136,7 @@ export class Receipts {
       const row = this.#row(room.nid, userId, 'm.read', eventId, threadId, here);
       rows.push({ ...row, receivedAtMs: ts });
     }
-    if (rows.length > 0) await this.#append(room, rows);
+    if (rows.length > 0) await this.#append(rows);
   }
 
   /** Receipts of a room with `from < position <= to`, each once, oldest first. */
@@ -228,21 +229,24 @@ export class Receipts {
     };
   }
 
-  #append(room: LiveRoom, rows: readonly ReceiptRow[]): Promise<void> {
-    const { log, notifier } = this.#deps;
-    return log.append({
-      parts: [rowsOf(receiptsSection, rows)],
-      committed: () => {
-        let isShown = false;
-        for (const row of rows) {
-          if (row.streamPos === 0) continue;
-          this.#recent.add(room.nid, row.streamPos, row);
-          notifier.mark([row.userId]);
-          if (row.type !== 'm.read.private') isShown = true;
-        }
-        if (isShown) notifier.markEphemeral(room.nid, room.joinedLocalUsers);
-      },
-    });
+  #append(rows: readonly ReceiptRow[]): Promise<void> {
+    return this.#deps.log.append({ parts: [rowsOf(receiptsSection, rows)] });
+  }
+
+  #follow(rows: readonly ReceiptRow[]): void {
+    const { registry, notifier } = this.#deps;
+    const shownIn = new Set<number>();
+    for (const row of rows) {
+      // Older than what is known.
+      if (row.streamPos === 0) continue;
+      this.#recent.add(row.roomNid, row.streamPos, row);
+      notifier.mark([row.userId]);
+      if (row.type !== 'm.read.private') shownIn.add(row.roomNid);
+    }
+    for (const roomNid of shownIn) {
+      const room = registry.cached(roomNid);
+      if (room !== undefined) notifier.markEphemeral(roomNid, room.joinedLocalUsers);
+    }
   }
 
   /** https://spec.matrix.org/v1.19/client-server-api/#threaded-read-receipts */

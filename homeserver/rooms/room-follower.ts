@@ -1,0 +1,161 @@
+/**
+ * What memory learns of committed writes to rooms, from their rows: the events and their places, what
+ * was redacted, and the room as it is now. Whose writes they are makes no difference.
+ */
+
+import type { StateKey } from '../../spec/event.ts';
+import { stateKeyOf } from '../../spec/event.ts';
+import { storedEvent } from '../../spec/event-format.ts';
+import type { EventId, RoomId } from '../../spec/identifiers.ts';
+import { type EventRow, type RoomWrite, roomEvents } from '../storage/event-section.ts';
+import type { Log } from '../streams/log.ts';
+import type { EventStore } from './event-store.ts';
+import { isAccepted, type LiveRoom } from './live-room.ts';
+import { showCarriedOut } from './redactions.ts';
+import type { RoomObserver } from './room-observer.ts';
+import type { RoomRegistry } from './room-registry.ts';
+import { RoomView } from './room-view.ts';
+import type { SnapshotStore } from './snapshot-store.ts';
+import type { Removed, StateRef } from './state-snapshot.ts';
+import type { StoredEvent } from './stored-event.ts';
+
+export interface RoomFollowerDeps {
+  readonly log: Log;
+  readonly events: EventStore;
+  readonly snapshots: SnapshotStore;
+  readonly registry: RoomRegistry;
+  readonly observer: RoomObserver;
+}
+
+type Changes = ReadonlyMap<StateKey, StateRef | Removed>;
+type ChangeRows = RoomWrite['changes'][number];
+
+const noChanges: Changes = new Map();
+
+export class RoomFollower {
+  readonly #deps: RoomFollowerDeps;
+
+  constructor(deps: RoomFollowerDeps) {
+    this.#deps = deps;
+    deps.log.onRows(roomEvents, (writes) => {
+      for (const write of writes) this.#follow(write);
+    });
+  }
+
+  #follow(write: RoomWrite): void {
+    const { registry, observer } = this.#deps;
+    const [first] = write.events;
+    // Snapshots, a room's creation: nothing that memory holds.
+    if (first === undefined) return;
+    const room = registry.following(write.roomNid);
+    const stored = this.#take(write);
+    if (write.redactions.length > 0) this.#redact(room, write, stored);
+    if (room === undefined || first.place !== 'live') {
+      observer.usersChanged(write.roomNid, first.roomId as RoomId, write);
+      return;
+    }
+    room.committed = this.#viewAfter(room.committed, write);
+    this.#addToTimeline(room, write, stored);
+    observer.appended(room, stored, write);
+  }
+
+  /** The events of a write as they are now known, but for outliers: nobody looks for those yet. */
+  #take({ events: rows }: RoomWrite): StoredEvent[] {
+    const { events } = this.#deps;
+    const taken: StoredEvent[] = [];
+    for (const row of rows) {
+      if (row.place === 'outlier') continue;
+      const cached = events.cached(row.eventNid);
+      const streamPos = row.place === 'announced' ? undefined : (row.streamPos ?? undefined);
+      if (cached !== undefined && cached.streamPos === streamPos) {
+        taken.push(cached);
+        continue;
+      }
+      const stored = storedEventOf(row, streamPos, cached);
+      events.remember(stored);
+      taken.push(stored);
+    }
+    return taken;
+  }
+
+  /** Replaces in `written`, and wherever else they are held, events by their redacted forms. */
+  #redact(room: LiveRoom | undefined, { redactions }: RoomWrite, written: StoredEvent[]): void {
+    const { events } = this.#deps;
+    for (const { eventNid, redactedByNid, json } of redactions) {
+      const at = written.findIndex(({ nid }) => nid === eventNid);
+      const known = written[at] ?? room?.recent.find(eventNid) ?? events.cached(eventNid);
+      if (known !== undefined) {
+        const { eventId } = known.event;
+        const pruned = { ...known, event: storedEvent(json, eventId), redactedByNid };
+        if (at >= 0) written[at] = pruned;
+        events.remember(pruned);
+        room?.recent.replace(pruned);
+      }
+      const by = written.findIndex(({ nid }) => nid === redactedByNid);
+      const redaction = written[by];
+      if (redaction === undefined) showCarriedOut(events, redactedByNid);
+      else if (redaction.softFailed) {
+        const shown = { ...redaction, softFailed: false };
+        written[by] = shown;
+        events.remember(shown);
+      }
+    }
+  }
+
+  #viewAfter(before: RoomView, { head, changes }: RoomWrite): RoomView {
+    if (head === undefined) return before;
+    const { snapshotNid, joined, invited } = head;
+    if (snapshotNid === before.state.nid) return before;
+    const state =
+      this.#deps.snapshots.cached(snapshotNid) ??
+      before.state.with(snapshotNid, new Map(changes.flatMap((rows) => [...changesOf(rows)])));
+    return new RoomView(state, joined, invited);
+  }
+
+  #addToTimeline(room: LiveRoom, write: RoomWrite, stored: readonly StoredEvent[]): void {
+    const bytesBefore = room.recent.bytes;
+    for (const event of stored) {
+      const { nid } = event;
+      const changes = write.changes.find(({ causedByNid }) => causedByNid === nid);
+      room.recent.add({
+        position: event.streamPos as number,
+        stored: isAccepted(event) ? event : undefined,
+        isAfterGap: write.missingPrevEvents.some(({ referencedByNid }) => referencedByNid === nid),
+        changes: changes === undefined ? noChanges : changesOf(changes),
+      });
+    }
+    this.#deps.registry.recentAdded(room.recent.bytes - bytesBefore);
+  }
+}
+
+/** From the row that was written; the event itself from memory, where it is known. */
+const storedEventOf = (
+  row: EventRow,
+  streamPos: number | undefined,
+  known: StoredEvent | undefined,
+): StoredEvent => ({
+  nid: row.eventNid,
+  roomNid: row.roomNid,
+  event: known?.event ?? storedEvent(row.json, row.eventId as EventId),
+  streamPos,
+  backfillPos: row.backfillPos,
+  snapshotBefore: row.snapshotBefore ?? undefined,
+  snapshotAfter: row.snapshotAfter ?? undefined,
+  currentSnapshot: row.currentSnapshot ?? undefined,
+  replacesNid: row.replacesNid ?? undefined,
+  rejectedReason: row.rejectedReason ?? undefined,
+  softFailed: row.softFailed,
+  redactedByNid: known?.redactedByNid,
+  senderDevice: row.senderDevice ?? undefined,
+  txnId: row.txnId ?? undefined,
+});
+
+const changesOf = ({ rows }: ChangeRows): Changes =>
+  new Map(
+    rows.map(({ type, stateKey, eventNid, eventId, removedNid, membership }) => [
+      stateKeyOf(type, stateKey),
+      eventId === null
+        ? { removedNid }
+        : { nid: eventNid, eventId: eventId as EventId, membership: membership ?? undefined },
+    ]),
+  );
