@@ -10,7 +10,8 @@ export interface RestLimits {
   readonly maxMs: number;
 }
 
-const LOOK_EVERY_MS = 100;
+/** A program on the same machine sends some 20 MB meanwhile. */
+const LOOK_EVERY_MS = 10;
 
 export const REST_OF_BODY: RestLimits = { maxBytes: 16 * 1_048_576, maxMs: 10_000 };
 
