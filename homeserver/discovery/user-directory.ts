@@ -9,7 +9,7 @@ import type { JsonObject } from '../../spec/event.ts';
 import { isUserId, type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
 import { wordsOf } from '../../spec/words.ts';
 import type { Db, Tx } from '../storage/database.ts';
-import { profilesOf } from '../storage/profiles.ts';
+import { type ProfileFields, profilesOf } from '../storage/profiles.ts';
 import {
   anyRoom,
   type DirectoryChange,
@@ -34,6 +34,7 @@ const maxWords = 20;
 const maxParts = 200;
 /** Every word has its end, and what is shorter than this is found as a whole only. */
 const minPartLength = 2;
+const noProfiles: ReadonlyMap<UserId, ProfileFields> = new Map();
 
 export class UserDirectory {
   readonly #db: Db;
@@ -66,19 +67,40 @@ const followMembers = async (
   after: number,
   upTo: number,
 ): Promise<number> => {
-  const changes = await directoryChanges(tx, after, upTo, changesPerStep);
-  const entries = new Map<string, DirectoryEntry>();
-  const gone = new Map<string, { userId: UserId; roomNid: number }>();
-  const locals = new Set<UserId>();
+  let count = 0;
+  let last = after;
   /** Rooms in which members of this server come or go. */
   const touched = new Set<number>();
   const open = new Map<number, OpenRoom>();
-  for (const change of changes) {
-    const { type, stateKey: userId, roomNid, content } = change;
-    if (type !== 'm.room.member') {
-      if (userId === '') followOpenness(open, change);
-      continue;
+  for await (const changes of directoryChanges(tx, after, upTo, changesPerStep)) {
+    const members: DirectoryChange[] = [];
+    for (const change of changes) {
+      if (change.type === 'm.room.member') members.push(change);
+      else if (change.stateKey === '') followOpenness(open, change);
     }
+    await followNames(tx, serverName, members, touched);
+    count += changes.length;
+    last = (changes.at(-1) as DirectoryChange).streamPos;
+  }
+  if (touched.size > 0) {
+    const present = await roomsWithLocalMembers(tx, [...touched], serverName);
+    for (const roomNid of touched) openRoom(open, roomNid).present = present.has(roomNid);
+  }
+  if (open.size > 0) await putOpenRooms(tx, open);
+  return count < changesPerStep ? upTo : last;
+};
+
+/** Takes what members are called after these changes; adds to `touched` the rooms of our own. */
+const followNames = async (
+  tx: Tx,
+  serverName: ServerName,
+  changes: readonly DirectoryChange[],
+  touched: Set<number>,
+): Promise<void> => {
+  const entries = new Map<string, DirectoryEntry>();
+  const gone = new Map<string, { userId: UserId; roomNid: number }>();
+  const locals = new Set<UserId>();
+  for (const { stateKey: userId, roomNid, content } of changes) {
     if (!isUserId(userId)) continue;
     const isJoined = content?.['membership'] === 'join';
     const key = `${roomNid} ${userId}`;
@@ -90,18 +112,12 @@ const followMembers = async (
     } else if (isJoined) entries.set(key, entryOf(userId, roomNid, content));
     else gone.set(key, { userId, roomNid });
   }
-  if (touched.size > 0) {
-    const present = await roomsWithLocalMembers(tx, [...touched], serverName);
-    for (const roomNid of touched) openRoom(open, roomNid).present = present.has(roomNid);
-  }
-  if (open.size > 0) await putOpenRooms(tx, open);
-  const profiles = await profilesOf(tx, [...locals]);
+  const profiles = locals.size === 0 ? noProfiles : await profilesOf(tx, [...locals]);
   for (const userId of locals) {
     entries.set(userId, entryOf(userId, anyRoom, profiles.get(userId) ?? {}));
   }
   if (gone.size > 0) await deleteDirectoryUsers(tx, [...gone.values()]);
   if (entries.size > 0) await putDirectoryUsers(tx, [...entries.values()]);
-  return changes.length < changesPerStep ? upTo : (changes.at(-1) as DirectoryChange).streamPos;
 };
 
 /** @param profile with the properties of a profile or of a member event */

@@ -16,25 +16,22 @@ export interface DirectoryChange {
 
 const followedTypes = ['m.room.member', 'm.room.join_rules', 'm.room.history_visibility'];
 
+/** A step may bring all members of a large room at once: they come as few at a time as this. */
+const changesPerPiece = 100;
+
 /**
- * The first changes of current states with `after < position <= upTo`, oldest first: `limit` of them,
- * and beyond it those at the same position as the last. Uses index state_changes_stream.
+ * The first changes of current states with `after < position <= upTo`, oldest first, in pieces: `limit`
+ * of them, and beyond it those at the same position as the last. Uses index state_changes_stream.
  */
-export const directoryChanges = async (
-  db: Db,
+export async function* directoryChanges(
+  tx: Tx,
   after: number,
   upTo: number,
   limit: number,
-): Promise<DirectoryChange[]> => {
-  const { rows } = await db.query<{
-    stream_pos: number;
-    room_nid: number;
-    type: string;
-    state_key: string;
-    packed_json: string | null;
-  }>({
-    name: 'directory-changes',
-    text: `SELECT c.stream_pos, c.room_nid, c.type, c.state_key,
+): AsyncGenerator<DirectoryChange[]> {
+  await tx.query({
+    text: `DECLARE directory_changes NO SCROLL CURSOR FOR
+      SELECT c.stream_pos, c.room_nid, c.type, c.state_key,
         CASE WHEN e.event_nid IS NOT NULL THEN ${packedJsonColumns} END AS packed_json
       FROM (
         SELECT * FROM state_changes
@@ -44,17 +41,34 @@ export const directoryChanges = async (
       ORDER BY c.stream_pos`,
     values: [after, upTo, followedTypes, limit],
   });
-  return rows.map((row) => ({
-    streamPos: row.stream_pos,
-    roomNid: row.room_nid,
-    type: row.type,
-    stateKey: row.state_key,
-    content:
-      row.packed_json === null
-        ? undefined
-        : (JSON.parse(unpackedJson(row.packed_json)) as { content: JsonObject }).content,
-  }));
-};
+  for (;;) {
+    const { rows } = await tx.query<ChangeRecord>({
+      text: `FETCH ${changesPerPiece} FROM directory_changes`,
+    });
+    if (rows.length > 0) yield rows.map(changeFrom);
+    if (rows.length < changesPerPiece) break;
+  }
+  await tx.query({ text: 'CLOSE directory_changes' });
+}
+
+interface ChangeRecord {
+  stream_pos: number;
+  room_nid: number;
+  type: string;
+  state_key: string;
+  packed_json: string | null;
+}
+
+const changeFrom = (row: ChangeRecord): DirectoryChange => ({
+  streamPos: row.stream_pos,
+  roomNid: row.room_nid,
+  type: row.type,
+  stateKey: row.state_key,
+  content:
+    row.packed_json === null
+      ? undefined
+      : (JSON.parse(unpackedJson(row.packed_json)) as { content: JsonObject }).content,
+});
 
 export interface DirectoryUser {
   readonly userId: UserId;

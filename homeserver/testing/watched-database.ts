@@ -1,6 +1,6 @@
 /** A database that notes what it is asked, so that a test can judge by statements and pages. */
 import pg from 'pg';
-import type { Database, QueryResult, Statement } from '../storage/database.ts';
+import type { Database, Db, QueryResult, Statement } from '../storage/database.ts';
 
 export interface SeenStatement extends Statement {
   /** Rows that came back. */
@@ -15,22 +15,36 @@ export interface StatementWatch {
   stop(): void;
 }
 
-/** Notes every statement outside transactions from now on. */
-export const watchStatements = (database: Database): StatementWatch => {
+/** Notes every statement from now on; those of transactions only where that is asked for. */
+export const watchStatements = (
+  database: Database,
+  { inTransactions = false }: { readonly inTransactions?: boolean } = {},
+): StatementWatch => {
   const seen: SeenStatement[] = [];
-  const original = database.query.bind(database);
-  database.query = async <Row>(statement: Statement): Promise<QueryResult<Row>> => {
-    const result = await original<Row>(statement);
-    seen.push({ ...statement, rowCount: result.rowCount });
-    return result;
+  const { query, transaction } = database;
+  const noting = (db: Db): Db['query'] => {
+    const original = db.query.bind(db);
+    return async <Row>(statement: Statement): Promise<QueryResult<Row>> => {
+      const result = await original<Row>(statement);
+      seen.push({ ...statement, rowCount: result.rowCount });
+      return result;
+    };
   };
+  database.query = noting(database);
+  if (inTransactions) {
+    database.transaction = (work) =>
+      transaction.call(database, (tx) => {
+        tx.query = noting(tx);
+        return work(tx);
+      }) as ReturnType<typeof work>;
+  }
   return {
     seen,
     reset: () => {
       seen.length = 0;
     },
     stop: () => {
-      database.query = original;
+      Object.assign(database, { query, transaction });
     },
   };
 };
