@@ -130,6 +130,18 @@ describe('a chain cover', () => {
     expect([gaveUp > 0, found > 0]).toEqual([true, true]);
   });
 
+  it('looks at no more than what leads to an event, though thousands rest on one before it', async () => {
+    // The first member's event stands in the chain of what all the others rest on.
+    const members = Array.from({ length: 500 }, () => [1]);
+    const graph = await graphOf([[], ...members], 1_000);
+    const { nid, chain } = [...Array(501).keys()]
+      .map((index) => ({ nid: index + 1, ...graph.placeOf(index + 1) }))
+      .find(({ seq }) => seq === 2) as { nid: number; chain: number };
+    expect(graph.placeOf(1)?.chain).toBe(chain);
+    expect(graph.inNoAuthChain([nid], (start) => start !== nid, 10)).toEqual([nid]);
+    expect(graph.inNoAuthChain([1], () => false, 10)).toBeUndefined();
+  });
+
   it('finds the same events between as walking', async () => {
     await fc.assert(
       fc.asyncProperty(

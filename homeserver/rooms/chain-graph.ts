@@ -26,7 +26,8 @@ export class ChainGraph {
   /** The events of a chain; index 0 is `seq` 1. */
   readonly #chains = new Map<number, number[]>();
   readonly #links = new Map<number, ChainLink[]>();
-  readonly #linksInto = new Map<number, { toSeq: number; fromChain: number; fromSeq: number }[]>();
+  /** The places that link into each chain, by the `seq` they lead to: thousands rest on one event. */
+  readonly #linksInto = new Map<number, Map<number, ChainPlace[]>>();
   #linkCount = 0;
 
   get size(): number {
@@ -49,19 +50,23 @@ export class ChainGraph {
     const links = this.#links.get(fromChain);
     if (links === undefined) this.#links.set(fromChain, [link]);
     else links.push(link);
-    const entry = { toSeq: link.toSeq, fromChain, fromSeq: link.fromSeq };
-    const into = this.#linksInto.get(link.toChain);
-    if (into === undefined) this.#linksInto.set(link.toChain, [entry]);
-    else into.push(entry);
+    let into = this.#linksInto.get(link.toChain);
+    if (into === undefined) {
+      into = new Map();
+      this.#linksInto.set(link.toChain, into);
+    }
+    const from = { chain: fromChain, seq: link.fromSeq };
+    const sources = into.get(link.toSeq);
+    if (sources === undefined) into.set(link.toSeq, [from]);
+    else sources.push(from);
   }
 
   isTip({ chain, seq }: ChainPlace): boolean {
     return this.#chains.get(chain)?.length === seq;
   }
 
-  /** Everything at or below the given places. */
-  reachFrom(starts: Iterable<ChainPlace>): Reach {
-    const reach: Reach = new Map();
+  /** Everything at or below the given places, added to what is reached already. */
+  reachFrom(starts: Iterable<ChainPlace>, reach: Reach = new Map()): Reach {
     const queue: ChainPlace[] = [...starts];
     for (let place = queue.pop(); place !== undefined; place = queue.pop()) {
       const reached = reach.get(place.chain) ?? 0;
@@ -76,7 +81,7 @@ export class ChainGraph {
   }
 
   /** The auth chains of these events: like `reachFrom`, without the events themselves. */
-  authChainReach(nids: Iterable<number>): Reach | undefined {
+  authChainReach(nids: Iterable<number>, reach?: Reach): Reach | undefined {
     const starts: ChainPlace[] = [];
     for (const nid of nids) {
       const place = this.#places.get(nid);
@@ -86,7 +91,7 @@ export class ChainGraph {
         if (fromSeq === place.seq) starts.push({ chain: toChain, seq: toSeq });
       }
     }
-    return this.reachFrom(starts);
+    return this.reachFrom(starts, reach);
   }
 
   /** Whether the event is in a reach; one without a place is in none. */
@@ -161,11 +166,11 @@ export class ChainGraph {
       }
       visits += 1 + Math.max(0, end - seq);
       if (visits > maxVisits) return visits;
-      for (const { toSeq, fromChain, fromSeq } of this.#linksInto.get(chain) ?? []) {
+      for (const source of this.#linksBetween(chain, seq, end)) {
         visits += 1;
-        if (toSeq < seq || toSeq >= known) continue;
-        if (isStart(this.#chains.get(fromChain)?.[fromSeq - 1] as number)) return undefined;
-        queue.push({ chain: fromChain, seq: fromSeq });
+        if (visits > maxVisits) return visits;
+        if (isStart(this.#chains.get(source.chain)?.[source.seq - 1] as number)) return undefined;
+        queue.push(source);
       }
     }
     return visits;
@@ -198,10 +203,19 @@ export class ChainGraph {
       const known = lowest.get(place.chain) ?? Number.POSITIVE_INFINITY;
       if (place.seq >= known) continue;
       lowest.set(place.chain, place.seq);
-      for (const { toSeq, fromChain, fromSeq } of this.#linksInto.get(place.chain) ?? []) {
-        if (toSeq >= place.seq && toSeq < known) queue.push({ chain: fromChain, seq: fromSeq });
-      }
+      const length = this.#chains.get(place.chain)?.length ?? 0;
+      const end = Math.min(length, known - 1);
+      for (const source of this.#linksBetween(place.chain, place.seq, end)) queue.push(source);
     }
     return lowest;
   }
+
+  /** The places that link to one of a chain with `low <= seq <= high`. */
+  *#linksBetween(chain: number, low: number, high: number): Iterable<ChainPlace> {
+    const into = this.#linksInto.get(chain);
+    if (into === undefined) return;
+    for (let seq = low; seq <= high; seq += 1) yield* into.get(seq) ?? noPlaces;
+  }
 }
+
+const noPlaces: readonly ChainPlace[] = [];

@@ -20,10 +20,14 @@ export interface ForkedStates {
   /** Of each state, the entries for keys that some two may have different events for. */
   readonly differing: readonly ReadonlyMap<StateKey, StateRef>[];
   readonly keys: ReadonlySet<StateKey>;
-  /** Whether all states have this event. */
-  isAgreed(nid: number): boolean;
-  /** The nids of all that the states agree on. */
-  agreedNids(): Iterable<number>;
+  /** The nids of all that the states agree on, which may be thousands. */
+  agreedNids(): Promise<AgreedNids>;
+}
+
+export interface AgreedNids extends Iterable<number> {
+  /** Those of the pivot: these and a few others. The same set for as long as it is in memory. */
+  readonly among: ReadonlySet<number>;
+  has(nid: number): boolean;
 }
 
 export class StateForks {
@@ -80,11 +84,6 @@ export class StateForks {
       await giveWay();
     }
     const excluded = new Set([...common.values()].map(({ nid }) => nid));
-    let nids: ReadonlySet<number> | undefined;
-    const nidsOf = (): ReadonlySet<number> => {
-      nids ??= this.#nidsOf(pivot);
-      return nids;
-    };
     return {
       pivot,
       keys,
@@ -95,21 +94,32 @@ export class StateForks {
           for (const [key, { eventId }] of pivot.entries()) if (!keys.has(key)) yield eventId;
         },
       },
-      isAgreed: (nid) => !excluded.has(nid) && nidsOf().has(nid),
-      *agreedNids() {
-        for (const nid of nidsOf()) if (!excluded.has(nid)) yield nid;
+      agreedNids: async () => {
+        const nids = await this.#nidsOf(pivot, giveWay);
+        return {
+          among: nids,
+          has: (nid) => !excluded.has(nid) && nids.has(nid),
+          *[Symbol.iterator]() {
+            for (const nid of nids) if (!excluded.has(nid)) yield nid;
+          },
+        };
       },
     };
   }
 
-  #nidsOf(state: StateSnapshot): ReadonlySet<number> {
-    let nids = this.#nids.get(state.nid);
-    if (nids === undefined) {
-      const all = new Set<number>();
-      for (const [, { nid }] of state.entries()) all.add(nid);
-      nids = all;
-      this.#nids.set(state.nid, nids);
+  async #nidsOf(
+    state: StateSnapshot,
+    giveWay: () => Promise<void> | undefined,
+  ): Promise<ReadonlySet<number>> {
+    const known = this.#nids.get(state.nid);
+    if (known !== undefined) return known;
+    const nids = new Set<number>();
+    for (const [, { nid }] of state.entries()) {
+      nids.add(nid);
+      const pause = giveWay();
+      if (pause !== undefined) await pause;
     }
+    this.#nids.set(state.nid, nids);
     return nids;
   }
 }

@@ -8,9 +8,9 @@ import { resolveDifferences } from '../../spec/state-resolution/resolve.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
 import { turns } from '../turns.ts';
 import type { AuthChains } from './auth-chains.ts';
-import type { ChainGraph } from './chain-graph.ts';
+import type { ChainGraph, Reach } from './chain-graph.ts';
 import type { EventStore } from './event-store.ts';
-import { eventIdsIn, type ForkedStates, StateForks } from './forked-states.ts';
+import { type AgreedNids, eventIdsIn, type ForkedStates, StateForks } from './forked-states.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
 import { type Removed, type StateRef, StateSnapshot } from './state-snapshot.ts';
 import { membershipOf, type StoredEvent } from './stored-event.ts';
@@ -202,12 +202,40 @@ const authDifference = async (
   const difference = graph.difference(reaches);
   // What the auth chain of something they agree on has, the chains of all states have.
   if (difference.length === 0) return difference;
-  for (const nid of forks.agreedNids()) if (graph.placeOf(nid) === undefined) return undefined;
-  await giveWay();
-  const own = graph.inNoAuthChain(difference, forks.isAgreed, maxAuthVisits);
+  const agreed = await forks.agreedNids();
+  if (!(await arePlaced(graph, agreed, giveWay))) return undefined;
+  const own = graph.inNoAuthChain(difference, agreed.has, maxAuthVisits);
   if (own !== undefined) return own;
-  const common = graph.authChainReach(forks.agreedNids());
-  return difference.filter((nid) => common === undefined || !graph.reaches(common, nid));
+  await giveWay();
+  const common: Reach = new Map();
+  for (const nid of agreed) {
+    graph.authChainReach([nid], common);
+    const pause = giveWay();
+    if (pause !== undefined) await pause;
+  }
+  return difference.filter((nid) => !graph.reaches(common, nid));
+};
+
+/** States all of whose events have places in a graph, which keeps what it has. */
+const placedStates = new WeakMap<AgreedNids['among'], ChainGraph>();
+
+const arePlaced = async (
+  graph: ChainGraph,
+  agreed: AgreedNids,
+  giveWay: () => Promise<void> | undefined,
+): Promise<boolean> => {
+  if (placedStates.get(agreed.among) === graph) return true;
+  let areAll = true;
+  for (const nid of agreed.among) {
+    if (graph.placeOf(nid) === undefined) {
+      if (agreed.has(nid)) return false;
+      areAll = false;
+    }
+    const pause = giveWay();
+    if (pause !== undefined) await pause;
+  }
+  if (areAll) placedStates.set(agreed.among, graph);
+  return true;
 };
 
 const refOf = (stored: StoredEvent): StateRef => ({
