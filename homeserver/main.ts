@@ -143,6 +143,7 @@ const build = async (
     defaultRoomVersion: config.rooms.default_version,
     remote: federation?.remoteRooms,
     inviteLimits: limits,
+    publishers: config.rooms.directory_publishers,
   });
   accounts.profiles.onChange(rooms.memberUpkeep);
   accounts.changes.onDeparture(rooms.memberUpkeep);

@@ -4,7 +4,11 @@
  */
 import { type Answer, serve, type TestServer } from '../../homeserver/http/testing/serve.ts';
 import { History, noHistoryFiller } from '../../homeserver/rooms/history.ts';
-import { createRoomServices, type RoomServices } from '../../homeserver/rooms/room-services.ts';
+import {
+  createRoomServices,
+  type RoomServices,
+  type RoomServicesOptions,
+} from '../../homeserver/rooms/room-services.ts';
 import { createSync } from '../../homeserver/sync/create-sync.ts';
 import { localUser, type TestCore, testCore } from '../../homeserver/testing/test-core.ts';
 import type { EventId, RoomId, UserId } from '../../spec/identifiers.ts';
@@ -33,27 +37,33 @@ export interface RoomServer extends Pick<TestCore, 'core' | 'clock'> {
   readonly server: TestServer;
   readonly rooms: RoomServices;
   person(name: string): Person;
+  /** An administrator of the server. */
+  admin(name: string): Person;
   stop(): Promise<void>;
 }
 
 export const idsIn = (roomId: RoomId): string => encodeURIComponent(roomId);
 
-export const roomServer = async (): Promise<RoomServer> => {
+export const roomServer = async (
+  options: Partial<RoomServicesOptions> = {},
+): Promise<RoomServer> => {
   const test = await testCore();
   const { core, clock } = test;
-  const rooms = createRoomServices(core, { defaultRoomVersion: DEFAULT_ROOM_VERSION });
+  const rooms = createRoomServices(core, {
+    defaultRoomVersion: DEFAULT_ROOM_VERSION,
+    ...options,
+  });
   const history = new History({ ...core, db: core.database, filler: noHistoryFiller });
   const deps = { ...core, ...rooms, history, sync: createSync(core), auth: tokenIsUser };
   const server = await serve([...roomRoutes(deps), ...readingRoutes(deps as never)]);
   let transactions = 0;
 
-  const person = (name: string): Person => {
-    const userId = localUser(name);
+  const person = (userId: UserId, token: string): Person => {
     const call =
       (method: string): Call =>
       (path, body) =>
         server.request(method, `/_matrix/client/v3${path}`, {
-          token: userId,
+          token,
           ...(body !== undefined && { body }),
         });
     const [get, put, post, remove] = ['GET', 'PUT', 'POST', 'DELETE'].map(call) as [
@@ -86,7 +96,8 @@ export const roomServer = async (): Promise<RoomServer> => {
     clock,
     server,
     rooms,
-    person,
+    person: (name) => person(localUser(name), localUser(name)),
+    admin: (name) => person(localUser(name), `${localUser(name)} DEVICE admin`),
     stop: async () => {
       await server.stop();
       await test.close();

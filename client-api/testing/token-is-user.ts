@@ -1,6 +1,7 @@
 /**
  * Authentication for tests of routes that are not about it: the access token is the user id, and
- * the device, where one is given, follows after a space, and the word `suspended` after another. Who has no token is refused as usual.
+ * the device, where one is given, follows after a space, and the word `suspended` or `admin` after
+ * another. Who has no token is refused as usual.
  */
 import type { Requester } from '../../homeserver/accounts/requester.ts';
 import type { Auth } from '../../homeserver/http/route.ts';
@@ -17,7 +18,7 @@ const auth: Auth<Requester> = {
     return {
       userId: userId as UserId,
       deviceId: deviceId as DeviceId,
-      isAdmin: false,
+      isAdmin: standing === 'admin',
       isGuest: false,
       locked: false,
       suspended: standing === 'suspended',

@@ -317,6 +317,12 @@ export const configSchema = group('', {
         'power levels; clients that do not know of it show them as ordinary members and hide what ' +
         'they may do. While people here use such clients, 11 is the better choice.',
     }),
+    directory_publishers: choice(['everyone', 'admins', 'nobody'], {
+      default: 'everyone',
+      description:
+        'Who may list rooms in the public directory of this server, where they have the power to in ' +
+        'the room: everyone, only its administrators, or nobody. What is listed already stays.',
+    }),
   }),
   presence: group('Who is online.', {
     enabled: flag({ default: true, description: 'Whether presence is kept and shown.' }),

@@ -19,12 +19,15 @@ import { deleteAlias, insertAlias, setPublished } from '../storage/room-director
 import { initialPowerLevels } from './initial-power-levels.ts';
 import type { Invites } from './invites.ts';
 import { type MemberProfiles, memberContent } from './member-profiles.ts';
+import { assertMayPublish, type DirectoryPublishers } from './public-rooms.ts';
 import { type InitialEvent, type RoomMaker, rulesForNewRoom } from './room-maker.ts';
 
 export const roomPresets = ['private_chat', 'public_chat', 'trusted_private_chat'] as const;
 export type RoomPreset = (typeof roomPresets)[number];
 
 export interface NewRoom {
+  /** Whether whoever creates it is an administrator of this server. */
+  readonly byAdmin?: boolean | undefined;
   readonly visibility?: 'public' | 'private' | undefined;
   readonly preset?: RoomPreset | undefined;
   /** The localpart of the alias to give to the room. */
@@ -43,6 +46,7 @@ export interface RoomCreatorDeps {
   readonly database: Database;
   readonly serverName: ServerName;
   readonly defaultVersion: string;
+  readonly publishers: DirectoryPublishers;
   readonly maker: RoomMaker;
   readonly invites: Invites;
   readonly profiles: MemberProfiles;
@@ -78,10 +82,11 @@ export class RoomCreator {
    * Resolves once the room is durable and everyone has been invited. Users of other servers who
    * cannot be invited are left out: the room is made without them.
    * @throws MatrixError M_UNSUPPORTED_ROOM_VERSION, M_ROOM_IN_USE, M_INVALID_ROOM_STATE,
-   * M_INVITE_BLOCKED, M_INVALID_PARAM, M_LIMIT_EXCEEDED
+   * M_INVITE_BLOCKED, M_INVALID_PARAM, M_LIMIT_EXCEEDED; M_FORBIDDEN for who may not publish rooms
    */
   async create(creator: UserId, wanted: NewRoom): Promise<RoomId> {
-    const { maker, invites, profiles, serverName, defaultVersion } = this.#deps;
+    const { maker, invites, profiles, serverName, defaultVersion, publishers } = this.#deps;
+    if (wanted.visibility === 'public') assertMayPublish(publishers, wanted.byAdmin === true);
     const rules = rulesForNewRoom(wanted.version ?? defaultVersion);
     const invitees = [...new Set(wanted.invite)].filter((user) => user !== creator);
     await invites.check(creator, invitees);

@@ -13,7 +13,11 @@ import type { LocalEvents } from './local-events.ts';
 import type { PublicRoomsQuery, RemoteRooms } from './remote-rooms.ts';
 import type { RoomRegistry } from './room-registry.ts';
 
+/** Who may list rooms: an operator's choice. */
+export type DirectoryPublishers = 'everyone' | 'admins' | 'nobody';
+
 export interface PublicRoomsDeps {
+  readonly publishers: DirectoryPublishers;
   readonly database: Database;
   readonly serverName: ServerName;
   readonly registry: RoomRegistry;
@@ -38,6 +42,17 @@ const shownTypes = [
 ];
 
 type Contents = ReadonlyMap<string, JsonObject>;
+
+/** @throws MatrixError M_FORBIDDEN */
+export const assertMayPublish = (publishers: DirectoryPublishers, isAdmin: boolean): void => {
+  if (publishers === 'everyone' || (publishers === 'admins' && isAdmin)) return;
+  throw matrixError(
+    'M_FORBIDDEN',
+    publishers === 'admins'
+      ? 'Only administrators of this server list rooms in its directory'
+      : 'This server lists no further rooms in its directory',
+  );
+};
 
 export class PublicRooms {
   readonly #deps: PublicRoomsDeps;
@@ -76,8 +91,9 @@ export class PublicRooms {
   }
 
   /**
-   * Those who may set the room's canonical alias may list it, and administrators. Others are not told
-   * whether there is such a room.
+   * Those who may set the room's canonical alias may list it, and administrators, as far as the
+   * operator lets them; taking it from the list is always possible. Others are not told whether there
+   * is such a room.
    * @throws MatrixError M_FORBIDDEN; M_NOT_FOUND, to administrators
    */
   async setListed(
@@ -86,7 +102,8 @@ export class PublicRooms {
     listed: boolean,
     isAdmin: boolean,
   ): Promise<void> {
-    const { registry, localEvents, database } = this.#deps;
+    const { registry, localEvents, database, publishers } = this.#deps;
+    if (listed) assertMayPublish(publishers, isAdmin);
     const room = await registry.find(roomId);
     if (room === undefined && isAdmin) throw roomNotFound();
     const isMember = room?.committed.membership(userId) === 'join';

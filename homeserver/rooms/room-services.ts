@@ -8,7 +8,7 @@ import { memberProfiles } from './member-profiles.ts';
 import { MemberUpkeep } from './member-upkeep.ts';
 import { Membership } from './membership.ts';
 import { PredecessorSettings } from './predecessor-settings.ts';
-import { PublicRooms } from './public-rooms.ts';
+import { type DirectoryPublishers, PublicRooms } from './public-rooms.ts';
 import { noRemoteRooms, type RemoteRooms } from './remote-rooms.ts';
 import { Reports } from './reports.ts';
 import { RestrictedJoins } from './restricted-joins.ts';
@@ -20,6 +20,8 @@ import { RoomUpgrader } from './upgrade-room.ts';
 export interface RoomServicesOptions {
   /** Version of rooms whose creator asks for none. */
   readonly defaultRoomVersion: string;
+  /** Who may list rooms in the public directory; undefined: everyone. */
+  readonly publishers?: DirectoryPublishers | undefined;
   /** Undefined while this server speaks with no other. */
   readonly remote?: RemoteRooms | undefined;
   /** Undefined: people may invite as often as they like. */
@@ -45,6 +47,7 @@ export interface RoomServices {
 
 export const createRoomServices = (core: Core, options: RoomServicesOptions): RoomServices => {
   const { remote = noRemoteRooms, inviteLimits: limits, defaultRoomVersion } = options;
+  const { publishers = 'everyone' } = options;
   const profiles = memberProfiles(core.database);
   const restrictedJoins = new RestrictedJoins(core);
   const aliases = new RoomAliases({ ...core, remote });
@@ -72,11 +75,12 @@ export const createRoomServices = (core: Core, options: RoomServicesOptions): Ro
       invites,
       profiles,
       defaultVersion: defaultRoomVersion,
+      publishers,
     }),
     roomUpgrader: new RoomUpgrader({ ...core, maker, aliases, profiles }),
     eventSender: new EventSender({ ...core, membership, aliases }),
     roomState: new RoomState(core),
-    publicRooms: new PublicRooms({ ...core, remote }),
+    publicRooms: new PublicRooms({ ...core, remote, publishers }),
     reports: new Reports(core),
     memberUpkeep,
     idle: async () => {

@@ -61,6 +61,7 @@ export const createRoom = ({ auth, roomCreator }: Pick<ClientApiDeps, 'auth' | '
         invite: body.invite,
         isDirect: body.is_direct,
         version: body.room_version,
+        byAdmin: requester.isAdmin,
         creationContent: body.creation_content,
         initialState: body.initial_state?.map(({ type, state_key: stateKey, content }) => ({
           type,

@@ -71,6 +71,25 @@ describe('the published room directory', () => {
     expect((await carol.put(none, {})).body.errcode).toBe('M_FORBIDDEN');
   });
 
+  it.each(['admins', 'nobody'] as const)('may be for %s to add to', async (publishers) => {
+    const strict = await roomServer({ publishers });
+    const [person, admin] = [strict.person('person'), strict.admin('admin')];
+    const forbidden = { status: 403, body: { errcode: 'M_FORBIDDEN' } };
+    const adds = publishers === 'admins' ? { status: 200 } : forbidden;
+    const roomId = await person.createRoom();
+    expect(await person.put(listPath(roomId), {})).toMatchObject(forbidden);
+    expect(await admin.put(listPath(roomId), {})).toMatchObject(adds);
+    // Even those who may not add may take away.
+    expect((await person.put(listPath(roomId), { visibility: 'private' })).status).toBe(200);
+    const made = { visibility: 'public', room_alias_name: 'made' };
+    expect(await person.post('/createRoom', made)).toMatchObject(forbidden);
+    // No room was made, nor the alias given away.
+    expect((await person.get('/joined_rooms')).body.joined_rooms).toEqual([roomId]);
+    expect((await person.get(aliasPath('#made:here.test'))).status).toBe(404);
+    expect(await admin.post('/createRoom', made)).toMatchObject(adds);
+    await strict.stop();
+  });
+
   it('shows rooms by size, in pages, with what they say of themselves', async () => {
     const make = (name: string, more: object = {}) =>
       alice.createRoom({ visibility: 'public', name, ...more });
