@@ -75,16 +75,21 @@ interface Draft {
   readonly snapshots: StateSnapshot[];
   readonly redacted: StoredEvent[];
   /** Those that accepted events named before they came. */
-  readonly followed: Set<EventId>;
-  /** What `events` knew under the nids of this write before: an outlier, or nothing. */
-  readonly knownBefore: Map<number, StoredEvent | undefined>;
+  followed: ReadonlySet<EventId>;
+  /** What `events` knew under the nids of `begun` before: outliers, or nothing. */
+  readonly knownBefore: (StoredEvent | undefined)[];
+  /** The nids of this write, as far as it has come. */
+  readonly begun: number[];
   /** What the room lacked and this write brings, as the room had noted it. */
-  readonly found: Map<EventId, boolean>;
+  found: ReadonlyMap<EventId, boolean>;
   /** The room in memory is ahead of the database by this write. */
   hasMoved: boolean;
 }
 
 const noChanges: Changes = new Map();
+// Most writes bring nothing that was missed: two collections for each of them would be for nothing.
+const noneFollowed: ReadonlySet<EventId> = new Set();
+const noneFound: ReadonlyMap<EventId, boolean> = new Map();
 
 export class Appender {
   readonly #deps: AppenderDeps;
@@ -113,12 +118,13 @@ export class Appender {
       changes: [],
       snapshots: [...(extras.snapshots ?? [])],
       redacted: [],
-      followed: new Set(),
-      knownBefore: new Map(),
-      found: new Map(),
+      followed: noneFollowed,
+      knownBefore: [],
+      begun: [],
+      found: noneFound,
       hasMoved: false,
     };
-    this.#noteFound(draft, arrivals);
+    if (room.missingPrevEvents.size > 0) this.#noteFound(draft, arrivals);
     try {
       for (const arrival of arrivals) await this.#add(draft, arrival);
     } catch (error) {
@@ -131,7 +137,8 @@ export class Appender {
   /** Nothing was written. Where the room had moved already, memory is dropped. */
   #abandon(draft: Draft): void {
     const { room, write, hasMoved } = draft;
-    for (const [nid, known] of draft.knownBefore) {
+    for (const [index, nid] of draft.begun.entries()) {
+      const known = draft.knownBefore[index];
       if (known === undefined || room.dead) this.#deps.events.forget(nid);
       else this.#deps.events.remember(known);
     }
@@ -145,7 +152,12 @@ export class Appender {
     }
   }
 
-  #noteFound({ room, write, followed, found }: Draft, arrivals: readonly Arrival[]): void {
+  #noteFound(draft: Draft, arrivals: readonly Arrival[]): void {
+    const { room, write } = draft;
+    const followed = new Set<EventId>();
+    const found = new Map<EventId, boolean>();
+    draft.followed = followed;
+    draft.found = found;
     for (const { event } of arrivals) {
       const { eventId } = event;
       const isFollowed = room.missingPrevEvents.get(eventId);
@@ -189,7 +201,8 @@ export class Appender {
     };
     if (stateAfter !== stateBefore) this.#deps.snapshots.remember(stateAfter);
     // Findable by state resolution and by the events that follow it, before it is committed.
-    draft.knownBefore.set(nid, this.#deps.events.cached(nid));
+    draft.begun.push(nid);
+    draft.knownBefore.push(this.#deps.events.cached(nid));
     this.#deps.events.remember(stored);
     if (event.stateKey !== undefined) await this.#place(draft, stored);
     const changes = isAccepted(stored)

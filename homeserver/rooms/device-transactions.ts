@@ -31,24 +31,37 @@ export interface DeviceTransactionsOptions {
 /** What a layer of older ones weighs beside one of the newest. */
 const LAYER_TRANSACTIONS = LAYER_BYTES / 250;
 
-/** What a device has sent, oldest first: the path of the request to the event. */
-interface Known {
-  readonly events: Map<string, EventId>;
-  /** What else it has sent; undefined where that is not known. */
-  older: SeenIds | undefined;
+/** A transaction that has made its event, and others with its id: in other rooms, or of other types. */
+interface Sent {
+  readonly transaction: EventTransaction;
+  readonly eventId: EventId;
+  readonly others: Sent | undefined;
 }
 
-/** Whether the device can have sent this, which is not among the newest. */
-const mayBeOlder = ({ older }: Known, path: string): boolean => older?.mayHave(path) ?? true;
+/** One that is being carried out, and others of the same device. */
+interface Run {
+  readonly transaction: EventTransaction;
+  readonly eventId: Promise<EventId>;
+  others: Run | undefined;
+}
+
+/** What a device has sent. */
+interface Known {
+  /** The newest, oldest first, by transaction id. */
+  readonly sent: Map<string, Sent>;
+  /** Transaction ids that it has used besides; undefined where that is not known. */
+  older: SeenIds | undefined;
+}
 
 export class DeviceTransactions {
   readonly #db: Db;
   readonly #log: Log;
   readonly #maxPerDevice: number;
   readonly #maxTransactions: number;
+  /** By user and device. */
   readonly #devices: LoadingCache<string, Known>;
-  /** Those being sent, by device and path. */
-  readonly #running = new Map<string, Promise<EventId>>();
+  /** By user and device: few at a time, so they are looked through. */
+  readonly #running = new Map<string, Run>();
   #held = 0;
 
   constructor(db: Db, log: Log, options: DeviceTransactionsOptions = {}) {
@@ -72,30 +85,43 @@ export class DeviceTransactions {
     send: () => Promise<EventId>,
   ): Promise<EventId> {
     const owner = `${user} ${device}`;
-    const path = pathOf(transaction);
-    const request = `${owner}\n${path}`;
-    const running = this.#running.get(request);
-    if (running !== undefined) return running;
+    const { txnId } = transaction;
+    const others = this.#running.get(owner);
+    const running = runOf(others, transaction);
+    if (running !== undefined) return running.eventId;
     const known = this.#devices.peek(owner);
-    const eventId = known?.events.get(path);
-    if (eventId !== undefined) return Promise.resolve(eventId);
-    const isNew = known !== undefined && !mayBeOlder(known, path);
+    const sent = known && sentOf(known.sent.get(txnId), transaction);
+    if (sent !== undefined) return Promise.resolve(sent.eventId);
+    const isNew = known !== undefined && !mayBeOlder(known, txnId);
     const found = isNew ? send() : this.#sendUnknown(owner, transaction, send);
-    const run = found.then(
+    const eventId = found.then(
       (id) => {
-        this.#running.delete(request);
-        this.#remember(owner, path, id);
+        this.#ended(owner, run);
+        this.#remember(owner, transaction, id);
         return id;
       },
-      (error) => this.#afterFailure(request, owner, transaction, error),
+      (error) => this.#afterFailure(owner, run, error),
     );
-    this.#running.set(request, run);
-    return run;
+    const run: Run = { transaction, eventId, others };
+    this.#running.set(owner, run);
+    return eventId;
   }
 
   forget(): void {
     this.#devices.clear();
     this.#held = 0;
+  }
+
+  #ended(owner: string, run: Run): void {
+    const first = this.#running.get(owner);
+    if (first === run) {
+      if (run.others === undefined) this.#running.delete(owner);
+      else this.#running.set(owner, run.others);
+      return;
+    }
+    let newer = first;
+    while (newer !== undefined && newer.others !== run) newer = newer.others;
+    if (newer !== undefined) newer.others = run.others;
   }
 
   async #sendUnknown(
@@ -104,26 +130,21 @@ export class DeviceTransactions {
     send: () => Promise<EventId>,
   ): Promise<EventId> {
     const known = await this.#devices.get(owner);
-    const path = pathOf(transaction);
-    const eventId = known.events.get(path);
-    if (eventId !== undefined) return eventId;
-    return (mayBeOlder(known, path) ? await this.#find(owner, transaction) : undefined) ?? send();
+    const { txnId } = transaction;
+    const sent = sentOf(known.sent.get(txnId), transaction);
+    if (sent !== undefined) return sent.eventId;
+    return (mayBeOlder(known, txnId) ? await this.#find(owner, transaction) : undefined) ?? send();
   }
 
   /** @throws the failure, unless the transaction has been carried out all the same */
-  async #afterFailure(
-    request: string,
-    owner: string,
-    transaction: EventTransaction,
-    error: unknown,
-  ): Promise<EventId> {
+  async #afterFailure(owner: string, run: Run, error: unknown): Promise<EventId> {
     try {
       const found =
-        error instanceof LogWriteFailed ? await this.#find(owner, transaction) : undefined;
+        error instanceof LogWriteFailed ? await this.#find(owner, run.transaction) : undefined;
       if (found === undefined) throw error;
       return found;
     } finally {
-      this.#running.delete(request);
+      this.#ended(owner, run);
     }
   }
 
@@ -134,37 +155,61 @@ export class DeviceTransactions {
     return eventOfTransaction(this.#db, user, device, transaction);
   }
 
-  #remember(owner: string, path: string, eventId: EventId): void {
+  #remember(owner: string, transaction: EventTransaction, eventId: EventId): void {
     const known = this.#devices.peek(owner);
     if (known === undefined) return;
-    known.events.set(path, eventId);
+    const { sent } = known;
+    const { txnId } = transaction;
+    sent.set(txnId, { transaction, eventId, others: sent.get(txnId) });
     this.#held += 1;
-    if (known.events.size > this.#maxPerDevice) {
-      const layersBefore = known.older?.layers ?? 0;
-      for (const oldest of known.events.keys()) {
-        if (known.events.size <= this.#maxPerDevice / 2) break;
-        known.events.delete(oldest);
-        if (known.older?.add(oldest) === false) known.older = undefined;
-      }
-      const added = Math.max(0, (known.older?.layers ?? 0) - layersBefore);
-      this.#held += added * LAYER_TRANSACTIONS;
-    }
+    if (sent.size > this.#maxPerDevice) this.#dropOldest(known);
     // Devices come back with one query each.
     if (this.#held > this.#maxTransactions) this.forget();
+  }
+
+  #dropOldest(known: Known): void {
+    const { sent } = known;
+    const layersBefore = known.older?.layers ?? 0;
+    for (const oldest of sent.keys()) {
+      if (sent.size <= this.#maxPerDevice / 2) break;
+      sent.delete(oldest);
+      if (known.older?.add(oldest) === false) known.older = undefined;
+    }
+    const added = Math.max(0, (known.older?.layers ?? 0) - layersBefore);
+    this.#held += added * LAYER_TRANSACTIONS;
   }
 
   async #load(owner: string): Promise<Known> {
     if (!this.#log.isOpen) await this.#log.settled();
     const [user, device] = partsOf(owner);
     const all = await deviceTransactions(this.#db, user, device, this.#maxPerDevice / 2);
-    const events = new Map((all ?? []).map((made) => [pathOf(made), made.eventId]));
-    this.#held += events.size;
-    return { events, older: all === undefined ? undefined : new SeenIds() };
+    const sent = new Map<string, Sent>();
+    for (const made of all ?? []) {
+      const { eventId, txnId } = made;
+      sent.set(txnId, { transaction: made, eventId, others: sent.get(txnId) });
+    }
+    this.#held += all?.length ?? 0;
+    return { sent, older: all === undefined ? undefined : new SeenIds() };
   }
 }
 
-const pathOf = ({ roomId, type, target, txnId }: EventTransaction): string =>
-  `${roomId}\n${type}\n${target ?? ''}\n${txnId}`;
+/** Whether the device can have used an id before that is not among the newest. */
+const mayBeOlder = ({ older }: Known, txnId: string): boolean => older?.mayHave(txnId) ?? true;
+
+const isSame = (a: EventTransaction, b: EventTransaction): boolean =>
+  a.txnId === b.txnId && a.roomId === b.roomId && a.type === b.type && a.target === b.target;
+
+const sentOf = (first: Sent | undefined, transaction: EventTransaction): Sent | undefined => {
+  let sent = first;
+  while (sent !== undefined && !isSame(sent.transaction, transaction)) sent = sent.others;
+  return sent;
+};
+
+const runOf = (first: Run | undefined, transaction: EventTransaction): Run | undefined => {
+  let run = first;
+  while (run !== undefined && !isSame(run.transaction, transaction)) run = run.others;
+  return run;
+};
 
 /** User ids have no space. */
 const partsOf = (owner: string): [user: string, device: string] => {

@@ -36,8 +36,7 @@ export class RecentTimeline {
     if (this.#entries.length < 2 * maxEntries) return;
     const dropped = this.#entries.length - maxEntries;
     this.#completeAfter = this.#entries[dropped - 1]?.position ?? this.#completeAfter;
-    this.#entries = this.#entries.slice(dropped);
-    this.#weigh();
+    for (const gone of this.#entries.splice(0, dropped)) this.#bytes -= bytesOfEntry(gone);
   }
 
   /** Every entry after this position is here. */

@@ -28,8 +28,6 @@ const HASH_LENGTH = 43;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: JSON has none of them.
 const CODES = /[\u0001-\u0008\u000b\u000c\u000e-\u0016]/g;
 const SEPARATOR = '\u001f';
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for.
-const HAS_CONTROL = /[\u0000-\u001f]/;
 
 const BEGINNING = '{"auth_events":["$';
 const NEXT_ID = '","$';
@@ -132,9 +130,9 @@ const packedEnd = (json: string, start: number, row: PackedWith): string => {
 /** What `unpackedJson` makes the same text of, with the same columns. Costs about a microsecond. */
 export const packedJson = (json: string, row: PackedWith): string => {
   if (!json.startsWith(BEGINNING)) return json;
-  if (HAS_CONTROL.test(row.type) || HAS_CONTROL.test(row.sender) || HAS_CONTROL.test(row.roomId)) {
-    return json;
-  }
+  // Where a column has a control character, JSON has an escape, so that no piece with it is found. Only
+  // the separator would have the columns taken for one another.
+  if (row.type.includes(SEPARATOR) || row.sender.includes(SEPARATOR)) return json;
   const authEnd = idsAt(json, BEGINNING.length);
   if (!json.startsWith(CONTENT, authEnd)) return json;
   let packed = `\u0001${packedIds(json, BEGINNING.length, authEnd)}`;
