@@ -66,13 +66,24 @@ it('words of what is redacted are forgotten', async () => {
   expect([await indexed('secret'), await indexed('regret')]).toEqual([1, 0]);
 });
 
-it('an index that is behind keeps up with two thousand events a second', () => {
-  const rate = (step: Parameters<typeof pauseAfter>[0]) =>
-    (eventsPerStep * 1000) / (step.tookMs + pauseAfter(step));
-  expect(rate({ tookMs: 10, behind: 100_000, isBusy: true })).toBeGreaterThan(2_000);
-  // It takes a tenth of the time, and a third only where it is very far behind.
-  expect(pauseAfter({ tookMs: 10, behind: 100_000, isBusy: false })).toBe(90);
-  expect(rate({ tookMs: 40, behind: 1_000_000, isBusy: true })).toBeGreaterThan(2_000);
-  // Where little is left, people come first.
-  expect(pauseAfter({ tookMs: 150, behind: 500, isBusy: true })).toBeGreaterThanOrEqual(1_000);
+describe('the pause after a step', () => {
+  const shareOf = (behind: number, idleness: number): number =>
+    10 / (10 + pauseAfter({ tookMs: 10, behind, idleness }));
+
+  it('leaves a busy process alone, and takes a quarter of the time that is left over', () => {
+    expect(shareOf(50_000, 0)).toBeLessThanOrEqual(0.011);
+    expect(shareOf(50_000, 0.1)).toBeCloseTo(0.025);
+    expect(shareOf(50_000, 1)).toBeCloseTo(0.25);
+  });
+
+  it('is the shorter the further the index is behind, however busy the process', () => {
+    expect(shareOf(250_000, 0)).toBeGreaterThan(0.08);
+    expect(shareOf(500_000, 0)).toBeCloseTo(0.33);
+    expect(shareOf(5_000_000, 0)).toBeCloseTo(0.33);
+  });
+
+  it('waits for more to do where little is left', () => {
+    expect(pauseAfter({ tookMs: 1, behind: 500, idleness: 0.2 })).toBeGreaterThanOrEqual(1_000);
+    expect(pauseAfter({ tookMs: 1, behind: 500, idleness: 1 })).toBe(100);
+  });
 });

@@ -1,4 +1,5 @@
 /** The table `event_words`: which words events have in their texts. */
+import { numberArray, records, textArray } from './array-parameters.ts';
 import type { Db, Tx } from './database.ts';
 import { packedJsonColumns, unpackedJson } from './packed-json.ts';
 
@@ -105,16 +106,17 @@ export const putEventWords = async (tx: Tx, rows: readonly EventWords[]): Promis
     name: 'put-event-words',
     text: `INSERT INTO event_words (room_nid, event_nid, stream_pos, key, words)
       SELECT w.room_nid, w.event_nid, w.stream_pos, w.key::"char",
-        array_to_tsvector(w.words::text[])
-      FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[])
+        array_to_tsvector(string_to_array(w.words, ' '))
+      FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[],
+          string_to_array($5, E'\\x1e'))
         AS w (room_nid, event_nid, stream_pos, key, words)`,
     values: [
-      rows.map(({ roomNid }) => roomNid),
-      rows.map(({ eventNid }) => eventNid),
-      rows.map(({ streamPos }) => streamPos),
-      rows.map(({ key }) => storedKeys[key]),
+      numberArray(rows, ({ roomNid }) => roomNid),
+      numberArray(rows, ({ eventNid }) => eventNid),
+      numberArray(rows, ({ streamPos }) => streamPos),
+      textArray(rows, ({ key }) => storedKeys[key]),
       // Words have letters and digits only: there is nothing in them to escape.
-      rows.map(({ words }) => `{${words.map((word) => `"${word}"`).join(',')}}`),
+      records(rows, ({ words }) => words.join(' ')),
     ],
   });
 };

@@ -1,8 +1,8 @@
 /**
  * A reader of the log that keeps an index behind it: its place is stored in the transaction that
- * writes the index, so nothing is indexed twice or left out. It works in small steps with long
- * pauses, to leave the machine to those who wait for answers; whoever asks the index has it brought
- * up to date first.
+ * writes the index, so nothing is indexed twice or left out. It works in small steps with pauses, in
+ * the time that this process has left over: it falls behind while everything is busy, and catches up
+ * afterwards. Whoever asks the index has it brought up to date first.
  */
 import type { Logger } from 'pino';
 import type { Database, Tx } from '../storage/database.ts';
@@ -23,15 +23,17 @@ export type IndexStep = (tx: Tx, after: number, upTo: number) => Promise<number>
 
 /** After something new, this long passes before it is looked at. */
 const settleMs = 1_000;
-/** Pauses are this many times as long as the work between them: a tenth of the time is taken. */
-const pauseFactor = { usual: 9, farBehind: 2 };
 const shortPauseMs = 100;
 /** Further behind than this, the next step does not wait for more to do. */
 const behindPositions = 1_000;
-/** Further behind than this, an index that spared others as usual might never come to the end. */
+/** So much it takes of the time in which the process has nothing else to do. */
+const shareOfIdle = 0.25;
+/** And so much when there is no such time: a little, and the more the further behind it is. */
+const share = { least: 0.01, most: 0.33 };
+/** Here it takes the most, so that it comes to the end however busy the process stays. */
 const farBehindPositions = 500_000;
-/** A log that has moved further than this since the last step is busy: pauses are longer. */
-const busyPositions = 200;
+/** A process that is idle for less than this is busy: a step with little to do waits for more. */
+const busyIdleness = 0.5;
 /** Whoever asks waits no longer than this for the index; then it answers with what it has. */
 const maxWaitMs = 2_000;
 const retryMs = 30_000;
@@ -42,7 +44,7 @@ export class LogReader {
   readonly #step: IndexStep;
   /** Everything up to here is indexed, as far as this process knows. */
   #position: number | undefined;
-  #lastSeen: number;
+  #lastLoop = performance.eventLoopUtilization();
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -51,7 +53,6 @@ export class LogReader {
     this.#name = name;
     this.#deps = deps;
     this.#step = step;
-    this.#lastSeen = deps.log.position;
     deps.log.onAdvance(() => this.#schedule(settleMs));
     this.#schedule(settleMs);
   }
@@ -85,20 +86,26 @@ export class LogReader {
 
   async #background(): Promise<void> {
     const startMs = performance.now();
-    const { position } = this.#deps.log;
-    const isBusy = position - this.#lastSeen > busyPositions;
-    this.#lastSeen = position;
+    const idleness = this.#idleness();
     let pauseMs: number;
     try {
       await this.#work();
       const behind = this.#deps.log.position - (this.#position ?? 0);
-      pauseMs = pauseAfter({ tookMs: performance.now() - startMs, behind, isBusy });
+      pauseMs = pauseAfter({ tookMs: performance.now() - startMs, behind, idleness });
     } catch (error) {
       this.#deps.logger.warn({ err: error, reader: this.#name }, 'an index could not be written');
       pauseMs = retryMs;
     }
     this.#timer = undefined;
     if ((this.#position ?? -1) < this.#deps.log.position) this.#schedule(pauseMs);
+  }
+
+  /** Since this was asked last: 0 when the event loop had work all the time, 1 when it had none. */
+  #idleness(): number {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, this.#lastLoop);
+    this.#lastLoop = now;
+    return 1 - utilization;
   }
 
   /** One step, after the one under way. */
@@ -130,10 +137,11 @@ export class LogReader {
 export const pauseAfter = (step: {
   readonly tookMs: number;
   readonly behind: number;
-  readonly isBusy: boolean;
+  readonly idleness: number;
 }): number => {
-  if (step.behind > farBehindPositions) return pauseFactor.farBehind * step.tookMs;
-  const settles = step.isBusy ? settleMs : shortPauseMs;
+  const distance = Math.min(1, step.behind / farBehindPositions);
+  const taken = Math.max(share.least, shareOfIdle * step.idleness, share.most * distance ** 2);
+  const settles = step.idleness < busyIdleness ? settleMs : shortPauseMs;
   const shortest = step.behind > behindPositions ? 0 : settles;
-  return Math.max(shortest, pauseFactor.usual * step.tookMs);
+  return Math.max(shortest, step.tookMs * (1 / taken - 1));
 };
