@@ -207,6 +207,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     { db: database, clock, notifier, observer, registry, userRooms, serverName },
     { enabled: options.presenceEnabled ?? true },
   );
+  log.follow(presence);
   receipts.onLocalReceipt((_room, { userId }) => presence.acted(userId));
   typing.onLocalChange(({ userId, typing: isTyping }) => {
     if (isTyping) presence.acted(userId);

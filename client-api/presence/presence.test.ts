@@ -267,15 +267,42 @@ describe('presence in sync', () => {
     expect((await news(bob, old)).of[alice]).toMatchObject({ presence: 'offline' });
   });
 
+  it('comes in parts where it is of many, each person once, and nobody is left out', async () => {
+    const { alice, bob, roomId } = await friends();
+    const { next } = await news(bob);
+    const crowd = Array.from({ length: 130 }, () => newPerson('many'));
+    for (const person of crowd) {
+      await rooms.membership.join(person, roomId);
+      await see(person);
+    }
+    const heard: string[] = [];
+    let since = next;
+    for (let part = 0; part < 2; part += 1) {
+      const { of, count, next: after } = await news(bob, since);
+      expect(count).toBeLessThanOrEqual(100);
+      heard.push(...Object.keys(of));
+      since = after;
+    }
+    expect(new Set(heard)).toEqual(new Set(crowd));
+    expect(heard).toHaveLength(crowd.length);
+    expect((await news(bob, since)).count).toBe(0);
+    // Those that are filtered out take no place of others.
+    const notMany = { presence: { not_senders: crowd.slice(0, 129) } };
+    expect(Object.keys((await news(bob, next, 0, notMany)).of)).toEqual([crowd[129]]);
+    expect((await news(alice, next)).count).toBe(100);
+  });
+
   it('costs microseconds where there is none', async () => {
     const { alice, bob } = await friends();
     await see(alice, 30_000);
     const { next } = await news(bob);
     const token = parseSyncToken(next);
     const joined = new Set([...(await test.core.userRooms.of(bob)).keys()]);
+    const { presence: serial } = token;
+    const range = { after: serial, upTo: serial, limit: 100, wants: () => true };
     const startMs = performance.now();
     for (let run = 0; run < 1000; run += 1) {
-      test.core.presence.changedFor(bob, joined, token.presence, token.presence);
+      test.core.presence.changedFor(bob, joined, range);
     }
     expect(performance.now() - startMs).toBeLessThan(50);
   });

@@ -4,7 +4,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { UserId } from '../../spec/identifiers.ts';
-import { LogTail } from './log-tail.ts';
+import { LogTail, type TailRow } from './log-tail.ts';
 import type { PresenceState } from './presence-activity.ts';
 
 export interface UserPresence {
@@ -19,6 +19,23 @@ export interface PresenceEntry {
   current: UserPresence;
   /** Nids of the rooms the user has joined. */
   readonly rooms: Set<number>;
+  /** Of the newest change. */
+  readonly serial: number;
+}
+
+/** Changes of several people, oldest first, as far as they go. */
+export interface PresenceChanges<User> {
+  readonly users: readonly User[];
+  /** Everything up to this serial is among them. */
+  readonly upTo: number;
+}
+
+/** `after < serial <= upTo`, and at most `limit` users of those that are wanted. */
+export interface PresenceRange {
+  readonly after: number;
+  readonly upTo: number;
+  readonly limit: number;
+  readonly wants: (userId: UserId) => boolean;
 }
 
 const maxChangesBytes = 3_200_000;
@@ -43,13 +60,23 @@ export class PresenceBoard {
     return this.#entries.peek(userId);
   }
 
-  all(): Iterable<PresenceEntry> {
-    return this.#entries.values();
+  userIds(): Iterable<UserId> {
+    return this.#entries.keys();
   }
 
-  put(entry: PresenceEntry, nowMs: number): void {
-    this.#entries.set(entry.current.userId, entry);
-    this.#add(entry.current.userId, undefined, nowMs);
+  /** Those who share one of these rooms, at most `limit`, newest change first. */
+  knownIn(viewer: UserId, joined: ReadonlySet<number>, limit: number): PresenceEntry[] {
+    const found: PresenceEntry[] = [];
+    for (const entry of this.#entries.values()) {
+      if (found.length === limit) break;
+      if (this.shares(viewer, joined, entry.current.userId)) found.push(entry);
+    }
+    return found;
+  }
+
+  put(current: UserPresence, rooms: Set<number>, nowMs: number): void {
+    const serial = this.#add(current.userId, undefined, nowMs);
+    this.#entries.set(current.userId, { current, rooms, serial });
   }
 
   /** The members of a room may not have heard of the user before. */
@@ -57,23 +84,28 @@ export class PresenceBoard {
     this.#add(userId, roomNid, nowMs);
   }
 
-  /** Users with a change in `after < serial <= upTo` that a member of these rooms is to be told of. */
+  /**
+   * The first `limit` users with a change in `after < serial <= upTo` that a member of these rooms is to
+   * be told of. Where memory of the changes does not reach back, everyone's newest one is meant.
+   */
   changedFor(
     viewer: UserId,
     joined: ReadonlySet<number>,
-    after: number,
-    upTo: number,
-  ): Set<UserId> | undefined {
-    const changes = this.#changes.rowsAfter(after);
-    if (changes === undefined) return undefined;
+    { after, upTo, limit, wants }: PresenceRange,
+  ): PresenceChanges<UserId> {
     const changed = new Set<UserId>();
-    for (const { position: serial, key: userId, row: roomNid } of changes) {
-      if (serial > upTo || changed.has(userId)) continue;
+    let reached = after;
+    for (const { position: serial, key: userId, row: roomNid } of this.#changesAfter(after)) {
+      if (serial > upTo) break;
       const concerned =
         roomNid === undefined ? this.shares(viewer, joined, userId) : joined.has(roomNid);
-      if (concerned) changed.add(userId);
+      if (concerned && !changed.has(userId) && wants(userId)) {
+        if (changed.size === limit) return { users: [...changed], upTo: reached };
+        changed.add(userId);
+      }
+      reached = serial;
     }
-    return changed;
+    return { users: [...changed], upTo };
   }
 
   /** Whether a user is in one of these rooms, or is the viewer. */
@@ -86,8 +118,21 @@ export class PresenceBoard {
     return false;
   }
 
-  #add(userId: UserId, roomNid: number | undefined, nowMs: number): void {
+  #changesAfter(after: number): readonly TailRow<UserId, number | undefined>[] {
+    const changes = this.#changes.rowsAfter(after);
+    if (changes !== undefined) return changes;
+    const newest: TailRow<UserId, undefined>[] = [];
+    // Those changed last come first here.
+    for (const { current, serial } of this.#entries.values()) {
+      if (serial <= after) break;
+      newest.push({ key: current.userId, position: serial, row: undefined });
+    }
+    return newest.reverse();
+  }
+
+  #add(userId: UserId, roomNid: number | undefined, nowMs: number): number {
     this.#serial = Math.max(nowMs, this.#serial + 1);
     this.#changes.add(userId, this.#serial, roomNid);
+    return this.#serial;
   }
 }

@@ -2,11 +2,9 @@
  * Who is online. In memory: what people's devices do makes their state, changes of it wake those who
  * share a room, and other servers hear of it through a listener.
  *
- * Deliberately no follower of the log (`log.follow`): who is online is neither read from the database
- * nor written to it, so a session that is lost takes nothing of it along, and forgetting it would show
- * everyone as offline until their devices ask again. Only the rooms noted beside each person come from
- * the log, which `RoomObserver` keeps up after each commit: a room whose commit could not be told,
- * because the session was lost with it, stays wrong until the person next comes or goes there. It all
+ * A session of the log that is lost takes nothing of it along, for who is online is neither read from
+ * the database nor written to it. Only the rooms noted beside each person come from the log, which
+ * `RoomObserver` keeps up after each commit: they are read again then (presence-rooms.ts). It all
  * belongs to this process: when it ends everyone is offline, and clients that come back say otherwise.
  * https://spec.matrix.org/v1.19/client-server-api/#presence
  */
@@ -24,9 +22,18 @@ import type { StoredEvent } from '../rooms/stored-event.ts';
 import type { UserRooms } from '../rooms/user-rooms.ts';
 import type { Db } from '../storage/database.ts';
 import { joinedRoomNids } from '../storage/snapshots.ts';
-import { holdMsFor, type Notifier } from './notifier.ts';
+import { unknownPosition } from './log.ts';
+import type { Notifier } from './notifier.ts';
 import { PresenceActivity, type PresenceState } from './presence-activity.ts';
-import { PresenceBoard, type PresenceEntry, type UserPresence } from './presence-board.ts';
+import {
+  PresenceBoard,
+  type PresenceChanges,
+  type PresenceEntry,
+  type PresenceRange,
+  type UserPresence,
+} from './presence-board.ts';
+import { PresenceRooms, shareRoom } from './presence-rooms.ts';
+import { PresenceWaking } from './presence-waking.ts';
 
 export type { PresenceState } from './presence-activity.ts';
 export type { UserPresence } from './presence-board.ts';
@@ -59,8 +66,6 @@ export type PresenceListener = (news: {
 
 const maxStatusLength = 1000;
 const expireEveryMs = 5_000;
-/** Wake-ups for presence wait at least this long for others to go with them: nobody is in a hurry. */
-const minWakeAfterMs = 100;
 /** Other servers are reminded this often of who is online, */
 const remindEveryMs = 25 * 60_000;
 /** and believed this long. */
@@ -77,15 +82,17 @@ export class Presence {
   /** When each remote user was last heard of, oldest first. */
   readonly #heard = new Map<UserId, number>();
   readonly #reminded = new Map<UserId, number>();
+  readonly #rooms: PresenceRooms;
   readonly #listeners: PresenceListener[] = [];
-  readonly #toWake = new Set<UserId>();
-  #wakeTimer: NodeJS.Timeout | undefined;
+  readonly #waking: PresenceWaking;
   #expireTimer: NodeJS.Timeout | undefined;
 
   constructor(deps: PresenceDeps, { enabled, maxUsers = 20_000 }: PresenceOptions) {
     this.#deps = deps;
     this.enabled = enabled;
     this.#board = new PresenceBoard(deps.clock.nowMs(), maxUsers);
+    this.#waking = new PresenceWaking(deps, (userId) => this.#board.get(userId)?.rooms ?? []);
+    this.#rooms = new PresenceRooms(deps.db, (userId, roomNids) => this.#inRooms(userId, roomNids));
     if (enabled) deps.observer.onAppended((room, events) => this.#follow(room, events));
   }
 
@@ -163,24 +170,22 @@ export class Presence {
 
   /** Whether someone may see a user's presence: it is their own, or they share a room. */
   async isVisibleTo(viewer: UserId, userId: UserId): Promise<boolean> {
-    if (viewer === userId) return true;
-    const rooms = await joinedRoomNids(this.#deps.db, [viewer, userId]);
-    const joined = new Set(rooms.get(viewer));
-    return rooms.get(userId)?.some((roomNid) => joined.has(roomNid)) === true;
+    return viewer === userId || shareRoom(this.#deps.db, viewer, userId);
   }
 
   /**
-   * Whose presence has changed in `after < serial <= upTo`, as far as a member of these rooms is to
-   * know; undefined where that is not known any more.
+   * Whose presence has changed in a range of serials, as far as a member of these rooms is to know,
+   * and how far in the range they go.
    */
   changedFor(
     viewer: UserId,
     joined: ReadonlySet<number>,
-    after: number,
-    upTo: number,
-  ): UserPresence[] | undefined {
-    const changed = this.#board.changedFor(viewer, joined, after, upTo);
-    return changed && [...changed].flatMap((userId) => this.#shown(userId) ?? []);
+    range: PresenceRange,
+  ): PresenceChanges<UserPresence> {
+    // Of remote people nothing may be known any more.
+    const wants = (userId: UserId) => range.wants(userId) && this.#shown(userId) !== undefined;
+    const { users, upTo } = this.#board.changedFor(viewer, joined, { ...range, wants });
+    return { users: users.flatMap((userId) => this.#shown(userId) ?? []), upTo };
   }
 
   /**
@@ -206,14 +211,7 @@ export class Presence {
 
   /** Everyone in these rooms of whom something is known, at most `limit`, newest change first. */
   knownIn(viewer: UserId, joined: ReadonlySet<number>, limit: number): UserPresence[] {
-    const found: UserPresence[] = [];
-    for (const entry of this.#board.all()) {
-      if (found.length === limit) break;
-      if (this.#board.shares(viewer, joined, entry.current.userId)) {
-        found.push(this.#upToDate(entry));
-      }
-    }
-    return found;
+    return this.#board.knownIn(viewer, joined, limit).map((entry) => this.#upToDate(entry));
   }
 
   /** Lets everyone go whose time has come. Runs by itself while anyone is here. */
@@ -228,6 +226,7 @@ export class Presence {
         this.#reminded.delete(userId);
       } else if (nowMs - (this.#reminded.get(userId) ?? 0) >= remindEveryMs) this.#remind(userId);
     }
+    void this.#rooms.read();
     for (const [userId, heardMs] of this.#heard) {
       if (nowMs - heardMs < believeForMs) break;
       this.#heard.delete(userId);
@@ -239,8 +238,15 @@ export class Presence {
     this.#schedule();
   }
 
+  /** The log's session was lost, or, with its position, found again. */
+  reset(position: number): void {
+    if (position === unknownPosition) return;
+    this.#rooms.doubt(this.#board.userIds());
+    void this.#rooms.read();
+  }
+
   close(): void {
-    clearTimeout(this.#wakeTimer);
+    this.#waking.close();
     clearTimeout(this.#expireTimer);
   }
 
@@ -299,8 +305,8 @@ export class Presence {
       if (known !== undefined) known.current = user;
       return false;
     }
-    this.#board.put({ current: user, rooms }, this.#deps.clock.nowMs());
-    this.#wake(user.userId);
+    this.#board.put(user, rooms, this.#deps.clock.nowMs());
+    this.#waking.add(user.userId);
     return true;
   }
 
@@ -311,9 +317,13 @@ export class Presence {
     return { userId, presence: 'offline', statusMsg: undefined, lastActiveMs: 0 };
   }
 
-  #upToDate({ current }: PresenceEntry): UserPresence {
-    const activity = this.#active.get(current.userId);
-    return activity === undefined ? current : { ...current, lastActiveMs: activity.lastActiveMs };
+  /** The same object as long as nothing has changed. */
+  #upToDate(entry: PresenceEntry): UserPresence {
+    const lastActiveMs = this.#active.get(entry.current.userId)?.lastActiveMs;
+    if (lastActiveMs !== undefined && lastActiveMs !== entry.current.lastActiveMs) {
+      entry.current = { ...entry.current, lastActiveMs };
+    }
+    return entry.current;
   }
 
   #remind(userId: UserId): void {
@@ -330,24 +340,35 @@ export class Presence {
       if (event.type !== 'm.room.member' || event.stateKey === undefined) continue;
       const userId = event.stateKey as UserId;
       const joined = room.membership(userId) === 'join';
+      this.#rooms.changed(userId);
       const entry = this.#board.get(userId);
       const wasThere = entry?.rooms.has(room.nid) === true;
       if (!joined) entry?.rooms.delete(room.nid);
-      else if (!wasThere) this.#introduce(room, userId, entry);
+      else if (!wasThere) this.#introduce(room.nid, userId, entry);
       if (joined && !wasThere) this.#introduceTo(room, serverNameOf(userId));
     }
   }
 
+  /** What was read after a loss: the members of rooms that were missed are told of the user. */
+  #inRooms(userId: UserId, roomNids: readonly number[]): void {
+    const entry = this.#board.get(userId);
+    if (entry === undefined) return;
+    const missed = roomNids.filter((roomNid) => !entry.rooms.has(roomNid));
+    entry.rooms.clear();
+    for (const roomNid of roomNids) entry.rooms.add(roomNid);
+    for (const roomNid of missed) this.#introduce(roomNid, userId, entry);
+  }
+
   /** To a room that a user has just joined, or changed their name in. */
-  #introduce(room: LiveRoom, userId: UserId, entry: PresenceEntry | undefined): void {
+  #introduce(roomNid: number, userId: UserId, entry: PresenceEntry | undefined): void {
     const isLocal = serverNameOf(userId) === this.#deps.serverName;
     if (entry === undefined && !isLocal) return;
-    entry?.rooms.add(room.nid);
-    this.#board.introduce(userId, room.nid, this.#deps.clock.nowMs());
+    entry?.rooms.add(roomNid);
+    this.#board.introduce(userId, roomNid, this.#deps.clock.nowMs());
     if (entry === undefined || entry.current.presence === 'offline') return;
-    this.#wake(userId);
+    this.#waking.add(userId);
     if (!isLocal) return;
-    const news = { user: this.#upToDate(entry), roomNids: [room.nid] };
+    const news = { user: this.#upToDate(entry), roomNids: [roomNid] };
     for (const listener of this.#listeners) listener(news);
   }
 
@@ -367,28 +388,9 @@ export class Presence {
     }
   }
 
-  /** Those who wait for a room that is not in memory hear of it with their next answer. */
-  #wake(userId: UserId): void {
-    this.#toWake.add(userId);
-    const wakeAfterMs = Math.max(minWakeAfterMs, holdMsFor(this.#deps.notifier.waitingUsers));
-    this.#wakeTimer ??= setTimeout(() => {
-      this.#wakeTimer = undefined;
-      const { registry, notifier } = this.#deps;
-      for (const changed of this.#toWake) {
-        notifier.mark([changed]);
-        for (const roomNid of this.#board.get(changed)?.rooms ?? []) {
-          const members = registry.cached(roomNid)?.joinedLocalUsers;
-          if (members !== undefined) notifier.markMembers(members);
-        }
-      }
-      this.#toWake.clear();
-      notifier.flush();
-    }, wakeAfterMs).unref();
-  }
-
   /** Whether readers are to hear of the user's newest change only together with others. */
   isHeld(userId: UserId): boolean {
-    return this.#toWake.has(userId);
+    return this.#waking.has(userId);
   }
 
   #schedule(): void {

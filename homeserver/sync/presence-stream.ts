@@ -1,4 +1,5 @@
 /** Who is online, in sync. https://spec.matrix.org/v1.19/client-server-api/#presence */
+import type { UserId } from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
 import type { Presence, UserPresence } from '../streams/presence.ts';
 import type { SyncResponse } from './response.ts';
@@ -7,11 +8,17 @@ import { isNewlyJoined, type SyncContext, type SyncStream } from './sync-stream.
 const type = 'm.presence';
 /** Of more people in a first sync, those whose presence changed last are shown. */
 const maxShown = 2000;
+/** Of more changes, the oldest go into an answer, and the next begins after them. */
+const maxChanges = 100;
+/** How long one text serves every reader: times in it are as old at most. */
+const textKeptMs = 1000;
 
 export class PresenceStream implements SyncStream {
   readonly name = 'presence';
   readonly #presence: Presence;
   readonly #clock: Clock;
+  /** The events of people as they are, and when they were written. */
+  readonly #texts = new WeakMap<UserPresence, { readonly text: string; readonly atMs: number }>();
 
   constructor(presence: Presence, clock: Clock) {
     this.#presence = presence;
@@ -29,21 +36,25 @@ export class PresenceStream implements SyncStream {
     );
     if (from?.presence === to.presence && !met && !context.fullState) return;
     let isHeld = from !== undefined && !context.fullState;
-    for (const user of this.#news(context)) {
-      const { userId: sender } = user;
-      if (context.ignoredUsers.has(sender)) continue;
-      if (!filter.presence.matchesEvent({ type, sender })) continue;
-      const content = JSON.stringify(presenceContent(user, this.#clock.nowMs()));
-      response.addEvent(
-        'presence',
-        `{"type":"${type}","sender":${JSON.stringify(sender)},"content":${content}}`,
-      );
-      isHeld &&= this.#presence.isHeld(sender);
+    const nowMs = this.#clock.nowMs();
+    for (const user of this.#news(context, response)) {
+      if (!isWanted(context, user.userId)) continue;
+      response.addEvent('presence', this.#textOf(user, nowMs));
+      isHeld &&= this.#presence.isHeld(user.userId);
       response.isPresenceHeld = isHeld;
     }
   }
 
-  #news(context: SyncContext): readonly UserPresence[] {
+  #textOf(user: UserPresence, nowMs: number): string {
+    const known = this.#texts.get(user);
+    if (known !== undefined && nowMs - known.atMs < textKeptMs) return known.text;
+    const content = JSON.stringify(presenceContent(user, nowMs));
+    const text = `{"type":"${type}","sender":${JSON.stringify(user.userId)},"content":${content}}`;
+    this.#texts.set(user, { text, atMs: nowMs });
+    return text;
+  }
+
+  #news(context: SyncContext, response: SyncResponse): readonly UserPresence[] {
     const { userId, from, to } = context;
     const joined = new Set<number>();
     const fresh = new Set<number>();
@@ -53,9 +64,13 @@ export class PresenceStream implements SyncStream {
       if (isNewlyJoined(context, room)) fresh.add(room.roomNid);
     }
     if (from === undefined || context.fullState) return this.#here(userId, joined);
-    const changed = this.#presence.changedFor(userId, joined, from.presence, to.presence);
-    // Who was online before a restart may not be any more.
-    if (changed === undefined) return this.#presence.knownIn(userId, joined, maxShown);
+    const { users: changed, upTo } = this.#presence.changedFor(userId, joined, {
+      after: from.presence,
+      upTo: to.presence,
+      limit: maxChanges,
+      wants: (sender) => isWanted(context, sender),
+    });
+    if (upTo < to.presence) response.presenceUpTo = upTo;
     if (fresh.size === 0) return changed;
     const known = new Set(changed.map((user) => user.userId));
     const met = this.#presence.metIn(userId, fresh, maxShown);
@@ -68,6 +83,9 @@ export class PresenceStream implements SyncStream {
       .filter(({ presence }) => presence !== 'offline');
   }
 }
+
+const isWanted = ({ ignoredUsers, filter }: SyncContext, sender: UserId): boolean =>
+  !ignoredUsers.has(sender) && filter.presence.matchesEvent({ type, sender });
 
 /** As clients are shown it. `currently_active`: until told otherwise, active within minutes. */
 export const presenceContent = (

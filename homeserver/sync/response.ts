@@ -94,6 +94,8 @@ export class SyncResponse {
   #hasNews = false;
   /** Set when not all messages for the device went in: the position of the last that did. */
   toDeviceUpTo: number | undefined;
+  /** Set when not all changes of presence went in: the serial of the last that did. */
+  presenceUpTo: number | undefined;
   /** For the next token: where the client shows somebody who types. */
   typingIn: readonly number[] | undefined;
   /** Set when there is presence, and none of it is a reason to answer yet. */

@@ -126,12 +126,7 @@ export class Sync {
           request.signal?.aborted === true ||
           notifier.isDraining;
         if (answerNow) {
-          const { toDeviceUpTo: toDevice, typingIn = [] } = response;
-          const isPlain = toDevice === undefined && typingIn.length === 0;
-          const next = isPlain
-            ? to
-            : { ...to, typingIn, ...(toDevice !== undefined && { toDevice }) };
-          return { response, next: formatSyncToken(next) };
+          return { response, next: formatSyncToken(nextToken(response, to)) };
         }
         await waiter.wait(remainingMs, request.signal);
       }
@@ -225,6 +220,13 @@ export class Sync {
     return { response, to: context.to };
   }
 }
+
+/** Where the client goes on: at the present, but for what did not go into the answer. */
+const nextToken = (response: SyncResponse, to: SyncToken): SyncToken => {
+  const { toDeviceUpTo: toDevice, presenceUpTo: presence = to.presence, typingIn = [] } = response;
+  if (toDevice === undefined && presence === to.presence && typingIn.length === 0) return to;
+  return { ...to, presence, typingIn, ...(toDevice !== undefined && { toDevice }) };
+};
 
 const isShown = (room: UserRoom, filter: Filter): boolean =>
   !room.forgotten && filter.room.matchesRoom(room.roomId);
