@@ -59,6 +59,13 @@ export class BoundedCache<Key, Value> {
     }
   }
 
+  /** Looks at everything that is held. */
+  deleteWhere(isGone: (value: Value, key: Key) => boolean): void {
+    for (const held of [this.#young, this.#old]) {
+      for (const [key, value] of held) if (isGone(value, key)) this.delete(key);
+    }
+  }
+
   clear(): void {
     this.#young = new Map();
     this.#youngWeight = 0;

@@ -3,11 +3,12 @@
  * the services that work on them. Tests and `main.ts` build it the same way.
  */
 import type { Logger } from 'pino';
-import type { ServerName, UserId } from '../spec/identifiers.ts';
+import type { RoomId, ServerName, UserId } from '../spec/identifiers.ts';
 import type { SigningKey } from '../spec/signing.ts';
 import type { Clock } from './clock.ts';
 import { createEncryption, type Encryption } from './encryption/create-encryption.ts';
 import type { RateLimits } from './http/rate-limits.ts';
+import { KeyedQueue } from './keyed-queue.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { Notifications } from './push/notifications.ts';
 import { PushEvaluator } from './push/push-evaluator.ts';
@@ -85,6 +86,11 @@ export interface Core {
   readonly activity: RoomActivity;
   readonly observer: RoomObserver;
   readonly registry: RoomRegistry;
+  /**
+   * For whoever makes or ends the row of a room that this server did not create: one at a time, in this
+   * process, which is the one that writes the log.
+   */
+  readonly roomTurns: KeyedQueue<RoomId>;
   readonly appender: Appender;
   readonly policyServers: PolicyServers;
   readonly localEvents: LocalEvents;
@@ -300,6 +306,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     activity,
     observer,
     registry,
+    roomTurns: new KeyedQueue(),
     appender,
     policyServers,
     localEvents,

@@ -44,7 +44,7 @@ import { SigningKeys } from './signing-keys/signing-keys.ts';
 import { openDatabase } from './storage/open-database.ts';
 import { assertServerName } from './storage/server-identity.ts';
 import { createSync } from './sync/create-sync.ts';
-import { createUpkeep, upkeepMetrics } from './upkeep/create-upkeep.ts';
+import { createUpkeep, upkeepMetrics, upkeepSettings } from './upkeep/create-upkeep.ts';
 
 /** Resolves when every listener answers. Throws a `StartFailure` for what an operator can mend. */
 export const startServer = async (config: Config, logger: Logger): Promise<RunningServer> => {
@@ -207,7 +207,10 @@ const build = async (
     translateError: serviceError,
     ...(limits !== undefined && { rateLimits: limits }),
   });
-  const upkeep = createUpkeep({ database, clock, logger, observe: upkeepMetrics(metrics) });
+  const upkeep = createUpkeep(
+    { database, clock, logger, observe: upkeepMetrics(metrics) },
+    upkeepSettings(config, core, accounts.sessions),
+  );
   upkeep.start();
   closers.push(() => upkeep.stop());
 

@@ -56,6 +56,16 @@ export const whole = (
 ): TUnsafe<number> =>
   field({ type: 'integer', expects: between('a whole number', options), ...options });
 
+/** `null` for none. */
+export const optionalWhole = (
+  options: Described<number | null> & { minimum: number; maximum?: number },
+): TUnsafe<number | null> =>
+  field({
+    type: ['integer', 'null'],
+    expects: `${between('a whole number', options)}, or null`,
+    ...options,
+  });
+
 export const decimal = (
   options: Described<number> & { minimum: number; maximum?: number },
 ): TUnsafe<number> => field({ type: 'number', expects: between('a number', options), ...options });

@@ -5,7 +5,17 @@
 import { type Static, Type } from 'typebox';
 import { DEFAULT_CACHE_BYTES } from '../memory-budget.ts';
 import { logLevels } from '../ops/logger.ts';
-import { choice, choices, flag, group, optionalText, text, texts, whole } from './fields.ts';
+import {
+  choice,
+  choices,
+  flag,
+  group,
+  optionalText,
+  optionalWhole,
+  text,
+  texts,
+  whole,
+} from './fields.ts';
 import { serverNamePattern } from './patterns.ts';
 import { rateLimitsSchema } from './rate-limits.ts';
 import { wellKnownSchema } from './well-known.ts';
@@ -168,6 +178,14 @@ export const configSchema = group('', {
         'Whether people here and on other servers are told what the devices of others are called. ' +
         'Their own they always see.',
     }),
+    unseen_device_days: optionalWhole({
+      default: null,
+      minimum: 30,
+      maximum: 36_500,
+      description:
+        'Days after which a device that has not been seen is logged out, with its keys: encrypted ' +
+        'messages that only it could read are lost. null: never.',
+    }),
     password_hash_memory_kib: whole({
       default: 19_456,
       minimum: 8,
@@ -322,6 +340,15 @@ export const configSchema = group('', {
       description:
         'Who may list rooms in the public directory of this server, where they have the power to in ' +
         'the room: everyone, only its administrators, or nobody. What is listed already stays.',
+    }),
+    forgotten_kept_days: optionalWhole({
+      default: 90,
+      minimum: 1,
+      maximum: 36_500,
+      description:
+        'Days after which a room is deleted that everybody here has left and forgotten, with all its ' +
+        'messages. Nobody here can read it any more, and one that lives on elsewhere can be joined ' +
+        'again; a room with a report that is still open stays. null: such rooms are kept for ever.',
     }),
   }),
   presence: group('Who is online.', {

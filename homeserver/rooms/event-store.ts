@@ -224,6 +224,11 @@ export class EventStore {
     this.#byNid.delete(nid);
   }
 
+  /** The room is no longer one of this server; another may take its events in again. */
+  forgetRoom(roomNid: number): void {
+    this.#byNid.deleteWhere((stored) => stored.roomNid === roomNid);
+  }
+
   clear(): void {
     this.#byNid.clear();
     this.#nidById.clear();

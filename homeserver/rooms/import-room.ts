@@ -8,7 +8,7 @@ import { type MatrixEvent, type StateKey, stateKeyOf } from '../../spec/event.ts
 import type { RoomId, ServerName } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import type { Clock } from '../clock.ts';
-import { KeyedQueue } from '../keyed-queue.ts';
+import type { KeyedQueue } from '../keyed-queue.ts';
 import type { Db } from '../storage/database.ts';
 import { roomEvents } from '../storage/event-section.ts';
 import { roomsById } from '../storage/events.ts';
@@ -46,12 +46,12 @@ export interface RoomImporterDeps {
   readonly outliers: Outliers;
   readonly localServer: ServerName;
   readonly clock: Clock;
+  /** One import of a room at a time. */
+  readonly roomTurns: KeyedQueue<RoomId>;
 }
 
 export class RoomImporter {
   readonly #deps: RoomImporterDeps;
-  /** One import of a room at a time. */
-  readonly #running = new KeyedQueue<RoomId>();
 
   constructor(deps: RoomImporterDeps) {
     this.#deps = deps;
@@ -63,7 +63,7 @@ export class RoomImporter {
    * is not a state at all
    */
   importRoom(room: RoomImport): Promise<LiveRoom> {
-    return this.#running.run(room.roomId, () => this.#import(room));
+    return this.#deps.roomTurns.run(room.roomId, () => this.#import(room));
   }
 
   async #import(room: RoomImport): Promise<LiveRoom> {

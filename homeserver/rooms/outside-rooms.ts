@@ -32,6 +32,8 @@ export interface OutsideRoomsDeps {
   readonly ids: IdAllocator;
   readonly events: EventStore;
   readonly clock: Clock;
+  /** Two writers must not both make a room's row. */
+  readonly roomTurns: KeyedQueue<RoomId>;
 }
 
 const kibibyte = 1024;
@@ -45,8 +47,6 @@ const weekMs = 7 * 24 * 60 * 60_000;
 
 export class OutsideRooms {
   readonly #deps: OutsideRoomsDeps;
-  /** Two writers must not both make a room's row. */
-  readonly #byRoom = new KeyedQueue<RoomId>();
   /** What waits for a user is counted before more is added. */
   readonly #byUser = new KeyedQueue<UserId>();
 
@@ -68,7 +68,9 @@ export class OutsideRooms {
     const user = event.stateKey as UserId;
     await this.#byUser.run(user, async () => {
       if (strippedState !== undefined) await this.checkRoom(user, serverNameOf(event.sender));
-      await this.#byRoom.run(roomId, () => this.#record(roomId, rules, event, strippedState));
+      await this.#deps.roomTurns.run(roomId, () =>
+        this.#record(roomId, rules, event, strippedState),
+      );
     });
   }
 

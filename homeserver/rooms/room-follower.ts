@@ -7,6 +7,7 @@ import type { StateKey } from '../../spec/event.ts';
 import { stateKeyOf } from '../../spec/event.ts';
 import { storedEvent } from '../../spec/event-format.ts';
 import type { EventId, RoomId } from '../../spec/identifiers.ts';
+import { roomPurges } from '../storage/abandoned-rooms.ts';
 import { type EventRow, type RoomWrite, roomEvents } from '../storage/event-section.ts';
 import type { Log } from '../streams/log.ts';
 import type { EventStore } from './event-store.ts';
@@ -40,6 +41,17 @@ export class RoomFollower {
     deps.log.onRows(roomEvents, (writes) => {
       for (const write of writes) this.#follow(write);
     });
+    deps.log.onRows(roomPurges, (roomNids) => {
+      for (const roomNid of roomNids) this.#drop(roomNid);
+    });
+  }
+
+  /** The room is no longer one of this server. */
+  #drop(roomNid: number): void {
+    const { registry, events } = this.#deps;
+    const room = registry.cached(roomNid);
+    if (room !== undefined) registry.drop(room);
+    events.forgetRoom(roomNid);
   }
 
   #follow(write: RoomWrite): void {

@@ -5,6 +5,7 @@
 import { LRUCache } from 'lru-cache';
 import type { RoomId, UserId } from '../../spec/identifiers.ts';
 import { inBatches } from '../in-batches.ts';
+import { roomPurges } from '../storage/abandoned-rooms.ts';
 import type { Db } from '../storage/database.ts';
 import { type ForgetRow, forgottenRooms } from '../storage/forgotten-rooms.ts';
 import { roomsOfUsers, type UserRoomRecord } from '../storage/snapshots.ts';
@@ -60,6 +61,9 @@ export class UserRooms {
     log.onRows(forgottenRooms, (rows) => {
       for (const row of rows) if (row.forgotten) this.#forget(row);
     });
+    log.onRows(roomPurges, (roomNids) => {
+      for (const roomNid of roomNids) this.#drop(roomNid);
+    });
   }
 
   /** By room nid. The map is live: take what is needed before the next await. */
@@ -103,6 +107,14 @@ export class UserRooms {
   #forget({ userId, roomNid }: ForgetRow): void {
     const known = this.#cache.peek(userId)?.rooms.get(roomNid);
     if (known !== undefined) this.apply(userId, { ...known, forgotten: true });
+  }
+
+  /**
+   * The room is no longer one of this server. Who is being read now may keep an entry, of a room they have
+   * forgotten and that nobody finds.
+   */
+  #drop(roomNid: number): void {
+    for (const { rooms } of this.#cache.values()) rooms.delete(roomNid);
   }
 
   clear(): void {

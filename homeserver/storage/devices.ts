@@ -106,6 +106,33 @@ export const devicesBeyond = async (
   return rows.map((row) => row.device_id);
 };
 
+/**
+ * Everybody's devices in order of their key, after `after`, and whether each was last seen before
+ * `beforeMs`. Those of application services never are: whoever acts for them is not noted.
+ */
+export const devicesAfter = async (
+  db: Db,
+  after: readonly [userId: string, deviceId: string] | undefined,
+  beforeMs: number,
+  limit: number,
+): Promise<{ userId: UserId; deviceId: DeviceId; isUnseen: boolean }[]> => {
+  const { rows } = await db.query<{ user_id: UserId; device_id: DeviceId; unseen: boolean }>({
+    name: 'devices-after',
+    text: `SELECT d.user_id, d.device_id,
+        greatest(d.last_seen_ms, d.created_at_ms) < $3 AND u.appservice_id IS NULL AS unseen
+      FROM (
+        SELECT * FROM devices WHERE (user_id, device_id) > ($1, $2)
+        ORDER BY user_id, device_id LIMIT $4
+      ) d LEFT JOIN users u USING (user_id) ORDER BY d.user_id, d.device_id`,
+    values: [after?.[0] ?? '', after?.[1] ?? '', beforeMs, limit],
+  });
+  return rows.map((row) => ({
+    userId: row.user_id,
+    deviceId: row.device_id,
+    isUnseen: row.unseen,
+  }));
+};
+
 /** The ids of those deleted: devices that did not exist are not among them. */
 export const deleteDevices = async (
   tx: Tx,

@@ -114,7 +114,7 @@ describe('upkeep', () => {
   });
 
   it('has a name for each task', () => {
-    const names = upkeepTasks.map(({ name }) => name);
+    const names = upkeepTasks().map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
   });
 });
