@@ -59,6 +59,11 @@ describe('an application service', () => {
     expect((await as('DELETE', `/devices/BRIDGE${query}`, {})).body).toEqual({});
   });
 
+  it('is not told that its users could change a password', async () => {
+    const { body } = await as('GET', '/capabilities?user_id=@irc_bob:parley.test');
+    expect(body.capabilities['m.change_password']).toEqual({ enabled: false });
+  });
+
   it('logs its users in', async () => {
     const identifier = { type: 'm.id.user', user: 'irc_bob' };
     const body = { type: 'm.login.application_service', identifier };

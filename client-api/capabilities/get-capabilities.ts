@@ -29,10 +29,10 @@ export const getCapabilities = ({
     ...capabilities,
     'm.account_moderation': { suspend: true, lock: true },
   };
-  // A guest has no password to change.
-  const forGuests = { ...capabilities, 'm.change_password': { enabled: false } };
-  const capabilitiesOf = ({ isAdmin, isGuest }: Requester) => {
-    if (isGuest) return forGuests;
+  // Guests and the users of application services have no password to change.
+  const withoutPassword = { ...capabilities, 'm.change_password': { enabled: false } };
+  const capabilitiesOf = ({ isAdmin, isGuest, appserviceId }: Requester) => {
+    if (isGuest || appserviceId !== undefined) return withoutPassword;
     return isAdmin ? forAdministrators : capabilities;
   };
   return route({

@@ -91,6 +91,23 @@ describe('GET /rooms/{roomId}/hierarchy', () => {
     expect(suggested.rooms[0].children_state).toHaveLength(1);
   });
 
+  it('tells of as many children as fit, in their order', async () => {
+    const top = await newSpace('top');
+    for (let number = 0; number < 12; number += 1) {
+      await setState(
+        top,
+        'm.space.child',
+        { via: ['there.test'], order: String.fromCharCode(97 + number), x: 'x'.repeat(60_000) },
+        `!child${number}:there.test`,
+      );
+    }
+    const { rooms } = await hierarchy(top);
+    const told = rooms[0].children_state.map((child: JsonObject) => child['state_key']);
+    expect(told.length).toBeGreaterThan(3);
+    expect(told.length).toBeLessThan(12);
+    expect(told.slice(0, 3)).toEqual([0, 1, 2].map((number) => `!child${number}:there.test`));
+  });
+
   it('comes in pages, all with the same filters', async () => {
     const top = await newSpace('top');
     for (const name of ['one', 'two', 'three']) {

@@ -1,3 +1,6 @@
+import { RoomSummaries } from '../../homeserver/discovery/room-summaries.ts';
+import { ServerHierarchy } from '../../homeserver/discovery/server-hierarchy.ts';
+import type { LiveRoom } from '../../homeserver/rooms/live-room.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { RoomId, UserId } from '../../spec/identifiers.ts';
 import { Guest } from '../testing/guest.ts';
@@ -62,6 +65,24 @@ describe('GET /hierarchy/{roomId}', () => {
     expect(ids((await ask(space)).body.children)).toEqual([open, forMembers].sort());
     const suggested = (await ask(space, '?suggested_only=true')).body;
     expect([ids(suggested.children), suggested.inaccessible_children]).toEqual([[open], []]);
+  });
+
+  it('is kept for a while only as far as there is room for it', async () => {
+    const summaries = new RoomSummaries({ ...here.core, ...here.rooms });
+    const told = new ServerHierarchy({ ...here.core, summaries, maxToldLength: 2_000 });
+    for (const [length, isKept] of [
+      [10, true],
+      [3_000, false],
+    ] as const) {
+      const roomId = await room('public_chat', { type: 'm.space' });
+      await state(roomId, 'm.room.topic', '', { topic: 'a'.repeat(length) });
+      const live = (await here.core.registry.find(roomId)) as LiveRoom;
+      const topic = async () => (await told.of(peer.name, live, false)).room['topic'];
+      const before = await topic();
+      expect(before).toHaveLength(length);
+      await state(roomId, 'm.room.topic', '', { topic: 'new' });
+      expect(await topic()).toBe(isKept ? before : 'new');
+    }
   });
 
   it('says nothing of rooms that are none of the server’s business', async () => {

@@ -108,6 +108,15 @@ describe('commands on accounts, beside a running server', () => {
     expect((await parley('log-out', 'alice', '--device', 'NOPE')).code).not.toBe(0);
   });
 
+  it('reset-password ends the sessions there are at once, unless told to leave them', async () => {
+    const reset = ['reset-password', 'alice', '--password', 'battery staple'];
+    expect(await seen()).toBeDefined();
+    expect((await parley(...reset, '--keep-devices')).code).toBe(0);
+    expect(await seen()).toBeDefined();
+    expect((await parley(...reset)).code).toBe(0);
+    await heard(async () => (await seen()) === undefined);
+  });
+
   it('list-users shows everybody with what is special about them', async () => {
     const { stdout } = await parley('list-users');
     expect(stdout).toMatch(/^@admin:localhost .*administrator$/m);

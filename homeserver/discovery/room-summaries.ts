@@ -5,32 +5,26 @@
 import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
 import { splitStateKey } from '../../spec/event.ts';
 import { isRoomId, type UserId } from '../../spec/identifiers.ts';
-import { isJsonObject } from '../../spec/property-path.ts';
+import { bytesOfJson } from '../memory-budget.ts';
 import type { EventStore } from '../rooms/event-store.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { RestrictedJoins } from '../rooms/restricted-joins.ts';
+import {
+  roomSummary,
+  type StateContents,
+  type SummaryType,
+  summaryTypes,
+} from '../rooms/room-summary.ts';
 
 export interface RoomSummariesDeps {
   readonly events: EventStore;
   readonly restrictedJoins: RestrictedJoins;
 }
 
-const summaryTypes = [
-  'm.room.create',
-  'm.room.name',
-  'm.room.topic',
-  'm.room.avatar',
-  'm.room.canonical_alias',
-  'm.room.join_rules',
-  'm.room.guest_access',
-  'm.room.history_visibility',
-  'm.room.encryption',
-] as const;
-type SummaryType = (typeof summaryTypes)[number];
-type Contents = ReadonlyMap<SummaryType, JsonObject>;
-
 const spaceType = 'm.space';
 const maxChildren = 1000;
+/** Of the contents of the children of one space: an honest one has some hundred bytes. */
+const maxChildrenBytes = 512 * 1024;
 const maxOrderLength = 50;
 
 export class RoomSummaries {
@@ -42,29 +36,7 @@ export class RoomSummaries {
 
   async summary(room: LiveRoom): Promise<JsonObject> {
     const contents = await this.#contents(room);
-    const text = (type: SummaryType, property: string): string | undefined => {
-      const value = contents.get(type)?.[property];
-      return typeof value === 'string' && value !== '' ? value : undefined;
-    };
-    const joinRule = text('m.room.join_rules', 'join_rule') ?? 'invite';
-    const optional = {
-      name: text('m.room.name', 'name'),
-      topic: text('m.room.topic', 'topic'),
-      avatar_url: text('m.room.avatar', 'url'),
-      canonical_alias: text('m.room.canonical_alias', 'alias'),
-      room_type: text('m.room.create', 'type'),
-      encryption: text('m.room.encryption', 'algorithm'),
-      allowed_room_ids: allowedRoomIds(joinRule, contents.get('m.room.join_rules')),
-    };
-    return {
-      room_id: room.id,
-      num_joined_members: room.joinedCount,
-      join_rule: joinRule,
-      guest_can_join: text('m.room.guest_access', 'guest_access') === 'can_join',
-      world_readable: text('m.room.history_visibility', 'history_visibility') === 'world_readable',
-      room_version: text('m.room.create', 'room_version') ?? '1',
-      ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)),
-    };
+    return roomSummary({ roomId: room.id, joined: room.joinedCount }, contents);
   }
 
   /** Whether a person, or somebody unknown, may be told of the room. */
@@ -104,10 +76,14 @@ export class RoomSummaries {
       .map(({ event }) => event)
       .filter(({ content }) => isStringList(content['via']))
       .filter(({ content }) => !suggestedOnly || content['suggested'] === true);
-    return events.sort(byOrder);
+    let bytes = 0;
+    return events.sort(byOrder).filter(({ content }) => {
+      bytes += bytesOfJson(content);
+      return bytes <= maxChildrenBytes;
+    });
   }
 
-  async #contents(room: LiveRoom): Promise<Contents> {
+  async #contents(room: LiveRoom): Promise<StateContents> {
     const nids = new Map<number, SummaryType>();
     for (const type of summaryTypes) {
       const ref = room.stateRef(type, '');
@@ -122,18 +98,6 @@ export class RoomSummaries {
 
 const isStringList = (value: unknown): value is string[] =>
   Array.isArray(value) && value.length > 0 && value.every((entry) => typeof entry === 'string');
-
-const allowedRoomIds = (joinRule: string, content: JsonObject | undefined) => {
-  if (joinRule !== 'restricted' && joinRule !== 'knock_restricted') return undefined;
-  const allow = content?.['allow'];
-  if (!Array.isArray(allow)) return undefined;
-  const ids = allow.flatMap((condition) => {
-    if (!isJsonObject(condition) || condition['type'] !== 'm.room_membership') return [];
-    const roomId = condition['room_id'];
-    return typeof roomId === 'string' && isRoomId(roomId) ? [roomId] : [];
-  });
-  return ids.length === 0 ? undefined : ids;
-};
 
 const visibleAscii = /^[\x20-\x7e]*$/;
 

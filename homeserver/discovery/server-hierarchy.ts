@@ -26,12 +26,19 @@ export class ServerHierarchy {
   readonly #summaries: RoomSummaries;
   readonly #clock: Clock;
   /** By server, room and question. Each process has its own; nothing is lost with it. */
-  readonly #told = new LRUCache<
+  readonly #told: LRUCache<
     string,
     { readonly space: Promise<SpaceForServer>; readonly expiresAtMs: number }
-  >({ max: maxTold });
+  >;
 
-  constructor(deps: { registry: RoomRegistry; summaries: RoomSummaries; clock: Clock }) {
+  constructor(deps: {
+    registry: RoomRegistry;
+    summaries: RoomSummaries;
+    clock: Clock;
+    /** Of all answers kept; characters of their JSON. */
+    maxToldLength?: number;
+  }) {
+    this.#told = new LRUCache({ max: maxTold, maxSize: deps.maxToldLength ?? maxToldLength });
     this.#registry = deps.registry;
     this.#summaries = deps.summaries;
     this.#clock = deps.clock;
@@ -45,10 +52,16 @@ export class ServerHierarchy {
     if (told !== undefined && told.expiresAtMs > nowMs) return told.space;
     const space = this.#of(server, room, suggestedOnly);
     const entry = { space, expiresAtMs: nowMs + toldForMs };
-    this.#told.set(key, entry);
-    space.catch(() => {
-      if (this.#told.peek(key) === entry) this.#told.delete(key);
-    });
+    this.#told.set(key, entry, { size: 1 });
+    space.then(
+      (found) => {
+        // What is larger than all that may be kept is kept no longer.
+        if (this.#told.peek(key) === entry) this.#told.set(key, entry, { size: lengthOf(found) });
+      },
+      () => {
+        if (this.#told.peek(key) === entry) this.#told.delete(key);
+      },
+    );
     return space;
   }
 
@@ -83,8 +96,12 @@ export class ServerHierarchy {
   }
 }
 
+const lengthOf = ({ room, children }: SpaceForServer): number =>
+  JSON.stringify(room).length + JSON.stringify(children).length;
+
 const toldForMs = 60_000;
 const maxTold = 200;
+const maxToldLength = 8 * 1024 * 1024;
 /** Looked into for one answer; all are named. */
 const maxChildren = 200;
 /** Rooms looked into that let their members into a restricted one. */

@@ -12,6 +12,7 @@ import { isPublished, setPublished } from '../storage/room-directory.ts';
 import type { LocalEvents } from './local-events.ts';
 import type { PublicRoomsQuery, RemoteRooms } from './remote-rooms.ts';
 import type { RoomRegistry } from './room-registry.ts';
+import { listedRoom, listedTypes } from './room-summary.ts';
 
 /** Who may list rooms: an operator's choice. */
 export type DirectoryPublishers = 'everyone' | 'admins' | 'nobody';
@@ -29,19 +30,6 @@ const maxPage = 500;
 /** Rooms whose state is read at one time while searching. */
 const searchBatch = 200;
 const tokenPattern = /^p(\d{1,9})$/;
-
-const shownTypes = [
-  'm.room.create',
-  'm.room.name',
-  'm.room.topic',
-  'm.room.avatar',
-  'm.room.canonical_alias',
-  'm.room.join_rules',
-  'm.room.guest_access',
-  'm.room.history_visibility',
-];
-
-type Contents = ReadonlyMap<string, JsonObject>;
 
 /** @throws MatrixError M_FORBIDDEN */
 export const assertMayPublish = (publishers: DirectoryPublishers, isAdmin: boolean): void => {
@@ -129,12 +117,12 @@ export class PublicRooms {
       const contents = await stateContents(
         this.#deps.database,
         batch.map(({ roomNid }) => roomNid),
-        shownTypes,
+        listedTypes,
       );
       for (const room of batch) {
         if (chunk.length === limit) break;
         next += 1;
-        const summary = summaryOf(room, contents.get(room.roomNid) ?? new Map());
+        const summary = listedRoom(room, contents.get(room.roomNid) ?? new Map());
         if (isWanted(summary, query)) chunk.push(summary);
       }
     }
@@ -148,31 +136,6 @@ const offsetOf = (token: string): number => {
   const match = tokenPattern.exec(token);
   if (match === null) throw matrixError('M_INVALID_PARAM', "'since' is not a token of this list");
   return Number(match[1]);
-};
-
-const textIn = (contents: Contents, type: string, property: string): string | undefined => {
-  const value = contents.get(type)?.[property];
-  return typeof value === 'string' && value !== '' ? value : undefined;
-};
-
-/** One entry of the list; what the room does not say is left out. */
-const summaryOf = ({ roomId, joined }: PublishedRoom, contents: Contents): JsonObject => {
-  const optional = {
-    name: textIn(contents, 'm.room.name', 'name'),
-    topic: textIn(contents, 'm.room.topic', 'topic'),
-    avatar_url: textIn(contents, 'm.room.avatar', 'url'),
-    canonical_alias: textIn(contents, 'm.room.canonical_alias', 'alias'),
-    room_type: textIn(contents, 'm.room.create', 'type'),
-  };
-  return {
-    room_id: roomId,
-    num_joined_members: joined,
-    join_rule: textIn(contents, 'm.room.join_rules', 'join_rule') ?? 'invite',
-    guest_can_join: textIn(contents, 'm.room.guest_access', 'guest_access') === 'can_join',
-    world_readable:
-      textIn(contents, 'm.room.history_visibility', 'history_visibility') === 'world_readable',
-    ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)),
-  };
 };
 
 const isWanted = (summary: JsonObject, { searchTerm, roomTypes }: PublicRoomsQuery): boolean => {

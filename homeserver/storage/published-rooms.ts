@@ -22,21 +22,21 @@ export const publishedRooms = async (db: Db): Promise<PublishedRoom[]> => {
 };
 
 /** Content of state events of these types with an empty state key, by room and type. */
-export const stateContents = async (
+export const stateContents = async <Type extends string>(
   db: Db,
   roomNids: readonly number[],
-  types: readonly string[],
-): Promise<Map<number, Map<string, JsonObject>>> => {
-  const { rows } = await db.query<{ room_nid: number; type: string; packed_json: string }>({
+  types: readonly Type[],
+): Promise<Map<number, Map<Type, JsonObject>>> => {
+  const { rows } = await db.query<{ room_nid: number; type: Type; packed_json: string }>({
     name: 'state-contents',
     text: `SELECT c.room_nid, c.type, ${packedJsonColumns} AS packed_json
       FROM current_state c JOIN events e USING (room_nid, event_nid) JOIN rooms r USING (room_nid)
       WHERE c.room_nid = ANY($1::bigint[]) AND c.type = ANY($2::text[]) AND c.state_key = ''`,
     values: [roomNids, types],
   });
-  const contents = new Map<number, Map<string, JsonObject>>();
+  const contents = new Map<number, Map<Type, JsonObject>>();
   for (const { room_nid: roomNid, type, packed_json: packed } of rows) {
-    const ofRoom = contents.get(roomNid) ?? new Map<string, JsonObject>();
+    const ofRoom = contents.get(roomNid) ?? new Map<Type, JsonObject>();
     ofRoom.set(type, (JSON.parse(unpackedJson(packed)) as Pdu).content);
     contents.set(roomNid, ofRoom);
   }
