@@ -56,6 +56,13 @@ export const registerCoreMetrics = (registry: Registry, core: Core): void => {
       for (const [share, bytes] of core.budget.heldBytes()) this.set({ share }, bytes);
     },
   });
+  const counting = new Histogram({
+    name: 'parley_unread_counting_seconds',
+    help: 'Time to count what one person has not read, where memory did not suffice.',
+    buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
+    registers: [registry],
+  });
+  core.unreadCounts.onCounted((seconds) => counting.observe(seconds));
   let isAsking = false;
   new Gauge({
     name: 'parley_to_device_waiting_estimate',

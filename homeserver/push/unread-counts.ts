@@ -41,6 +41,7 @@ export class UnreadCounts {
   readonly #scan: UnreadScan;
   /** Work of each person that waits for the database: one at a time. */
   readonly #turns = new KeyedQueue<UserId>();
+  #observe: (seconds: number) => void = () => undefined;
 
   constructor(deps: UnreadCountsDeps, options: { saveEveryMs?: number } = {}) {
     this.#deps = deps;
@@ -72,6 +73,11 @@ export class UnreadCounts {
     const known = this.#counters.cached(userId);
     if (rooms.every(({ roomNid }) => known?.has(roomNid))) return undefined;
     return this.#turns.run(userId, () => this.#counters.load(userId, rooms, upTo));
+  }
+
+  /** Told how long each counting took for which memory did not suffice. */
+  onCounted(observe: (seconds: number) => void): void {
+    this.#observe = observe;
   }
 
   /** Memory may be wrong: counting goes on from what is stored. */
@@ -139,6 +145,7 @@ export class UnreadCounts {
   }
 
   async #catchUp(userId: UserId, rooms: readonly UserRoom[], upTo: number): Promise<Counters> {
+    const startedMs = performance.now();
     const { pushRules, accountData } = this.#deps;
     const counters = await this.#counters.load(userId, rooms, upTo);
     const reader: Reader = {
@@ -164,6 +171,7 @@ export class UnreadCounts {
       this.#counters.forget(userId);
       throw error;
     }
+    this.#observe((performance.now() - startedMs) / 1000);
     return counters;
   }
 

@@ -9,12 +9,14 @@ import type { Scenario, World } from '../scenario.ts';
 import { metricsOf, parseValue } from '../server-metrics.ts';
 
 const OWNERS = 10;
+const SENDERS = 5;
 
-/** Rooms of ten owners, all joined by somebody who has never synced. */
-const makeRooms = async (
+/** Rooms of ten owners, the first of them the first owner's, and so on; all joined by each of a few people who have never synced. */
+export const makeRooms = async (
   world: World,
   count: number,
-): Promise<{ person: Person; roomIds: string[]; owners: Person[] }> => {
+  peopleCount: number,
+): Promise<{ people: Person[]; roomIds: string[]; owners: Person[] }> => {
   const owners = await world.people(OWNERS);
   const each = Math.ceil(count / OWNERS);
   const made = await inParallel(owners, OWNERS, async (owner, index) => {
@@ -25,16 +27,46 @@ const makeRooms = async (
     return own;
   });
   const roomIds = made.flat();
-  const [person] = await world.newPeople(1);
-  const doors = Array.from({ length: 8 }, () => person!.newConnection());
-  const free = [...doors];
-  await inParallel(roomIds, doors.length, async (roomId) => {
-    const door = free.pop()!;
-    await person!.joinOn(door, roomId);
-    free.push(door);
+  const people = await world.newPeople(peopleCount);
+  for (const person of people) {
+    const free = Array.from({ length: 8 }, () => person.newConnection());
+    const doors = [...free];
+    await inParallel(roomIds, doors.length, async (roomId) => {
+      const door = free.pop()!;
+      await person.joinOn(door, roomId);
+      free.push(door);
+    });
+    for (const door of doors) door.close();
+  }
+  return { people, roomIds, owners };
+};
+
+/** As many messages of its owner in each of these rooms, as `makeRooms` made them. */
+export const fillRooms = async (
+  owners: readonly Person[],
+  roomIds: readonly string[],
+  messages: number,
+): Promise<void> => {
+  const each = roomIds.length / owners.length;
+  let sent = 0;
+  await inParallel(roomIds, owners.length * SENDERS, async (roomId, index) => {
+    const owner = owners[Math.floor(index / each)]!;
+    const http = owner.newConnection();
+    for (let message = 0; message < messages; message++) {
+      await owner.sendOn(http, roomId, messageContent(`${++sent}`));
+    }
+    http.close();
   });
-  for (const door of doors) door.close();
-  return { person: person!, roomIds, owners };
+};
+
+/** @throws unless every room in a first sync's answer counts so many messages */
+export const expectCounts = (answer: Buffer, rooms: number, unread: number): void => {
+  const counts = [...answer.toString().matchAll(/"notification_count":(\d+)/g)].map(
+    ([, count]) => count,
+  );
+  const wrong = counts.filter((count) => count !== `${unread}`);
+  if (wrong.length > 0) throw new Error(`${wrong.length} rooms count ${wrong[0]} unread`);
+  if (counts.length < rooms) throw new Error(`${counts.length} of ${rooms} rooms have counts`);
 };
 
 const statementsOf = async (world: World): Promise<number | undefined> =>
@@ -65,10 +97,11 @@ export const coldFirstSync: Scenario = {
     { of: 'statements', detail: 'statements', atMost: 500, unit: '' },
   ],
   run: async (world) => {
-    const { person, roomIds } = await makeRooms(world, ROOMS);
-    const { tookMs, statements, megabytes } = await coldSync(world, person, roomIds.length);
+    const { people, roomIds } = await makeRooms(world, ROOMS, 1);
+    const [person] = people;
+    const { tookMs, statements, megabytes } = await coldSync(world, person!, roomIds.length);
     const startedMs = performance.now();
-    await person.sync({});
+    await person!.sync({});
     const againMs = performance.now() - startedMs;
     const counted = statements === undefined ? '' : `, ${number(statements)} statements`;
     return {
@@ -84,30 +117,18 @@ export const coldFirstSync: Scenario = {
 
 const UNREAD_ROOMS = 200;
 const UNREAD_EACH = 1000;
-const SENDERS = 5;
 
 export const unread: Scenario = {
   name: 'unread',
   measures: `first sync after a restart in ${UNREAD_ROOMS} rooms with ${UNREAD_EACH} unread messages each`,
   bars: [{ of: 'sync', detail: 'tookMs', atMost: 1000, unit: 'ms' }],
   run: async (world) => {
-    const { person, roomIds, owners } = await makeRooms(world, UNREAD_ROOMS);
-    const each = roomIds.length / owners.length;
-    let sent = 0;
-    await inParallel(roomIds, owners.length * SENDERS, async (roomId, index) => {
-      const owner = owners[Math.floor(index / each)]!;
-      const http = owner.newConnection();
-      for (let message = 0; message < UNREAD_EACH; message++) {
-        await owner.sendOn(http, roomId, messageContent(`${++sent}`));
-      }
-      http.close();
-    });
-    const { tookMs, statements } = await coldSync(world, person, roomIds.length);
+    const { people, roomIds, owners } = await makeRooms(world, UNREAD_ROOMS, 1);
+    await fillRooms(owners, roomIds, UNREAD_EACH);
+    const [person] = people;
+    const { tookMs, statements } = await coldSync(world, person!, roomIds.length);
     const counted = statements === undefined ? '' : `, ${number(statements)} statements`;
-    const body = (await person.sync({})).toString();
-    const counts = [...body.matchAll(/"notification_count":(\d+)/g)].map(([, count]) => count);
-    const wrong = counts.filter((count) => count !== `${UNREAD_EACH}`);
-    if (wrong.length > 0) throw new Error(`${wrong.length} rooms count ${wrong[0]} unread`);
+    expectCounts(await person!.sync({}), roomIds.length, UNREAD_EACH);
     return {
       figure: `${ms(tookMs)}${counted}`,
       details: { tookMs, ...(statements === undefined ? {} : { statements }) },

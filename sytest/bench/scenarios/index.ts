@@ -16,6 +16,7 @@ import { sequential } from './sequential.ts';
 import { stateResolution } from './state-resolution.ts';
 import { stored } from './stored.ts';
 import { emptySync, firstSync } from './sync.ts';
+import { unreadCounts } from './unread-counts.ts';
 
 export const scenarios: readonly Scenario[] = [
   generator,
@@ -41,6 +42,7 @@ export const scenarios: readonly Scenario[] = [
   // The server is restarted by these.
   coldFirstSync,
   unread,
+  unreadCounts,
   restart,
   warmUp,
 ];
