@@ -273,6 +273,78 @@ describe('POST /register elsewhere', () => {
     await server.stop();
   });
 
+  describe('of a guest', () => {
+    let server: AccountServer;
+    let guest: { user_id: string; access_token: string; device_id: string };
+    beforeEach(async () => {
+      server = await accountServer({ registration: { allowGuests: true } });
+      await server.person('first');
+      guest = (await server.request('POST', `${REGISTER}?kind=guest`, { body: {} })).body;
+    });
+    afterEach(() => server.stop());
+
+    const upgrade = (more: object = {}) =>
+      server.request('POST', REGISTER, {
+        body: {
+          username: guest.user_id.slice(1).split(':')[0],
+          password: 'correct horse',
+          guest_access_token: guest.access_token,
+          ...more,
+        },
+      });
+    const whoami = (token: string) =>
+      server.request('GET', '/_matrix/client/v3/account/whoami', { token });
+
+    it('makes the account a full one, with its sessions', async () => {
+      // Remembered as a guest's.
+      expect((await whoami(guest.access_token)).body.is_guest).toBe(true);
+      const first = await upgrade();
+      expect(first.status).toBe(401);
+      const auth = { type: 'm.login.dummy', session: first.body.session };
+      const { status, body } = await upgrade({ auth });
+      expect([status, body.user_id]).toEqual([200, guest.user_id]);
+      for (const token of [guest.access_token, body.access_token]) {
+        expect((await whoami(token)).body).toMatchObject({
+          user_id: guest.user_id,
+          is_guest: false,
+        });
+      }
+      const identifier = { type: 'm.id.user', user: guest.user_id };
+      const login = { type: 'm.login.password', identifier, password: 'correct horse' };
+      const path = '/_matrix/client/v3/login';
+      expect((await server.request('POST', path, { body: login })).status).toBe(200);
+      expect((await server.accounts.users.get(guest.user_id as never))?.isAdmin).toBe(false);
+      // The same request again has the same answer, and once it is over nothing is left to upgrade.
+      expect((await upgrade({ auth })).body.user_id).toBe(guest.user_id);
+      expect((await upgrade()).body.errcode).toBe('M_FORBIDDEN');
+    });
+
+    it('is that guest’s alone', async () => {
+      const other = (await server.request('POST', `${REGISTER}?kind=guest`, { body: {} })).body;
+      const { token: person } = await server.person('person');
+      for (const [more, errcode] of [
+        [{ guest_access_token: other.access_token }, 'M_FORBIDDEN'],
+        [{ guest_access_token: 'nonsense' }, 'M_FORBIDDEN'],
+        [{ guest_access_token: person, username: 'person' }, 'M_FORBIDDEN'],
+        [{ username: 'free' }, 'M_FORBIDDEN'],
+        [{ username: undefined }, 'M_MISSING_PARAM'],
+        [{ guest_access_token: undefined }, 'M_USER_IN_USE'],
+      ] as const) {
+        expect((await upgrade(more)).body.errcode).toBe(errcode);
+      }
+    });
+
+    it('happens once, of two that come at the same moment', async () => {
+      const sessions = await Promise.all([upgrade(), upgrade()]);
+      const answers = await Promise.all(
+        sessions.map(({ body: { session } }, count) =>
+          upgrade({ password: `password ${count}`, auth: { type: 'm.login.dummy', session } }),
+        ),
+      );
+      expect(answers.map(({ status }) => status).sort()).toEqual([200, 400]);
+    });
+  });
+
   it('limits what one address may try', async () => {
     const limits = {
       general: { perSecond: 1, burst: 100 },

@@ -23,6 +23,7 @@ export const register = ({ accounts }: Pick<ClientApiDeps, 'accounts'>) =>
     }),
     body: Type.Object({
       auth: Type.Optional(AuthData),
+      guest_access_token: Type.Optional(Type.String()),
       type: Type.Optional(Type.String()),
       username: Type.Optional(Type.String()),
       password: Type.Optional(Type.String()),
@@ -58,7 +59,13 @@ export const register = ({ accounts }: Pick<ClientApiDeps, 'accounts'>) =>
       const flows = registration.flows();
       // Said before anybody goes through the stages, but not of a request already answered.
       const isRepeated = async () => interactiveAuth.hasResult(body.auth);
-      if (username !== undefined && !(await isRepeated())) await registration.claim(username);
+      const guestToken = body.guest_access_token;
+      if (guestToken !== undefined && username === undefined) throw missing('username');
+      let guest: UserId | undefined;
+      if (username !== undefined && !(await isRepeated())) {
+        if (guestToken === undefined) await registration.claim(username);
+        else guest = await registration.guestOf(guestToken, username);
+      }
       if (password !== undefined) passwords.checkNew(password);
 
       return interactively(
@@ -67,7 +74,11 @@ export const register = ({ accounts }: Pick<ClientApiDeps, 'accounts'>) =>
         { operation: 'register', ip, flows, auth: body.auth },
         async (passed) => {
           if (password === undefined) throw missing('password');
-          const made = await registration.register({ username, password, ip }, passed, session);
+          const made = await registration.register(
+            { username, guest, password, ip },
+            passed,
+            session,
+          );
           return sessionReply(made.userId, made.session);
         },
         async (result) => {

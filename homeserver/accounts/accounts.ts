@@ -131,6 +131,7 @@ export const createAccounts = (options: AccountsOptions): Accounts => {
       passwords,
       sessions,
       appservices,
+      news,
     }),
     registrationTokens,
     sharedSecret: new SharedSecret(options.registration.sharedSecret, clock, random),

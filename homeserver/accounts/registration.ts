@@ -12,7 +12,8 @@ import type { Database, Tx } from '../storage/database.ts';
 import { noteLoginAddress } from '../storage/login-addresses.ts';
 import { putProfileField } from '../storage/profiles.ts';
 import { useRegistrationToken } from '../storage/registration-tokens.ts';
-import { insertUser, stateFact, userById } from '../storage/users.ts';
+import { insertUser, stateFact, upgradeGuest, userById } from '../storage/users.ts';
+import type { AccountNews } from './account-news.ts';
 import type { Appservices } from './appservices.ts';
 import { foldLocalpart } from './credentials.ts';
 import type { PassedUia } from './interactive-auth.ts';
@@ -36,6 +37,7 @@ export interface RegistrationOptions {
   readonly passwords: Passwords;
   readonly sessions: Sessions;
   readonly appservices: Appservices;
+  readonly news: Pick<AccountNews, 'announce'>;
 }
 
 export interface NewAccount {
@@ -121,10 +123,32 @@ export class Registration {
     if (!isGuest) await putProfileField(tx, userId, 'displayname', displayName);
   }
 
-  /** A person who has passed User-Interactive Authentication. */
+  /**
+   * The guest whose account is to become a person's.
+   * https://spec.matrix.org/v1.19/client-server-api/#guest-access
+   * @throws MatrixError M_FORBIDDEN unless the token is that guest's
+   */
+  async guestOf(accessToken: string, username: string): Promise<UserId> {
+    const requester = await this.#options.sessions.recognise(accessToken);
+    const isTheirs =
+      requester?.isGuest === true &&
+      !requester.locked &&
+      localpartOf(requester.userId) === foldLocalpart(username);
+    if (!isTheirs) {
+      throw matrixError('M_FORBIDDEN', 'This is not the access token of a guest of that name');
+    }
+    return requester.userId;
+  }
+
+  /**
+   * A person who has passed User-Interactive Authentication. The account of a guest keeps its name,
+   * its rooms and its sessions.
+   */
   async register(
     person: {
       readonly username?: string | undefined;
+      /** Who registers has proved to be this guest. */
+      readonly guest?: UserId | undefined;
       readonly password: string;
       readonly ip: string;
     },
@@ -132,8 +156,9 @@ export class Registration {
     session: FirstSession | undefined,
   ): Promise<Registered> {
     const { database, clock, passwords, sessions } = this.#options;
+    const { guest, username } = person;
     const userId =
-      person.username === undefined ? this.#generate() : await this.claim(person.username);
+      guest ?? (username === undefined ? this.#generate() : await this.claim(username));
     passwords.checkNew(person.password);
     const passwordHash = await passwords.hash(person.password, person.ip);
     return database.transaction(async (tx) => {
@@ -142,10 +167,19 @@ export class Registration {
       if (typeof token === 'string' && !(await useRegistrationToken(tx, token, clock.nowMs()))) {
         throw matrixError('M_FORBIDDEN', 'This registration token has been used up');
       }
-      await this.create(tx, { userId, passwordHash });
+      if (guest === undefined) await this.create(tx, { userId, passwordHash });
+      else await this.#upgrade(tx, guest, passwordHash);
       await noteLoginAddress(tx, userId, addressKey(person.ip), clock.nowMs());
       return { userId, session: session && (await sessions.open(tx, { ...session, userId })) };
     });
+  }
+
+  async #upgrade(tx: Tx, userId: UserId, passwordHash: string): Promise<void> {
+    const { sessions, news } = this.#options;
+    const isAdmin = await stateFact(tx, FIRST_ACCOUNT_FACT, userId);
+    if (!(await upgradeGuest(tx, { userId, passwordHash, isAdmin }))) throw inUse();
+    await news.announce(tx, userId);
+    tx.onCommit(() => sessions.accountChanged(userId));
   }
 
   /** https://spec.matrix.org/v1.19/client-server-api/#guest-access */

@@ -107,6 +107,19 @@ export const insertUser = async (tx: Tx, user: NewUser): Promise<boolean> => {
   return rowCount === 1;
 };
 
+/** Makes a guest's account a person's. `false` when it is no guest's. */
+export const upgradeGuest = async (
+  tx: Tx,
+  { userId, passwordHash, isAdmin }: Pick<NewUser, 'userId' | 'passwordHash' | 'isAdmin'>,
+): Promise<boolean> => {
+  const { rowCount } = await tx.query({
+    text: `UPDATE users SET is_guest = false, password_hash = $2, is_admin = $3
+      WHERE user_id = $1 AND is_guest AND deactivated_at_ms IS NULL`,
+    values: [userId, passwordHash ?? null, isAdmin],
+  });
+  return rowCount === 1;
+};
+
 /** `false` when there is no such account. */
 export const setPasswordHash = async (
   tx: Tx,
