@@ -54,8 +54,9 @@ it('takes the members of a large room a few at a time, though they come at one p
           '{"content":{"membership":"join","displayname":"Faraway ' || n || '"}}'
         FROM generate_series(1, $1::int) n RETURNING *
       )
-      INSERT INTO state_changes (room_nid, stream_pos, type, state_key, event_nid)
-        SELECT room_nid, $2, type, state_key, event_nid FROM made`,
+      INSERT INTO state_changes (room_nid, stream_pos, event_nid, is_current, type, state_key,
+          membership)
+        SELECT room_nid, $2, event_nid, true, type, state_key, membership FROM made`,
     values: [count, log.position],
   });
   const watch = watchStatements(database, { inTransactions: true });

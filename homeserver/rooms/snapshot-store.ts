@@ -64,8 +64,8 @@ export class SnapshotStore {
     if (missing.size === 0) return known;
     const wanted = await this.#records(missing);
     const below: RoomOfNid = new Map();
-    for (const { room_nid: roomNid, chain } of wanted.values()) {
-      for (const nid of chain) if (!wanted.has(nid)) this.#look(roomNid, nid, known, below);
+    for (const { room_nid: roomNid, below: links } of wanted.values()) {
+      for (const nid of links) if (!wanted.has(nid)) this.#look(roomNid, nid, known, below);
     }
     const records = new Map([...wanted, ...(await this.#records(below))]);
     const refs = await this.#refs(records.values());
@@ -94,7 +94,7 @@ export class SnapshotStore {
   }
 
   #link(record: SnapshotRecord, known: Map<number, StateSnapshot>, refs: Refs): void {
-    const { snapshot_nid: nid, height, chain } = record;
+    const { snapshot_nid: nid, height, below } = record;
     const delta = new Map<StateKey, StateRef | Removed>();
     for (const signed of record.event_nids) {
       const entry = refs.get(Math.abs(signed));
@@ -102,8 +102,7 @@ export class SnapshotStore {
       const [key, ref] = entry;
       delta.set(key, signed < 0 ? { removedNid: ref.nid } : ref);
     }
-    // A chain names the snapshot first and then what it builds on, nearest first.
-    const parent = chain[1] === undefined ? StateSnapshot.empty : known.get(chain[1]);
+    const parent = below[0] === undefined ? StateSnapshot.empty : known.get(below[0]);
     if (parent === undefined) throw new Error(`Snapshot ${nid} builds on nothing known`);
     const snapshot = new StateSnapshot(nid, height, parent, delta);
     known.set(nid, snapshot);

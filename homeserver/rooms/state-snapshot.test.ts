@@ -93,7 +93,7 @@ describe('a state snapshot', () => {
     for (let nid = 1; nid <= changes; nid += 1) {
       state = state.with(nid, new Map([[stateKeyOf('t', `${nid}`), refOf(nid)]]));
       stored += state.delta.size;
-      expect(state.chain().length).toBeLessThanOrEqual(Math.ceil(Math.log2(nid + 1)));
+      expect(1 + state.below().length).toBeLessThanOrEqual(Math.ceil(Math.log2(nid + 1)));
     }
     expect(stored / changes).toBeLessThanOrEqual(Math.log2(changes) / 2 + 1);
   });

@@ -83,10 +83,10 @@ export class StateSnapshot {
     return new Map(this.entries());
   }
 
-  /** The nids of the chain, this snapshot first. */
-  chain(): number[] {
+  /** The nids of the chain below this snapshot, nearest first. */
+  below(): number[] {
     const nids: number[] = [];
-    for (let link: StateSnapshot | undefined = this; link !== undefined; link = link.parent) {
+    for (let link = this.parent; link !== undefined; link = link.parent) {
       if (link.height > 0) nids.push(link.nid);
     }
     return nids;

@@ -66,7 +66,7 @@ export const snapshotRow = (roomNid: number, snapshot: StateSnapshot): SnapshotR
   roomNid,
   snapshotNid: snapshot.nid,
   height: snapshot.height,
-  chain: snapshot.chain(),
+  below: snapshot.below(),
   eventNids: snapshot.storedEventNids(),
 });
 

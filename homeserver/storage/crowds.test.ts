@@ -29,8 +29,9 @@ beforeAll(async () => {
       INSERT INTO published_rooms (room_id) SELECT '!r' || n FROM generate_series(1, 20) n;
       INSERT INTO room_heads (room_nid, extremities, snapshot_nid, joined)
         SELECT n, '{}', n, (n - 1) * 500 FROM generate_series(1, 20) n;
-      INSERT INTO current_state (room_nid, type, state_key, event_nid, membership)
-        SELECT n, 'm.room.member', '@u' || k || ':x', k, 'join'
+      INSERT INTO state_changes (room_nid, stream_pos, event_nid, is_current, type, state_key,
+          membership)
+        SELECT n, k, k, true, 'm.room.member', '@u' || k || ':x', 'join'
         FROM generate_series(1, 20) n, generate_series(1, 500) k`,
   });
   await database.query({ text: 'ANALYZE' });

@@ -6,8 +6,10 @@ import type { LogSection } from '../streams/log.ts';
 import { booleanArray, braces, numberArray, records, textArray } from './array-parameters.ts';
 import type { Statement } from './database.ts';
 import { packedJson } from './packed-json.ts';
+import { packedNids } from './packed-nids.ts';
 import type { EventRow, RoomWrite } from './room-write.ts';
 import { hasExtras, writeExtras } from './room-write-extras.ts';
+import { stateEntryKey } from './text-keys.ts';
 
 export type {
   EventRow,
@@ -94,37 +96,37 @@ const promoteOutliers = `-- An outlier that takes its place in the timeline keep
 
 const stateCte = `
   snapshots AS (
-    INSERT INTO state_snapshots (room_nid, snapshot_nid, height, chain, event_nids)
-    SELECT s.room_nid, s.snapshot_nid, s.height, s.chain::bigint[], s.event_nids::bigint[]
-    FROM unnest($30::bigint[], $31::bigint[], $32::int[], $33::text[], $34::text[])
-      AS s (room_nid, snapshot_nid, height, chain, event_nids)
+    INSERT INTO state_snapshots (room_nid, snapshot_nid, height, below, event_nids)
+    SELECT * FROM unnest($30::bigint[], $31::bigint[], $32::int[], $33::text[], $34::text[])
     -- Two writes may both build on a state that neither knew to be stored.
     ON CONFLICT DO NOTHING
   ),
   changes AS MATERIALIZED (
-    SELECT c.room_nid, c.type, c.state_key, c.event_nid, c.membership, c.ord, input.stream_pos
+    SELECT c.room_nid, input.stream_pos, c.event_nid, c.type, c.state_key, c.membership,
+      c.event_nid <> 0 AND row_number() OVER (
+        PARTITION BY c.room_nid, c.type, c.state_key ORDER BY c.ord DESC) = 1 AS is_current
     FROM unnest($35::bigint[], $36::bigint[], $37::text[], $38::text[], $39::bigint[], $40::text[])
       WITH ORDINALITY AS c (room_nid, caused_by, type, state_key, event_nid, membership, ord)
     JOIN input ON input.event_nid = c.caused_by
   ),
+  replaced AS (
+    UPDATE state_changes SET is_current = false WHERE ctid = ANY(ARRAY(
+      SELECT s.place FROM changes c
+      -- One by one through index state_changes_current, so that no plan reads the whole table.
+      CROSS JOIN LATERAL (
+        SELECT ctid AS place FROM state_changes s
+        WHERE s.is_current AND s.room_nid = c.room_nid
+          AND ${stateEntryKey('s.type', 's.state_key')} = ${stateEntryKey('c.type', 'c.state_key')}
+          AND s.type = c.type AND s.state_key = c.state_key LIMIT 1
+      ) s
+    )) RETURNING 1
+  ),
   changed AS (
-    INSERT INTO state_changes (room_nid, stream_pos, type, state_key, event_nid)
-    SELECT room_nid, stream_pos, type, state_key, event_nid FROM changes
-  ),
-  latest AS MATERIALIZED (
-    SELECT DISTINCT ON (room_nid, type, state_key) * FROM changes
-    ORDER BY room_nid, type, state_key, ord DESC
-  ),
-  current_set AS (
-    INSERT INTO current_state (room_nid, type, state_key, event_nid, membership)
-    SELECT room_nid, type, state_key, event_nid, membership FROM latest WHERE event_nid <> 0
-    ON CONFLICT (room_nid, type, state_key) DO UPDATE
-      SET event_nid = EXCLUDED.event_nid, membership = EXCLUDED.membership
-  ),
-  current_removed AS (
-    DELETE FROM current_state c USING latest l
-    WHERE l.event_nid = 0 AND c.room_nid = l.room_nid AND c.type = l.type
-      AND c.state_key = l.state_key
+    INSERT INTO state_changes (room_nid, stream_pos, event_nid, is_current, type, state_key,
+      membership)
+    SELECT room_nid, stream_pos, event_nid, is_current, type, state_key, membership FROM changes
+    -- Always true; counted so that those are replaced first and no entry is ever current twice.
+    WHERE (SELECT count(*) FROM replaced) >= 0
   ),
   users_set AS (
     INSERT INTO user_rooms AS kept (user_id, room_nid, membership, event_nid, stream_pos,
@@ -245,8 +247,8 @@ const stateColumns = (writes: readonly RoomWrite[]): unknown[] => {
     snapshots.map((s) => s.roomNid),
     snapshots.map((s) => s.snapshotNid),
     snapshots.map((s) => s.height),
-    snapshots.map((s) => braces(s.chain)),
-    snapshots.map((s) => braces(s.eventNids)),
+    snapshots.map((s) => packedNids(s.snapshotNid, s.below)),
+    snapshots.map((s) => packedNids(s.snapshotNid, s.eventNids)),
     changes.map((c) => c.roomNid),
     changes.map((c) => c.causedByNid),
     changes.map((c) => c.row.type),

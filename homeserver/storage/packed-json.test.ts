@@ -83,6 +83,11 @@ describe.each(KNOWN_ROOM_VERSIONS)('events of room version %s', (version) => {
     room.send({ type: 'x.y', sender: alice, stateKey: 'key', content: { deep: { a: [1, {}] } } });
     room.send({ type: 'x"\u001f\u0001', sender: alice, stateKey: '"\\', content: {} });
     room.send({ type: 'é\u2028😀', sender: alice, content: {} });
+    for (const name of ['alice', 'Alice Über', '', 'a","membership":"join"']) {
+      for (const more of [{}, { avatar_url: 'mxc://alpha.test/a' }, { 'org.x': 1 }]) {
+        room.send({ ...join, content: { membership: 'join', displayname: name, ...more } });
+      }
+    }
     const plain = say({ body: 'hello', msgtype: 'm.text' });
     for (const text of awkward(columnsOf(plain))) {
       say({ body: text, msgtype: 'm.text' });
@@ -140,6 +145,19 @@ it('what was stored before is read as it is', async () => {
   const row = { roomId: '!a:b', type: 'a\u001f', sender: '@a:b', depth: 1, originServerTs: 2 };
   expect(packedJson(json, row)).toBe(json);
   expect(await thereAndBack([{ json, row }])).toEqual([json]);
+});
+
+it('half of what a join with a name takes is left out, and all of a name as the account has it', () => {
+  const room = new RoomBuilder();
+  room.send(join);
+  const packedOf = (displayname: string): number => {
+    const event = room.send({ ...join, content: { displayname, membership: 'join' } });
+    const json = room.json.get(event.eventId) as string;
+    const packed = packedJson(json, columnsOf(event));
+    expect(packed.length).toBeLessThan(0.6 * json.length);
+    return packed.length;
+  };
+  expect(packedOf('Alice') - packedOf('alice')).toBe('Alice'.length - 1);
 });
 
 it('half of what a message of some words takes is left out', () => {

@@ -34,9 +34,13 @@ const NEXT_ID = '","$';
 const CONTENT = '"],"content":{';
 const BODY = '"body":"';
 const MEGOLM = '"algorithm":"m.megolm.v1.aes-sha2","ciphertext":"';
+const NAME = '"displayname":"';
 const TEXT_MESSAGE = '","msgtype":"m.text"';
 const JOIN = '"membership":"join"';
+const NAMED_JOIN = `",${JOIN}`;
 
+/** What people are called who have not chosen a name. */
+const localpart = ({ sender }: Columns): string => sender.slice(1, sender.indexOf(':'));
 const afterContent = ({ depth }: Columns): string => `},"depth":${depth},"hashes":{"sha256":"`;
 const afterHash = ({ originServerTs }: Columns): string =>
   `"},"origin_server_ts":${originServerTs},"prev_events":["$`;
@@ -83,6 +87,12 @@ const pieceOf = (code: string, row: Columns): string => {
       return roomState(row);
     case '\u0012':
       return ending(row);
+    case '\u0013':
+      return CONTENT + NAME;
+    case '\u0014':
+      return NAMED_JOIN + afterContent(row);
+    case '\u0015':
+      return localpart(row);
     default:
       throw new Error(`stored JSON has an unknown code ${code.charCodeAt(0)}`);
   }
@@ -104,10 +114,15 @@ const packedIds = (json: string, start: number, end: number): string => {
 };
 
 /** The rest of the content, and what comes after it. */
-const packedContentEnd = (json: string, start: number, end: number): string => {
+const packedContentEnd = (json: string, start: number, end: number, row: PackedWith): string => {
   const text = end - TEXT_MESSAGE.length;
   if (text >= start && json.startsWith(TEXT_MESSAGE, text))
     return `${json.slice(start, text)}\u0006`;
+  const named = end - NAMED_JOIN.length;
+  if (named >= start && json.startsWith(NAMED_JOIN, named)) {
+    const name = json.slice(start, named);
+    return `${name === localpart(row) ? '\u0015' : name}\u0014`;
+  }
   const join = end - JOIN.length;
   if (join >= start && json.startsWith(JOIN, join)) return `${json.slice(start, join)}\u0007`;
   return `${json.slice(start, end)}\u0008`;
@@ -144,6 +159,9 @@ export const packedJson = (json: string, row: PackedWith): string => {
   } else if (json.startsWith(MEGOLM, at)) {
     packed += '\u0004';
     at += MEGOLM.length;
+  } else if (json.startsWith(NAME, at)) {
+    packed += '\u0013';
+    at += NAME.length;
   } else {
     packed += '\u0005';
   }
@@ -151,7 +169,7 @@ export const packedJson = (json: string, row: PackedWith): string => {
   const toHash = afterContent(row);
   const contentEnd = json.indexOf(toHash, at);
   if (contentEnd < 0) return packed + json.slice(at);
-  packed += packedContentEnd(json, at, contentEnd);
+  packed += packedContentEnd(json, at, contentEnd, row);
   at = contentEnd + toHash.length;
 
   const toPrev = afterHash(row);

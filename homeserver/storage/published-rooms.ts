@@ -3,6 +3,7 @@ import type { JsonObject, Pdu } from '../../spec/event.ts';
 import type { RoomId } from '../../spec/identifiers.ts';
 import type { Db } from './database.ts';
 import { packedJsonColumns, unpackedJson } from './packed-json.ts';
+import { stateEntryKey } from './text-keys.ts';
 
 export interface PublishedRoom {
   readonly roomNid: number;
@@ -21,7 +22,10 @@ export const publishedRooms = async (db: Db): Promise<PublishedRoom[]> => {
   return rows;
 };
 
-/** Content of state events of these types with an empty state key, by room and type. */
+/**
+ * Content of state events of these types with an empty state key, by room and type. Uses index
+ * state_changes_current.
+ */
 export const stateContents = async <Type extends string>(
   db: Db,
   roomNids: readonly number[],
@@ -31,7 +35,9 @@ export const stateContents = async <Type extends string>(
     name: 'state-contents',
     text: `SELECT c.room_nid, c.type, ${packedJsonColumns} AS packed_json
       FROM current_state c JOIN events e USING (room_nid, event_nid) JOIN rooms r USING (room_nid)
-      WHERE c.room_nid = ANY($1::bigint[]) AND c.type = ANY($2::text[]) AND c.state_key = ''`,
+      WHERE c.room_nid = ANY($1::bigint[]) AND c.type = ANY($2::text[]) AND c.state_key = ''
+        AND ${stateEntryKey('c.type', 'c.state_key')} = ANY(ARRAY(
+          SELECT ${stateEntryKey('type', "''")} FROM unnest($2::text[]) AS types (type)))`,
     values: [roomNids, types],
   });
   const contents = new Map<number, Map<Type, JsonObject>>();

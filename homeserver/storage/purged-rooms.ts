@@ -113,7 +113,6 @@ const indexedByRoom = [
   'auth_chain_links',
   'auth_chain_places',
   'state_changes',
-  'current_state',
   'state_snapshots',
 ];
 const deletions: readonly Deletion[] = [inboundPdus, ...indexedByRoom.map(byRoom), events];

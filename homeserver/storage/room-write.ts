@@ -45,7 +45,9 @@ export interface SnapshotRow {
   roomNid: number;
   snapshotNid: number;
   height: number;
-  chain: readonly number[];
+  /** The snapshots it builds on, nearest first. */
+  below: readonly number[];
+  /** Those it sets, and the negated ones that it removes. */
   eventNids: readonly number[];
 }
 

@@ -1,25 +1,30 @@
 /** Reading room states: stored snapshots, and the current state kept beside them. */
 import type { EventId, RoomId, UserId } from '../../spec/identifiers.ts';
 import type { Db } from './database.ts';
+import { unpackedNids } from './packed-nids.ts';
 import { stateChangesCursor } from './state-changes.ts';
 
 export interface SnapshotRecord {
   room_nid: number;
   snapshot_nid: number;
   height: number;
-  chain: number[];
+  /** The snapshots it builds on, nearest first. */
+  below: number[];
+  /** Those it sets, and the negated ones that it removes. */
   event_nids: number[];
 }
 
-/** These snapshots themselves, in no particular order, with the ids of the links they build on. */
+/** These snapshots themselves, in no particular order. */
 export const snapshotsByNid = async (
   db: Db,
   roomNids: readonly number[],
   nids: readonly number[],
 ): Promise<SnapshotRecord[]> => {
-  const { rows } = await db.query<SnapshotRecord>({
+  const { rows } = await db.query<
+    Omit<SnapshotRecord, 'below' | 'event_nids'> & { below: string; event_nids: string }
+  >({
     name: 'snapshots-by-nid',
-    text: `SELECT s.room_nid, s.snapshot_nid, s.height, s.chain, s.event_nids
+    text: `SELECT s.room_nid, s.snapshot_nid, s.height, s.below, s.event_nids
       FROM unnest($1::bigint[], $2::bigint[]) AS wanted (room_nid, snapshot_nid)
       -- One by one through the key, so that no plan reads the whole table for them.
       CROSS JOIN LATERAL (
@@ -28,7 +33,11 @@ export const snapshotsByNid = async (
       ) s`,
     values: [roomNids, nids],
   });
-  return rows;
+  return rows.map((row) => ({
+    ...row,
+    below: unpackedNids(row.snapshot_nid, row.below),
+    event_nids: unpackedNids(row.snapshot_nid, row.event_nids),
+  }));
 };
 
 export interface StateEventRecord {
@@ -107,25 +116,6 @@ export const storedRooms = async (
       ) current
       WHERE r.version IS NOT NULL AND current.state IS NOT NULL`,
     values: [roomNids, maxEntries + 1],
-  });
-  return rows;
-};
-
-/** The current state events of these rooms, by nid. */
-export const currentStateNids = async (
-  db: Db,
-  roomNids: readonly number[],
-): Promise<{ room_nid: number; event_nid: number; type: string; state_key: string }[]> => {
-  const { rows } = await db.query<{
-    room_nid: number;
-    event_nid: number;
-    type: string;
-    state_key: string;
-  }>({
-    name: 'current-state-nids',
-    text: `SELECT room_nid, event_nid, type, state_key FROM current_state
-      WHERE room_nid = ANY($1::bigint[])`,
-    values: [roomNids],
   });
   return rows;
 };

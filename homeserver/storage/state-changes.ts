@@ -31,14 +31,12 @@ export const deleteReplacedChanges = async (
   const { rows } = await tx.query<{ last: number | null; deleted: number }>({
     name: 'delete-replaced-changes',
     text: `WITH page AS MATERIALIZED (
-        SELECT ctid AS place, room_nid, stream_pos, type, state_key, event_nid FROM state_changes
+        SELECT ctid AS place, stream_pos, is_current FROM state_changes
         WHERE stream_pos > $1 AND stream_pos <= $2 ORDER BY stream_pos FETCH FIRST $3 ROWS WITH TIES
       ),
       gone AS (
         DELETE FROM state_changes WHERE ctid = ANY(ARRAY(
-          SELECT place FROM page p WHERE NOT EXISTS (SELECT FROM current_state c
-            WHERE c.room_nid = p.room_nid AND c.type = p.type AND c.state_key = p.state_key
-              AND c.event_nid = p.event_nid))) RETURNING 1
+          SELECT place FROM page WHERE NOT is_current)) RETURNING 1
       )
       SELECT (SELECT max(stream_pos) FROM page) AS last, (SELECT count(*) FROM gone) AS deleted`,
     values: [after?.[0] ?? 0, upTo, limit],

@@ -7,6 +7,10 @@
 export const keysOf = (parameter: string): string =>
   `ARRAY(SELECT text_key(text) FROM unnest(${parameter}::text[]) AS texts (text))`;
 
+/** SQL for the entry of a room state, as index state_changes_current has it. */
+export const stateEntryKey = (type: string, stateKey: string): string =>
+  `hashtextextended(${stateKey}, text_key(${type}))`;
+
 /** SQL for whose transaction it is, as index events_transactions has it. */
 export const deviceKey = (sender: string, device: string): string =>
   `text_key(${sender} || chr(10) || ${device})`;

@@ -2,6 +2,7 @@
 import type { Db } from './database.ts';
 import { type EventRecord, eventColumns } from './events.ts';
 import { packedJsonColumns, unpackedJson } from './packed-json.ts';
+import { stateEntryKey } from './text-keys.ts';
 
 /** A stretch of a room's log, `after < position <= upTo`. */
 export interface UnreadRange {
@@ -132,6 +133,7 @@ export const pushRooms = async (
           AS asked (type, state_key)
         JOIN current_state c ON c.room_nid = r.room_nid AND c.type = asked.type
           AND c.state_key = asked.state_key
+          AND ${stateEntryKey('c.type', 'c.state_key')} = ${stateEntryKey('asked.type', 'asked.state_key')}
         JOIN events e ON e.room_nid = c.room_nid AND e.event_nid = c.event_nid
       ) state
       WHERE r.room_nid = ANY($2::bigint[])`,

@@ -18,6 +18,7 @@ import { clientLimitsMigration } from './0018-client-limits.ts';
 import { closedReportsMigration } from './0019-closed-reports.ts';
 import { growthMigration } from './0020-growth.ts';
 import { storedBytesMigration } from './0022-stored-bytes.ts';
+import { roomStatesMigration } from './0023-room-states.ts';
 import { abandonedRoomsMigration } from './0024-abandoned-rooms.ts';
 
 export const migrations: readonly Migration[] = [
@@ -39,5 +40,6 @@ export const migrations: readonly Migration[] = [
   closedReportsMigration,
   growthMigration,
   storedBytesMigration,
+  roomStatesMigration,
   abandonedRoomsMigration,
 ];

@@ -16,13 +16,14 @@ const WORDS =
     ' ',
   );
 
-const sizeOf = async (client: pg.Client): Promise<number> => {
+/** Bytes of each table and of each index, by name. */
+const sizesOf = async (client: pg.Client): Promise<ReadonlyMap<string, number>> => {
   await client.query('VACUUM (ANALYZE)');
-  const { rows } = await client.query<{ bytes: string }>(
-    `SELECT sum(pg_total_relation_size(oid)) AS bytes FROM pg_class
-      WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace`,
+  const { rows } = await client.query<{ name: string; bytes: string }>(
+    `SELECT relname AS name, pg_table_size(oid) AS bytes FROM pg_class
+      WHERE relkind IN ('r', 'i') AND relnamespace = 'public'::regnamespace`,
   );
-  return Number(rows[0]!.bytes);
+  return new Map(rows.map(({ name, bytes }) => [name, Number(bytes)]));
 };
 
 /** When the readers of the log that index events have come to its end. */
@@ -40,18 +41,28 @@ const indexed = async (client: pg.Client): Promise<void> => {
   );
 };
 
-const measured = async (world: World, count: number, work: () => Promise<void>) => {
+/** What each of `count` things done by `work` adds to tables and indexes, largest first, and in all. */
+const growthOf = async (world: World, count: number, work: () => Promise<void>) => {
   const client = await world.server.database();
   try {
     await indexed(client);
-    const before = await sizeOf(client);
+    const before = await sizesOf(client);
     await work();
     await indexed(client);
-    return ((await sizeOf(client)) - before) / count;
+    const parts = [...(await sizesOf(client))]
+      .map(([name, bytes]) => [name, (bytes - (before.get(name) ?? 0)) / count] as const)
+      .filter(([, bytes]) => bytes !== 0)
+      .sort(([, a], [, b]) => b - a);
+    return { bytes: parts.reduce((sum, [, bytes]) => sum + bytes, 0), parts };
   } finally {
     await client.end();
   }
 };
+
+type Growth = Awaited<ReturnType<typeof growthOf>>;
+
+const partsOf = (what: string, { parts }: Growth): Record<string, number> =>
+  Object.fromEntries(parts.map(([name, bytes]) => [`${what}Bytes.${name}`, bytes]));
 
 const eightWords = (seed: number): string =>
   Array.from(
@@ -71,7 +82,7 @@ export const stored: Scenario = {
     const roomIds = await inParallel(people, 8, (person) =>
       person.createRoom({ preset: 'private_chat' }),
     );
-    const messageBytes = await measured(world, MESSAGES, async () => {
+    const message = await growthOf(world, MESSAGES, async () => {
       await inParallel(people, SENDERS, async (person, worker) => {
         for (let count = 0; count < MESSAGES / SENDERS; count++) {
           const body = eightWords(worker * MESSAGES + count);
@@ -83,12 +94,17 @@ export const stored: Scenario = {
     const doors = await inParallel(Array.from({ length: ROOMS }), 1, () =>
       people[0]!.createRoom({ preset: 'public_chat' }),
     );
-    const joinBytes = await measured(world, JOINERS * ROOMS, async () => {
+    const join = await growthOf(world, JOINERS * ROOMS, async () => {
       for (const roomId of doors) await inParallel(joiners, 10, (person) => person.join(roomId));
     });
     return {
-      figure: `${number(messageBytes)} bytes a message, ${number(joinBytes)} a join`,
-      details: { messageBytes, joinBytes },
+      figure: `${number(message.bytes)} bytes a message, ${number(join.bytes)} a join`,
+      details: {
+        messageBytes: message.bytes,
+        joinBytes: join.bytes,
+        ...partsOf('message', message),
+        ...partsOf('join', join),
+      },
     };
   },
 };
