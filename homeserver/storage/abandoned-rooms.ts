@@ -19,8 +19,8 @@ export interface AbandonedRoom {
  * Whether the room matters to anyone of this server: whoever is in it or asked to it, has left without
  * forgetting it, or has reported something in it that nobody has looked into. Who left for good, with
  * their account, forgets nothing any more. An invite to a room this server was never in leaves nothing to
- * forget. Reads the room's members: uses index state_changes_current and
- * the key of user_rooms.
+ * forget. Reads the room's members: uses index
+ * state_changes_current and the key of user_rooms.
  */
 export const isRoomKept = async (
   db: Db,

@@ -66,6 +66,8 @@ it('an entry of the state is current once, however often one batch changes it', 
       type: 'x.y',
       stateKey,
       eventNid,
+      eventId: eventNid === 0 ? null : `$event-${eventNid}`,
+      removedNid: 0,
       membership: null,
     }));
     const changes = [{ causedByNid: nid, rows, users: [] }];
