@@ -10,7 +10,13 @@ import { mainTimeline, relationOf, threadOf } from '../rooms/relations.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
 import type { UserRoom } from '../rooms/user-rooms.ts';
 import type { Db } from '../storage/database.ts';
-import { eventsToJudge, plainCounts, type UnreadRange } from '../storage/unread-events.ts';
+import {
+  eventsToJudge,
+  markedCounts,
+  type PlainCount,
+  plainCounts,
+  type UnreadRange,
+} from '../storage/unread-events.ts';
 import { turns } from '../turns.ts';
 import type { PushContext, PushEvaluator } from './push-evaluator.ts';
 import { senderTag } from './push-mark.ts';
@@ -62,8 +68,10 @@ export class UnreadScan {
     }
     const tags = [reader.userId, ...reader.ignored].map(senderTag);
     for (const some of chunks(marked, byMarks.rooms)) {
-      await this.#judge(reader, some, tags, false, byMarks.events);
-      await this.#countPlain(reader, some, tags);
+      const { open, known } = await this.#countAtOnce(reader, some, tags);
+      if (open.length === 0) continue;
+      await this.#judge(reader, open, tags, false, byMarks.events);
+      await this.#countPlain(reader, open, tags, known);
     }
     for (const some of chunks(ruled, byRules.rooms)) {
       await this.#judge(reader, some, tags, true, byRules.events);
@@ -149,29 +157,73 @@ export class UnreadScan {
     if (parents.length > 0) await this.#deps.events.manyById(parents);
   }
 
+  /** Counts rooms that marks alone decide, as most do; the others are open, some with known counts. */
+  async #countAtOnce(
+    reader: Reader,
+    tasks: readonly ScanTask[],
+    tags: readonly number[],
+  ): Promise<{ open: ScanTask[]; known: Map<ScanTask, PlainCount | undefined> }> {
+    const open: ScanTask[] = [];
+    const known = new Map<ScanTask, PlainCount | undefined>();
+    const asked = new Map<number, ScanTask>();
+    for (const task of tasks) {
+      const isPlain = reader.rules.scopeIn(task.room.roomId) === 'plain';
+      if (isPlain && task.only === undefined && readPosOf(task) <= task.after) {
+        asked.set(task.room.roomNid, task);
+      } else open.push(task);
+    }
+    if (asked.size === 0) return { open, known };
+    const ranges = [...asked.values()].map((task) => rangeOf(task, task.after));
+    const found = await markedCounts(this.#deps.database, ranges, tags, maxEventsCounted);
+    for (const [roomNid, { plain, toJudge }] of found) {
+      const task = asked.get(roomNid) as ScanTask;
+      const isAll = (plain?.count ?? 0) + toJudge < maxEventsCounted;
+      if (isAll && toJudge === 0) addPlain(task, plain);
+      else open.push(task);
+      // Further back there may be more to judge, but no more that is counted.
+      if (isAll || toJudge === 0) known.set(task, plain);
+    }
+    return { open, known };
+  }
+
   /** What the reader has said in the midst of a stretch has moved `readPos` already. */
   async #countPlain(
     reader: Reader,
     tasks: readonly ScanTask[],
     tags: readonly number[],
+    known: ReadonlyMap<ScanTask, PlainCount | undefined>,
   ): Promise<void> {
     const asked = new Map<number, { task: ScanTask; range: UnreadRange }>();
     for (const task of tasks) {
-      const { room, counter, only } = task;
+      const { room, only } = task;
       if (only !== undefined && !only.has(mainTimeline)) continue;
       if (reader.rules.scopeIn(room.roomId) !== 'plain') continue;
-      const read = Math.max(counter.readPos, counter.threads.get(mainTimeline)?.readPos ?? 0);
+      const read = readPosOf(task);
+      if (read <= task.after && known.has(task)) {
+        addPlain(task, known.get(task));
+        continue;
+      }
       const range = rangeOf(task, Math.max(task.after, read));
       if (range.after < range.upTo) asked.set(room.roomNid, { task, range });
     }
     if (asked.size === 0) return;
     const ranges = [...asked.values()].map(({ range }) => range);
     const counts = await plainCounts(this.#deps.database, ranges, tags, maxEventsCounted);
-    for (const [roomNid, { count, firstPos, lastPos }] of counts) {
-      asked.get(roomNid)?.task.counter.addMany(mainTimeline, count, firstPos, lastPos);
+    for (const [roomNid, plain] of counts) {
+      const task = asked.get(roomNid)?.task;
+      if (task !== undefined) addPlain(task, plain);
     }
   }
 }
+
+/** Up to where the main timeline has been read. */
+const readPosOf = ({ counter }: ScanTask): number =>
+  Math.max(counter.readPos, counter.threads.get(mainTimeline)?.readPos ?? 0);
+
+const addPlain = ({ counter }: ScanTask, plain: PlainCount | undefined): void => {
+  if (plain === undefined) return;
+  counter.addMany(mainTimeline, plain.count, plain.firstPos, plain.lastPos);
+};
 
 /**
  * Counts one event. A promise: nothing has been done yet, because its thread is not known at once;

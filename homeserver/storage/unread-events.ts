@@ -65,6 +65,66 @@ export interface PlainCount {
   readonly lastPos: number;
 }
 
+/** What the newest marked events of a stretch come to. */
+export interface MarkedCount {
+  /** Those that notify everybody; undefined: none. */
+  readonly plain: PlainCount | undefined;
+  /** Those that have to be looked at. */
+  readonly toJudge: number;
+}
+
+/**
+ * Of each stretch the newest `limit` events that `plainCounts` counts or `eventsToJudge` finds, by room:
+ * where they are fewer, one look at the index tells all. Rooms without any have no entry. Uses index
+ * events_timeline alone.
+ */
+export const markedCounts = async (
+  db: Db,
+  ranges: readonly UnreadRange[],
+  tags: readonly number[],
+  limit: number,
+): Promise<Map<number, MarkedCount>> => {
+  const { rows } = await db.query<CountRecord & { marked: number }>({
+    name: 'unread-marked-counts',
+    text: `SELECT wanted.room_nid, counted.* FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])
+        AS wanted (room_nid, after, up_to)
+      CROSS JOIN LATERAL (
+        SELECT count(*) AS marked, count(*) FILTER (WHERE is_plain) AS count,
+          min(stream_pos) FILTER (WHERE is_plain) AS first_pos,
+          max(stream_pos) FILTER (WHERE is_plain) AS last_pos
+        FROM (
+          SELECT stream_pos, push_mark & 3 = 1 AND push_mark >> 2 <> ALL($4::int[]) AS is_plain
+          FROM events WHERE ${within}
+            AND (push_mark IS NULL OR push_mark & 3 IN (1, 2) OR push_mark >> 2 = ANY($4::int[]))
+            AND push_mark & 3 IS DISTINCT FROM 3
+          ORDER BY stream_pos DESC, backfill_pos DESC LIMIT $5
+        ) found
+      ) counted
+      WHERE counted.marked > 0`,
+    values: [...rangeValues(ranges), tags, limit],
+  });
+  return new Map(
+    rows.map((row) => {
+      const plain = countFrom(row);
+      const toJudge = row.marked - plain.count;
+      return [row.room_nid, { plain: plain.count === 0 ? undefined : plain, toJudge }];
+    }),
+  );
+};
+
+interface CountRecord {
+  room_nid: number;
+  count: number;
+  first_pos: number;
+  last_pos: number;
+}
+
+const countFrom = (row: CountRecord): PlainCount => ({
+  count: row.count,
+  firstPos: row.first_pos,
+  lastPos: row.last_pos,
+});
+
 /**
  * How many live events of each stretch notify everybody, by room; counted no further back than the
  * newest `limit`. Events of senders with these tags are left out. Rooms without any have no entry.
@@ -76,12 +136,7 @@ export const plainCounts = async (
   tags: readonly number[],
   limit: number,
 ): Promise<Map<number, PlainCount>> => {
-  const { rows } = await db.query<{
-    room_nid: number;
-    count: number;
-    first_pos: number;
-    last_pos: number;
-  }>({
+  const { rows } = await db.query<CountRecord>({
     name: 'unread-plain-counts',
     text: `SELECT wanted.room_nid, counted.* FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])
         AS wanted (room_nid, after, up_to)
@@ -96,12 +151,7 @@ export const plainCounts = async (
       WHERE counted.count > 0`,
     values: [...rangeValues(ranges), tags, limit],
   });
-  return new Map(
-    rows.map((row) => [
-      row.room_nid,
-      { count: Number(row.count), firstPos: row.first_pos, lastPos: row.last_pos },
-    ]),
-  );
+  return new Map(rows.map((row) => [row.room_nid, countFrom(row)]));
 };
 
 export interface PushRoomRecord {
