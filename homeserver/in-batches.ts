@@ -1,7 +1,8 @@
 /**
  * What is asked for by single keys, asked together: keys named in one turn of the event loop go into
- * one question, and while enough of those are under way, more wait for the next. A thousand clients
- * who come back at once cost a few statements of each kind, and one who comes alone waits a turn.
+ * one question. The next question goes a while after it, or when it is full, and not while enough are
+ * under way. A thousand clients who come back at once cost a few statements of each kind, and one who
+ * comes alone waits for a turn.
  */
 import { isDatabaseAway } from './storage/database-away.ts';
 
@@ -10,6 +11,8 @@ export interface BatchLimits<Key> {
   readonly maxWeight?: number;
   /** One unless told. */
   readonly weigh?: (key: Key) => number;
+  /** From one question to the next: those who come back at once do not come in one turn. */
+  readonly spacingMs?: number;
 }
 
 interface Asked<Value> {
@@ -21,6 +24,7 @@ interface Asked<Value> {
 const MAX_WEIGHT = 100;
 /** Of one kind. A slow one holds up those that come after it, not all. */
 const MAX_RUNNING = 2;
+const SPACING_MS = 20;
 
 /**
  * @param loadMany the values of keys, all different; keys that have none are left out
@@ -29,11 +33,12 @@ const MAX_RUNNING = 2;
  */
 export const inBatches = <Key, Value>(
   loadMany: (keys: readonly Key[]) => Promise<ReadonlyMap<Key, Value>>,
-  { maxWeight = MAX_WEIGHT, weigh = () => 1 }: BatchLimits<Key> = {},
+  { maxWeight = MAX_WEIGHT, weigh = () => 1, spacingMs = SPACING_MS }: BatchLimits<Key> = {},
 ): ((key: Key) => Promise<Value | undefined>) => {
   const waiting = new Map<Key, Asked<Value>>();
   let running = 0;
-  let isPlanned = false;
+  let lastStartMs = Number.NEGATIVE_INFINITY;
+  let planned: NodeJS.Timeout | NodeJS.Immediate | undefined;
 
   const take = (): Map<Key, Asked<Value>> => {
     const batch = new Map<Key, Asked<Value>>();
@@ -45,6 +50,15 @@ export const inBatches = <Key, Value>(
       waiting.delete(key);
     }
     return batch;
+  };
+
+  const isFull = (): boolean => {
+    let weight = 0;
+    for (const key of waiting.keys()) {
+      weight += weigh(key);
+      if (weight >= maxWeight) return true;
+    }
+    return false;
   };
 
   const load = async (batch: ReadonlyMap<Key, Asked<Value>>): Promise<void> => {
@@ -64,14 +78,20 @@ export const inBatches = <Key, Value>(
   };
 
   const start = (): void => {
-    isPlanned = false;
-    while (running < MAX_RUNNING && waiting.size > 0) {
-      running += 1;
-      void load(take()).then(() => {
-        running -= 1;
-        start();
-      });
-    }
+    planned = undefined;
+    lastStartMs = performance.now();
+    running += 1;
+    void load(take()).then(() => {
+      running -= 1;
+      plan();
+    });
+    plan();
+  };
+
+  const plan = (): void => {
+    if (planned !== undefined || running >= MAX_RUNNING || waiting.size === 0) return;
+    const waitMs = lastStartMs + spacingMs - performance.now();
+    planned = waitMs <= 0 || isFull() ? setImmediate(start) : setTimeout(start, waitMs);
   };
 
   return (key) => {
@@ -79,10 +99,7 @@ export const inBatches = <Key, Value>(
     if (known !== undefined) return known.answer;
     const { promise: answer, resolve, reject } = withResolvers<Value | undefined>();
     waiting.set(key, { answer, resolve, reject });
-    if (!isPlanned && running < MAX_RUNNING) {
-      isPlanned = true;
-      setImmediate(start);
-    }
+    plan();
     return answer;
   };
 };

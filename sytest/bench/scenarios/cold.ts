@@ -152,6 +152,8 @@ export const restart: Scenario = {
     await inParallel(before, 20, (reader) => reader.start());
     for (const reader of before) reader.stop();
     await world.server.restart();
+    const statementsBefore = await statementsOf(world);
+    const cpuBefore = await world.server.cpuSeconds();
 
     const arrivedMs: number[] = [];
     const after = people.map(
@@ -174,9 +176,16 @@ export const restart: Scenario = {
       }
       if (arrivedMs.length < WAITING) throw new Error(`${arrivedMs.length} of ${WAITING} answered`);
       const lastMs = Math.max(...arrivedMs) - startedMs;
+      const cpuMs = ((await world.server.cpuSeconds()) - cpuBefore) * 1000;
+      const statementsAfter = await statementsOf(world);
+      const statements =
+        statementsBefore === undefined || statementsAfter === undefined
+          ? undefined
+          : statementsAfter - statementsBefore;
+      const counted = statements === undefined ? '' : `, ${number(statements)} statements`;
       return {
-        figure: `last answered after ${ms(lastMs)}, the send after ${ms(sentMs)}`,
-        details: { lastMs, sentMs },
+        figure: `last answered after ${ms(lastMs)}, the send after ${ms(sentMs)}; ${ms(cpuMs)} of processor time${counted}`,
+        details: { lastMs, sentMs, cpuMs, ...(statements === undefined ? {} : { statements }) },
       };
     } finally {
       for (const reader of after) reader.stop();
