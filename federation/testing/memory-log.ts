@@ -71,7 +71,8 @@ export const transactionsSentTo = (peer: TestPeer): SentTransaction[] =>
 
 /** Waits for something that happens soon, or fails. */
 export const until = async (condition: () => boolean | Promise<boolean>): Promise<void> => {
-  const deadline = Date.now() + 8000;
+  // Long for a machine that does much else; who waits in vain waits no longer than a test may take.
+  const deadline = Date.now() + 40_000;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error('waited in vain');
     await new Promise((resolve) => setTimeout(resolve, 5));
