@@ -8,7 +8,7 @@ import { rawJson } from '../../homeserver/http/raw-json.ts';
 import type { Invites } from '../../homeserver/rooms/invites.ts';
 import type { OutsideRooms } from '../../homeserver/rooms/outside-rooms.ts';
 import type { Db } from '../../homeserver/storage/database.ts';
-import { roomsById } from '../../homeserver/storage/events.ts';
+import { roomsById } from '../../homeserver/storage/rooms.ts';
 import { userById } from '../../homeserver/storage/users.ts';
 import { exactJson } from '../../spec/canonical-json.ts';
 import { matrixError } from '../../spec/errors.ts';

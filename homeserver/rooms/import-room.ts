@@ -11,10 +11,10 @@ import type { Clock } from '../clock.ts';
 import type { KeyedQueue } from '../keyed-queue.ts';
 import type { Db } from '../storage/database.ts';
 import { roomEvents } from '../storage/event-section.ts';
-import { roomsById } from '../storage/events.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
 import { endOutsideMemberships } from '../storage/outside-memberships.ts';
 import type { RoomWrite } from '../storage/room-write.ts';
+import { roomsById } from '../storage/rooms.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
 import type { Appender } from './append.ts';
 import { authEventsIn, rejectionBy } from './auth-selection.ts';
@@ -23,7 +23,7 @@ import { LiveRoom } from './live-room.ts';
 import { describe, type Outliers } from './outliers.ts';
 import type { RoomRegistry } from './room-registry.ts';
 import { type StateRef, StateSnapshot } from './state-snapshot.ts';
-import { membershipOf, type StoredEvent } from './stored-event.ts';
+import { type StoredEvent, stateRefOf } from './stored-event.ts';
 import { emptyWrite } from './write-rows.ts';
 
 export interface RoomImport {
@@ -180,11 +180,7 @@ export class RoomImporter {
       const stored = byId.get(eventId) ?? known.get(eventId);
       if (stored === undefined || stateKey === undefined) continue;
       if (stored.rejectedReason !== undefined) continue;
-      refs.set(stateKeyOf(type, stateKey), {
-        nid: stored.nid,
-        eventId,
-        membership: membershipOf(stored.event),
-      });
+      refs.set(stateKeyOf(type, stateKey), stateRefOf(stored));
     }
     const create = refs.get(stateKeyOf('m.room.create', ''));
     if (create === undefined) {

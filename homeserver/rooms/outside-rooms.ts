@@ -12,7 +12,6 @@ import type { Clock } from '../clock.ts';
 import { KeyedQueue } from '../keyed-queue.ts';
 import type { Db } from '../storage/database.ts';
 import { type RoomWrite, roomEvents } from '../storage/event-section.ts';
-import { roomsById } from '../storage/events.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
 import {
   outsideMemberships,
@@ -20,6 +19,7 @@ import {
   waitingOfServer,
   waitingOfUser,
 } from '../storage/outside-memberships.ts';
+import { roomsById } from '../storage/rooms.ts';
 import { type Log, rowsOf } from '../streams/log.ts';
 import type { EventStore } from './event-store.ts';
 import { outlierOf } from './outliers.ts';

@@ -16,7 +16,7 @@ import { type RemoteEvents, RemoteFailure } from './remote-events.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
 import { StateBudget } from './state-budget.ts';
 import type { Removed, StateRef, StateSnapshot } from './state-snapshot.ts';
-import { membershipOf, type StoredEvent } from './stored-event.ts';
+import { type StoredEvent, stateRefOf } from './stored-event.ts';
 import { emptyWrite, snapshotRow } from './write-rows.ts';
 
 /** Beyond this many unknown events the whole state is asked for at once. */
@@ -63,7 +63,7 @@ export class RemoteStates {
     const before = await this.#refsBefore(server, room, eventId, sentBy);
     const event = await this.#event(server, room, eventId);
     if (event.event.stateKey !== undefined && event.rejectedReason === undefined) {
-      before.set(stateKeyOf(event.event.type, event.event.stateKey), refOf(event));
+      before.set(stateKeyOf(event.event.type, event.event.stateKey), stateRefOf(event));
     }
     return this.#store(room, before);
   }
@@ -115,7 +115,7 @@ export class RemoteStates {
     for (const stored of (await events.manyInRoom(room.nid, lookedUp)).values()) {
       const { event } = stored;
       const usable = stored.rejectedReason === undefined && event.stateKey !== undefined;
-      if (usable) refs.set(stateKeyOf(event.type, event.stateKey as string), refOf(stored));
+      if (usable) refs.set(stateKeyOf(event.type, event.stateKey as string), stateRefOf(stored));
     }
     if (!refs.has(stateKeyOf('m.room.create', ''))) {
       throw new RemoteFailure(`${server} told a state without the create event`);
@@ -185,9 +185,3 @@ export class RemoteStates {
     return snapshot;
   }
 }
-
-const refOf = (stored: StoredEvent): StateRef => ({
-  nid: stored.nid,
-  eventId: stored.event.eventId,
-  membership: membershipOf(stored.event),
-});

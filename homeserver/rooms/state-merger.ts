@@ -13,7 +13,7 @@ import type { EventStore } from './event-store.ts';
 import { type AgreedNids, eventIdsIn, type ForkedStates, StateForks } from './forked-states.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
 import { type Removed, type StateRef, StateSnapshot } from './state-snapshot.ts';
-import { membershipOf, type StoredEvent } from './stored-event.ts';
+import { type StoredEvent, stateRefOf } from './stored-event.ts';
 
 export interface Merged {
   readonly state: StateSnapshot;
@@ -108,7 +108,7 @@ export class StateMerger {
   ): Promise<Merged> {
     const unknown = [...resolved.values()].filter((id) => !refs.has(id));
     for (const [id, stored] of await this.#events.manyInRoom(roomNid, unknown)) {
-      refs.set(id, refOf(stored));
+      refs.set(id, stateRefOf(stored));
     }
     let best: { base: StateSnapshot; changes: Map<StateKey, StateRef | Removed> } | undefined;
     for (const base of candidates) {
@@ -237,12 +237,6 @@ const arePlaced = async (
   if (areAll) placedStates.set(agreed.among, graph);
   return true;
 };
-
-const refOf = (stored: StoredEvent): StateRef => ({
-  nid: stored.nid,
-  eventId: stored.event.eventId,
-  membership: membershipOf(stored.event),
-});
 
 const refsById = (states: readonly ReadonlyMap<StateKey, StateRef>[]): Map<EventId, StateRef> => {
   const refs = new Map<EventId, StateRef>();

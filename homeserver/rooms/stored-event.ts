@@ -3,6 +3,7 @@ import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
 import { redactEvent } from '../../spec/redaction.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import { bytesOfJson } from '../memory-budget.ts';
+import type { StateRef } from './state-snapshot.ts';
 
 export interface StoredEvent {
   readonly nid: number;
@@ -55,6 +56,13 @@ export const membershipOf = (event: MatrixEvent): string | undefined => {
   const { membership } = event.content;
   return memberships.has(membership) ? (membership as string) : undefined;
 };
+
+/** An event as states know it. */
+export const stateRefOf = ({ nid, event }: StoredEvent): StateRef => ({
+  nid,
+  eventId: event.eventId,
+  membership: membershipOf(event),
+});
 
 /** The same with what the protocol needs alone, for those who may not see the rest. */
 export const redactedCopy = (stored: StoredEvent, rules: RoomVersionRules): StoredEvent => ({

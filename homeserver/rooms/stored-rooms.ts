@@ -8,7 +8,7 @@ import { type StateKey, stateKeyOf } from '../../spec/event.ts';
 import type { EventId, RoomId, ServerName } from '../../spec/identifiers.ts';
 import { type RoomVersionRules, rulesOf } from '../../spec/room-versions.ts';
 import type { Db } from '../storage/database.ts';
-import { type StoredRoomRecord, storedRooms } from '../storage/snapshots.ts';
+import { type StoredRoomRecord, storedRooms } from '../storage/rooms.ts';
 import type { LiveRoom } from './live-room.ts';
 import type { RecentTimeline } from './recent-timeline.ts';
 import type { RoomRegistry } from './room-registry.ts';

@@ -9,7 +9,7 @@ import type { LiveRoom } from './live-room.ts';
 import { maxEntries } from './recent-timeline.ts';
 import type { RoomRegistry } from './room-registry.ts';
 import type { Removed, StateRef } from './state-snapshot.ts';
-import { membershipOf, type StoredEvent } from './stored-event.ts';
+import { type StoredEvent, stateRefOf } from './stored-event.ts';
 import type { ReadableRoom } from './stored-rooms.ts';
 
 /** Chooses events by a filter; what it refuses does not count against the limit. */
@@ -144,9 +144,7 @@ export class Timeline {
       const stored = changed.get(nid);
       // What state resolution took away has no event to be told by.
       if (stored === undefined) return;
-      const { eventId } = stored.event;
-      const ref = { nid, eventId, membership: membershipOf(stored.event) };
-      entryAt(position).changes.set(stateKeyOf(type, stateKey), ref);
+      entryAt(position).changes.set(stateKeyOf(type, stateKey), stateRefOf(stored));
     }
     const inOrder = [...entries].sort(([a], [b]) => a - b);
     const before = room.recent.bytes;

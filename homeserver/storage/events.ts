@@ -1,4 +1,4 @@
-/** Reading events, and the heads and names of rooms. Writing is the log's: event-section.ts. */
+/** Reading events. Writing is the log's: event-section.ts. */
 import type { EventId, RoomId } from '../../spec/identifiers.ts';
 import type { Db } from './database.ts';
 import { packedJsonColumns } from './packed-json.ts';
@@ -31,6 +31,15 @@ export const eventColumns = `e.event_nid, e.room_nid, r.room_id, e.event_id, e.s
   e.soft_failed, e.redacted_by_nid, e.sender_device, e.txn_id,
   ${packedJsonColumns} AS packed_json`;
 
+/**
+ * The events `e` of rows `wanted` with a `room_nid` and an `event_nid`: one by one through the key, so
+ * that no plan reads the whole table for them.
+ */
+export const eachWanted = `CROSS JOIN LATERAL (
+        SELECT * FROM events WHERE events.room_nid = wanted.room_nid
+          AND events.event_nid = wanted.event_nid LIMIT 1
+      ) e`;
+
 /** In no particular order; absent ones are left out. */
 export const eventsByNid = async (
   db: Db,
@@ -46,10 +55,7 @@ export const eventsByNid = async (
   return rows;
 };
 
-/**
- * Like `eventsByNid`, of many rooms: the two lists go together. One by one through the key, so that
- * no plan reads the whole table for them.
- */
+/** Like `eventsByNid`, of many rooms: the two lists go together. */
 export const eventsOfRooms = async (
   db: Db,
   roomNids: readonly number[],
@@ -60,10 +66,7 @@ export const eventsOfRooms = async (
     text: `SELECT ${eventColumns} FROM unnest($1::bigint[], $2::bigint[])
         AS wanted (room_nid, event_nid)
       JOIN rooms r USING (room_nid)
-      CROSS JOIN LATERAL (
-        SELECT * FROM events WHERE events.room_nid = wanted.room_nid
-          AND events.event_nid = wanted.event_nid LIMIT 1
-      ) e`,
+      ${eachWanted}`,
     values: [roomNids, nids],
   });
   return rows;
@@ -193,48 +196,6 @@ export const newestOfOthers = async (
       sender,
       limit,
     ],
-  });
-  return rows;
-};
-
-export interface RoomRecord {
-  room_nid: number;
-  room_id: RoomId;
-  /** That of its create event; null where the room is known only from hearsay. */
-  version: string | null;
-  extremities: number[] | null;
-  snapshot_nid: number | null;
-}
-
-export const roomsById = async (db: Db, roomIds: readonly RoomId[]): Promise<RoomRecord[]> => {
-  const { rows } = await db.query<RoomRecord>({
-    name: 'rooms-by-id',
-    text: `SELECT r.room_nid, r.room_id, r.version, h.extremities, h.snapshot_nid
-      FROM rooms r LEFT JOIN room_heads h USING (room_nid) WHERE r.room_id = ANY($1::text[])`,
-    values: [roomIds],
-  });
-  return rows;
-};
-
-export interface RoomHeadRecord extends RoomRecord {
-  /** Whether redactions wait for their targets, and whether its timeline has gaps. */
-  has_redactions: boolean;
-  has_gaps: boolean;
-}
-
-/** In no particular order; absent ones are left out. */
-export const roomsByNid = async (
-  db: Db,
-  roomNids: readonly number[],
-): Promise<RoomHeadRecord[]> => {
-  const { rows } = await db.query<RoomHeadRecord>({
-    name: 'rooms-by-nid',
-    text: `SELECT r.room_nid, r.room_id, r.version, h.extremities, h.snapshot_nid,
-        EXISTS (SELECT 1 FROM unapplied_redactions u WHERE u.room_nid = r.room_nid)
-          AS has_redactions,
-        EXISTS (SELECT 1 FROM missing_prev_events m WHERE m.room_nid = r.room_nid) AS has_gaps
-      FROM rooms r LEFT JOIN room_heads h USING (room_nid) WHERE r.room_nid = ANY($1::bigint[])`,
-    values: [roomNids],
   });
   return rows;
 };

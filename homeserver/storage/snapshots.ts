@@ -1,6 +1,7 @@
 /** Reading room states: stored snapshots, and the current state kept beside them. */
 import type { EventId, RoomId, UserId } from '../../spec/identifiers.ts';
 import type { Db } from './database.ts';
+import { eachWanted } from './events.ts';
 import { unpackedNids } from './packed-nids.ts';
 import { stateChangesCursor } from './state-changes.ts';
 
@@ -58,64 +59,8 @@ export const stateEventsByNid = async (
     name: 'state-events-by-nid',
     text: `SELECT e.event_nid, e.event_id, e.type, e.state_key, e.membership
       FROM unnest($1::bigint[], $2::bigint[]) AS wanted (room_nid, event_nid)
-      CROSS JOIN LATERAL (
-        SELECT * FROM events WHERE events.room_nid = wanted.room_nid
-          AND events.event_nid = wanted.event_nid LIMIT 1
-      ) e`,
+      ${eachWanted}`,
     values: [roomNids, nids],
-  });
-  return rows;
-};
-
-export interface StoredRoomRecord {
-  room_nid: number;
-  room_id: RoomId;
-  version: string;
-  snapshot_nid: number;
-  joined: number;
-  invited: number;
-  has_gaps: boolean;
-  /** Of the newest event that was placed in the log. */
-  last_pos: number;
-  /** Type, state key, nid, id and membership of the events in the current state. */
-  state: [string, string, number, EventId, string | null][];
-}
-
-/**
- * Rooms with their current state, as of one moment, in no particular order; of a room with more than
- * `maxEntries`, that many and one. Those this server is not in, and never was, are left out.
- */
-export const storedRooms = async (
-  db: Db,
-  roomNids: readonly number[],
-  maxEntries: number,
-): Promise<StoredRoomRecord[]> => {
-  const { rows } = await db.query<StoredRoomRecord>({
-    name: 'stored-rooms',
-    text: `SELECT r.room_nid, r.room_id, r.version, h.snapshot_nid, h.joined, h.invited,
-        EXISTS (SELECT 1 FROM missing_prev_events m WHERE m.room_nid = r.room_nid) AS has_gaps,
-        newest.stream_pos AS last_pos, current.state
-      FROM unnest($1::bigint[]) AS wanted (room_nid)
-      JOIN rooms r USING (room_nid) JOIN room_heads h USING (room_nid)
-      CROSS JOIN LATERAL (
-        SELECT stream_pos FROM events
-        WHERE events.room_nid = r.room_nid AND stream_pos IS NOT NULL
-        ORDER BY stream_pos DESC, backfill_pos DESC LIMIT 1
-      ) newest
-      CROSS JOIN LATERAL (
-        SELECT json_agg(json_build_array(c.type, c.state_key, c.event_nid, e.event_id,
-          c.membership)) AS state
-        FROM (
-          SELECT * FROM current_state WHERE current_state.room_nid = r.room_nid LIMIT $2
-        ) c
-        -- One by one through the key, so that no plan reads the whole table for them.
-        CROSS JOIN LATERAL (
-          SELECT event_id FROM events
-          WHERE events.room_nid = r.room_nid AND events.event_nid = c.event_nid LIMIT 1
-        ) e
-      ) current
-      WHERE r.version IS NOT NULL AND current.state IS NOT NULL`,
-    values: [roomNids, maxEntries + 1],
   });
   return rows;
 };
