@@ -58,7 +58,12 @@ export class AbandonedRooms {
   async #end({ roomNid, sincePos }: AbandonedRoom, live: LiveRoom | undefined): Promise<boolean> {
     const { database, log, serverName } = this.#deps;
     await live?.durable();
-    if (await isRoomKept(database, roomNid, serverName)) return false;
+    let after: string | undefined;
+    do {
+      const { isKept, next } = await isRoomKept(database, roomNid, serverName, after);
+      if (isKept) return false;
+      after = next;
+    } while (after !== undefined);
     if (await hasEventsAfter(database, roomNid, sincePos)) return false;
     await log.append({
       parts: [rowsOf(roomPurges, [roomNid])],

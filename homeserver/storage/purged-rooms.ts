@@ -139,15 +139,17 @@ export const deletePurged = async (
 ): Promise<{ deleted: number; next: number | undefined }> => {
   // By index, whatever the planner thinks of the number of rows: the whole of a table is never read.
   await tx.query({ text: `SELECT set_config('enable_seqscan', 'off', true)` });
+  let deleted = 0;
   for (const [index, deletion] of deletions.entries()) {
     if (index < phase) continue;
-    const deleted = await deletion(tx, room, limit);
-    if (deleted > 0) return { deleted, next: index };
+    const count = await deletion(tx, room, limit - deleted);
+    deleted += count;
+    if (deleted >= limit || (deletion === events && count > 0)) return { deleted, next: index };
   }
   await tx.query({
     name: 'end-purge',
     text: 'DELETE FROM purged_rooms WHERE room_nid = $1',
     values: [room.roomNid],
   });
-  return { deleted: 1, next: undefined };
+  return { deleted: deleted + 1, next: undefined };
 };

@@ -22,7 +22,7 @@ const roomTables: readonly string[] = [
   ...purgedTables,
 ];
 
-/** Rooms have as many members as they like: one step looks at rooms for so long. */
+/** One step looks at rooms for so long. */
 const LOOKING_MS = 15;
 
 export interface EndOfRooms {
@@ -40,21 +40,25 @@ const forgottenRooms = ({ serverName }: EndOfRooms): UpkeepTask => ({
   maxRows: 500,
   async step(tx, { nowMs, limit, after }) {
     const startedMs = performance.now();
-    const page = await roomsAfter(tx, Number(after?.[0] ?? 0), limit);
+    // The last room that is done with, and how far the next one is.
+    let [done, entry] = (after ?? [0]) as [number, string | undefined];
+    const page = await roomsAfter(tx, done, limit);
     let deleted = 0;
-    let lookedAt: number | undefined;
     for (const { roomNid, isPresent, wasAbandoned } of page) {
-      lookedAt = roomNid;
-      const isKept = isPresent || (await isRoomKept(tx, roomNid, serverName));
+      const { isKept, next } = isPresent
+        ? { isKept: true, next: undefined }
+        : await isRoomKept(tx, roomNid, serverName, entry);
+      if (next !== undefined) return { deleted, next: [done, next] };
       if (isKept && wasAbandoned) {
         await deleteAbandoned(tx, roomNid);
         deleted += 1;
       }
       if (!isKept && !wasAbandoned) await noteAbandoned(tx, roomNid, nowMs);
-      if (performance.now() - startedMs > LOOKING_MS) break;
+      done = roomNid;
+      entry = undefined;
+      if (performance.now() - startedMs > LOOKING_MS) return { deleted, next: [done] };
     }
-    const isLast = page.length < limit && lookedAt === page.at(-1)?.roomNid;
-    return { deleted, next: lookedAt === undefined || isLast ? undefined : [lookedAt] };
+    return { deleted, next: page.length < limit ? undefined : [done] };
   },
 });
 

@@ -7,10 +7,11 @@ import { AbandonedRooms } from '../rooms/abandoned-rooms.ts';
 import { RoomImporter } from '../rooms/import-room.ts';
 import { Outliers } from '../rooms/outliers.ts';
 import { OutsideRooms } from '../rooms/outside-rooms.ts';
+import { isRoomKept } from '../storage/abandoned-rooms.ts';
 import { localUser, type TestCore, testCore } from '../testing/test-core.ts';
 import { type TestRooms, testRooms } from '../testing/test-rooms.ts';
-import { createUpkeep } from './create-upkeep.ts';
-import type { Upkeep } from './upkeep.ts';
+import { upkeepTasks } from './create-upkeep.ts';
+import { Upkeep } from './upkeep.ts';
 import { DAY_MS } from './upkeep-task.ts';
 
 const [alice, bob, carol] = [localUser('alice'), localUser('bob'), localUser('carol')];
@@ -31,9 +32,10 @@ const open = (opened: Core): void => {
   core = opened;
   rooms = testRooms(core);
 };
-const upkeepOf = (opened: Core): Upkeep => {
+const upkeepOf = (opened: Core, maxRows = 500): Upkeep => {
   const abandonedRooms = new AbandonedRooms(opened);
-  return createUpkeep(opened, { endOfRooms: { ...opened, abandonedRooms, keptMs } });
+  const tasks = upkeepTasks({ endOfRooms: { ...opened, abandonedRooms, keptMs } });
+  return new Upkeep({ ...opened, tasks: tasks.map((task) => ({ ...task, maxRows })) });
 };
 const days = async (count: number): Promise<void> => {
   const upkeep = upkeepOf(core);
@@ -270,6 +272,31 @@ describe('a room that everybody here has left and forgotten', () => {
     },
   );
 
+  it('is looked at a few entries at a time, whoever is among many members', async () => {
+    const look = async (roomId: RoomId): Promise<boolean[]> => {
+      const roomNid = (await nidOf(roomId)) as number;
+      await query(`INSERT INTO state_changes (room_nid, stream_pos, event_nid, is_current, type,
+          state_key, membership)
+        SELECT ${roomNid}, n, 1, true, 'm.room.member', '@' || n || ':far.test', 'join'
+        FROM generate_series(1, 40) n`);
+      const found: boolean[] = [];
+      let after: string | undefined;
+      do {
+        const page = await isRoomKept(core.database, roomNid, core.serverName, after, 6);
+        found.push(page.isKept);
+        after = page.next;
+      } while (after !== undefined);
+      return found;
+    };
+    const kept = await rooms.roomCreator.create(alice, {});
+    const left = await rooms.roomCreator.create(alice, {});
+    await leaveAndForget(alice, left);
+    expect((await look(kept)).at(-1)).toBe(true);
+    const pages = await look(left);
+    expect(pages.length).toBeGreaterThan(7);
+    expect(pages).not.toContain(true);
+  });
+
   it('does not go as somebody joins it', async () => {
     const outcomes = new Set<boolean>();
     for (const pause of [0, 1, 2, 4, 8, 16]) {
@@ -344,7 +371,7 @@ describe('what is left of a room', () => {
     let rowsOfNew: Record<string, number> | undefined;
     for (;;) {
       // Each step is of another process, which knows nothing of what came before.
-      const upkeep = upkeepOf(core);
+      const upkeep = upkeepOf(core, 5);
       const reports = [];
       for (;;) {
         const report = await upkeep.step();
