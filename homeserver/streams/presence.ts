@@ -32,11 +32,17 @@ import {
   type PresenceRange,
   type UserPresence,
 } from './presence-board.ts';
+import {
+  PresenceIntroductions,
+  type PresenceListener,
+  upToDate,
+} from './presence-introductions.ts';
 import { PresenceRooms, shareRoom } from './presence-rooms.ts';
 import { PresenceWaking } from './presence-waking.ts';
 
 export type { PresenceState } from './presence-activity.ts';
 export type { UserPresence } from './presence-board.ts';
+export type { PresenceListener } from './presence-introductions.ts';
 
 export interface PresenceDeps {
   readonly db: Db;
@@ -55,23 +61,12 @@ export interface PresenceOptions {
   readonly maxUsers?: number;
 }
 
-/** One of this server's users is to be made known to other servers. */
-export type PresenceListener = (news: {
-  readonly user: UserPresence;
-  /** The servers with members in these rooms are concerned; */
-  readonly roomNids: Iterable<number>;
-  /** or only this one, which is new to one of them. */
-  readonly server?: ServerName;
-}) => void;
-
 const maxStatusLength = 1000;
 const expireEveryMs = 5_000;
-/** Other servers are reminded this often of who is online, */
-const remindEveryMs = 25 * 60_000;
-/** and believed this long. */
+/** Other servers are believed this long. */
 const believeForMs = 35 * 60_000;
-/** Users introduced to a server that is new to a room. */
-const maxIntroduced = 100;
+/** Users of this server who are told of to somebody new in a room, although they are offline. */
+const maxMet = 100;
 
 export class Presence {
   readonly enabled: boolean;
@@ -81,10 +76,9 @@ export class Presence {
   readonly #active = new Map<UserId, PresenceActivity>();
   /** When each remote user was last heard of, oldest first. */
   readonly #heard = new Map<UserId, number>();
-  readonly #reminded = new Map<UserId, number>();
   readonly #rooms: PresenceRooms;
-  readonly #listeners: PresenceListener[] = [];
   readonly #waking: PresenceWaking;
+  readonly #introductions: PresenceIntroductions;
   #expireTimer: NodeJS.Timeout | undefined;
 
   constructor(deps: PresenceDeps, { enabled, maxUsers = 20_000 }: PresenceOptions) {
@@ -92,7 +86,15 @@ export class Presence {
     this.enabled = enabled;
     this.#board = new PresenceBoard(deps.clock.nowMs(), maxUsers);
     this.#waking = new PresenceWaking(deps, (userId) => this.#board.get(userId)?.rooms ?? []);
-    this.#rooms = new PresenceRooms(deps.db, (userId, roomNids) => this.#inRooms(userId, roomNids));
+    this.#introductions = new PresenceIntroductions({
+      ...deps,
+      board: this.#board,
+      waking: this.#waking,
+      active: this.#active,
+    });
+    this.#rooms = new PresenceRooms(deps.db, (userId, roomNids) =>
+      this.#introductions.isIn(userId, roomNids),
+    );
     if (enabled) deps.observer.onAppended((room, events) => this.#follow(room, events));
   }
 
@@ -102,13 +104,13 @@ export class Presence {
   }
 
   onLocalChange(listener: PresenceListener): void {
-    this.#listeners.push(listener);
+    this.#introductions.onNews(listener);
   }
 
   /** What is known of a user; undefined for one who was never seen. */
   of(userId: UserId): UserPresence | undefined {
     const entry = this.#board.get(userId);
-    return entry && this.#upToDate(entry);
+    return entry && upToDate(entry, this.#active);
   }
 
   /** A device begins to sync, and may stay connected for as long as `timeoutMs`. */
@@ -199,7 +201,7 @@ export class Presence {
     }
     for (const roomNid of fresh) {
       const local = this.#deps.registry.cached(roomNid)?.joinedLocalUsers;
-      if (local === undefined || local.size > maxIntroduced) continue;
+      if (local === undefined || local.size > maxMet) continue;
       for (const userId of local) {
         const user = this.#shown(userId);
         if (user !== undefined) met.set(userId, user);
@@ -211,7 +213,7 @@ export class Presence {
 
   /** Everyone in these rooms of whom something is known, at most `limit`, newest change first. */
   knownIn(viewer: UserId, joined: ReadonlySet<number>, limit: number): UserPresence[] {
-    return this.#board.knownIn(viewer, joined, limit).map((entry) => this.#upToDate(entry));
+    return this.#board.knownIn(viewer, joined, limit).map((entry) => upToDate(entry, this.#active));
   }
 
   /** Lets everyone go whose time has come. Runs by itself while anyone is here. */
@@ -223,8 +225,8 @@ export class Presence {
       this.#show(userId);
       if (activity.isGone) {
         this.#active.delete(userId);
-        this.#reminded.delete(userId);
-      } else if (nowMs - (this.#reminded.get(userId) ?? 0) >= remindEveryMs) this.#remind(userId);
+        this.#introductions.forget(userId);
+      } else this.#introductions.remindInTime(userId);
     }
     void this.#rooms.read();
     for (const [userId, heardMs] of this.#heard) {
@@ -294,7 +296,7 @@ export class Presence {
     const lastActiveMs = activity?.lastActiveMs ?? known?.current.lastActiveMs ?? 0;
     const { statusMsg } = say ?? known?.current ?? { statusMsg: undefined };
     const user: UserPresence = { userId, presence, statusMsg, lastActiveMs };
-    if (this.#put(known, user, rooms)) this.#remind(userId);
+    if (this.#put(known, user, rooms)) this.#introductions.remind(userId);
   }
 
   /** Whether that is news. When someone was last active is not, while they are online. */
@@ -317,74 +319,13 @@ export class Presence {
     return { userId, presence: 'offline', statusMsg: undefined, lastActiveMs: 0 };
   }
 
-  /** The same object as long as nothing has changed. */
-  #upToDate(entry: PresenceEntry): UserPresence {
-    const lastActiveMs = this.#active.get(entry.current.userId)?.lastActiveMs;
-    if (lastActiveMs !== undefined && lastActiveMs !== entry.current.lastActiveMs) {
-      entry.current = { ...entry.current, lastActiveMs };
-    }
-    return entry.current;
-  }
-
-  #remind(userId: UserId): void {
-    const entry = this.#board.get(userId);
-    if (entry === undefined) return;
-    this.#reminded.set(userId, this.#deps.clock.nowMs());
-    const news = { user: this.#upToDate(entry), roomNids: entry.rooms };
-    for (const listener of this.#listeners) listener(news);
-  }
-
   #follow(room: LiveRoom, events: readonly StoredEvent[]): void {
     for (const { event, senderDevice } of events) {
       if (senderDevice !== undefined) this.acted(event.sender, senderDevice);
       if (event.type !== 'm.room.member' || event.stateKey === undefined) continue;
       const userId = event.stateKey as UserId;
-      const joined = room.membership(userId) === 'join';
       this.#rooms.changed(userId);
-      const entry = this.#board.get(userId);
-      const wasThere = entry?.rooms.has(room.nid) === true;
-      if (!joined) entry?.rooms.delete(room.nid);
-      else if (!wasThere) this.#introduce(room.nid, userId, entry);
-      if (joined && !wasThere) this.#introduceTo(room, serverNameOf(userId));
-    }
-  }
-
-  /** What was read after a loss: the members of rooms that were missed are told of the user. */
-  #inRooms(userId: UserId, roomNids: readonly number[]): void {
-    const entry = this.#board.get(userId);
-    if (entry === undefined) return;
-    const missed = roomNids.filter((roomNid) => !entry.rooms.has(roomNid));
-    entry.rooms.clear();
-    for (const roomNid of roomNids) entry.rooms.add(roomNid);
-    for (const roomNid of missed) this.#introduce(roomNid, userId, entry);
-  }
-
-  /** To a room that a user has just joined, or changed their name in. */
-  #introduce(roomNid: number, userId: UserId, entry: PresenceEntry | undefined): void {
-    const isLocal = serverNameOf(userId) === this.#deps.serverName;
-    if (entry === undefined && !isLocal) return;
-    entry?.rooms.add(roomNid);
-    this.#board.introduce(userId, roomNid, this.#deps.clock.nowMs());
-    if (entry === undefined || entry.current.presence === 'offline') return;
-    this.#waking.add(userId);
-    if (!isLocal) return;
-    const news = { user: this.#upToDate(entry), roomNids: [roomNid] };
-    for (const listener of this.#listeners) listener(news);
-  }
-
-  /** Local members of a room, to a server that may know nothing of them yet. */
-  #introduceTo(room: LiveRoom, server: ServerName): void {
-    if (server === this.#deps.serverName || this.#listeners.length === 0) return;
-    let introduced = 0;
-    const { joinedLocalUsers: members } = room;
-    const few = members.size < this.#active.size ? members : this.#active.keys();
-    for (const userId of few) {
-      if (introduced === maxIntroduced) return;
-      const entry = this.#board.get(userId);
-      if (entry?.rooms.has(room.nid) !== true || entry.current.presence === 'offline') continue;
-      introduced += 1;
-      const news = { user: this.#upToDate(entry), roomNids: [room.nid], server };
-      for (const listener of this.#listeners) listener(news);
+      this.#introductions.moved(room, userId);
     }
   }
 
