@@ -20,6 +20,7 @@ import { growthMigration } from './0020-growth.ts';
 import { storedBytesMigration } from './0022-stored-bytes.ts';
 import { roomStatesMigration } from './0023-room-states.ts';
 import { abandonedRoomsMigration } from './0024-abandoned-rooms.ts';
+import { clusterMigration } from './0025-cluster.ts';
 
 export const migrations: readonly Migration[] = [
   { name: '0001-core', up: core.up },
@@ -42,4 +43,5 @@ export const migrations: readonly Migration[] = [
   storedBytesMigration,
   roomStatesMigration,
   abandonedRoomsMigration,
+  clusterMigration,
 ];

@@ -1,0 +1,38 @@
+/** Where the processes of one server meet: who leads, and the secret they know each other by. */
+import type { Address, Member } from '../cluster/members.ts';
+import type { Random } from '../random.ts';
+import type { Database, Db } from './database.ts';
+import { factValue, stateFact } from './users.ts';
+
+export interface Leader extends Member {
+  /** Rises with every leader. */
+  readonly term: number;
+}
+
+const secretFact = 'cluster_secret';
+const secretBytes = 32;
+
+/** The secret of this server's processes, made by the first that asks. */
+export const clusterSecret = (database: Database, random: Random): Promise<Buffer> =>
+  database.transaction(async (tx) => {
+    await stateFact(tx, secretFact, random.bytes(secretBytes).toString('base64'));
+    return Buffer.from((await factValue(tx, secretFact)) as string, 'base64');
+  });
+
+/** Who led last; it may be gone. */
+export const readLeader = async (db: Db): Promise<Leader | undefined> => {
+  const { rows } = await db.query<{ term: number; id: string; addresses: Address[] }>({
+    text: 'SELECT term, member_id AS id, addresses FROM cluster_leader',
+  });
+  return rows[0];
+};
+
+/** To be called with the session that holds the log's lock. */
+export const writeLeader = async (db: Db, { term, id, addresses }: Leader): Promise<void> => {
+  await db.query({
+    text: `INSERT INTO cluster_leader (term, member_id, addresses) VALUES ($1, $2, $3)
+      ON CONFLICT (single) DO UPDATE SET term = excluded.term, member_id = excluded.member_id,
+        addresses = excluded.addresses`,
+    values: [term, id, JSON.stringify(addresses)],
+  });
+};
