@@ -26,7 +26,7 @@ const leads = (options: Partial<LeadingOptions> = {}) => {
 };
 
 /** A member that follows, and all it has heard. */
-const follower = async (leading: Leading, id: string) => {
+const connected = async (id: string) => {
   const heard: unknown[] = [];
   const reader = new StreamReader({
     onReset: (position) => heard.push({ reset: position }),
@@ -38,8 +38,13 @@ const follower = async (leading: Leading, id: string) => {
     post: (kind, payload) => reader.read(kind, payload),
   });
   const far = wire.accepted.at(-1) as typeof near;
-  leading.join(far);
-  return { near, far, heard, reader };
+  return { far, heard, reader };
+};
+
+const follower = async (leading: Leading, id: string) => {
+  const member = await connected(id);
+  leading.join(member.far);
+  return member;
 };
 
 describe('Leading', () => {
@@ -52,10 +57,13 @@ describe('Leading', () => {
     next.begin();
     await eventually('the next term', () => later.length === 1);
     expect(later[0]?.epoch).toBeGreaterThan(epochs[0]?.epoch as number);
-    const [a] = await Promise.all([follower(leading, 'a'), follower(leading, 'b')]);
+    const [a, b] = [await connected('a'), await connected('b')];
+    leading.join(a.far);
+    leading.join(b.far);
     await eventually('all three', () => ids()?.length === 3);
     leading.left(a.far);
     await eventually('two', () => ids()?.length === 2);
+    expect(epochs).toHaveLength(3);
     for (const [at, { epoch }] of epochs.entries())
       expect(epoch - (epochs[0]?.epoch ?? 0)).toBe(at);
   });
