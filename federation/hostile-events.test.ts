@@ -8,38 +8,35 @@ import type { JsonObject } from '../spec/event.ts';
 import type { EventId, RoomId, UserId } from '../spec/identifiers.ts';
 import { FederationEvents } from './remote-events.ts';
 import { Guest, type GuestEvent } from './testing/guest.ts';
+import { inGuestScene } from './testing/guest-scene.ts';
 import { until } from './testing/memory-log.ts';
 import type { RoomPeer } from './testing/room-peer.ts';
-import { type NetworkServer, TestNetwork } from './testing/test-network.ts';
+import type { NetworkServer } from './testing/test-network.ts';
 
 const NUL = '\u0000';
 
 describe('a hostile server in the room', () => {
-  let network: TestNetwork;
   let here: NetworkServer;
   let peer: RoomPeer;
   let alice: UserId;
   let roomId: RoomId;
   let guest: Guest;
 
-  beforeAll(async () => {
-    network = await TestNetwork.open();
-    here = await network.server();
-    alice = await here.user('alice');
-  });
-  beforeEach(async () => {
-    here.refusedBatches = 0;
-    peer = await network.peer();
-    [roomId, guest] = await newRoom();
-  });
-  afterAll(() => network.close());
+  const powerLevelOverride = { state_default: 0, events: { 'm.room.power_levels': 0 } };
+  inGuestScene(
+    (scene) => {
+      ({ here, peer, alice, roomId, guest } = scene);
+      here.refusedBatches = 0;
+    },
+    { powerLevelOverride },
+  );
 
   let rooms = 0;
   const newRoom = async (version = '11', creator = alice): Promise<[RoomId, Guest]> => {
     const id = await here.rooms.roomCreator.create(creator, {
       preset: 'public_chat',
       version,
-      powerLevelOverride: { state_default: 0, events: { 'm.room.power_levels': 0 } },
+      powerLevelOverride,
     });
     return [id, await Guest.join(peer, here.name, id, peer.user(`guest${rooms++}`))];
   };

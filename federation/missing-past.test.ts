@@ -11,9 +11,10 @@ import { compileFilter } from '../spec/filter.ts';
 import type { EventId, RoomId, ServerName, UserId } from '../spec/identifiers.ts';
 import { FederationEvents } from './remote-events.ts';
 import { Guest } from './testing/guest.ts';
+import { inGuestScene } from './testing/guest-scene.ts';
 import { until } from './testing/memory-log.ts';
 import type { RoomPeer } from './testing/room-peer.ts';
-import { type NetworkServer, TestNetwork } from './testing/test-network.ts';
+import type { NetworkServer, TestNetwork } from './testing/test-network.ts';
 
 const nowhere = (letter: string): EventId => `$${letter.repeat(43)}` as EventId;
 const NOT_FOUND = { status: 404, body: '{"errcode":"M_NOT_FOUND"}' };
@@ -26,22 +27,12 @@ describe('events whose past is not here', () => {
   let roomId: RoomId;
   let guest: Guest;
 
-  beforeAll(async () => {
-    network = await TestNetwork.open();
-    here = await network.server();
-    alice = await here.user('alice');
-  });
-  beforeEach(async () => {
-    network.clock.advance(1);
-    peer = await network.peer();
-    roomId = await here.rooms.roomCreator.create(alice, {
-      preset: 'public_chat',
-      version: '11',
-      powerLevelOverride: { state_default: 0 },
-    });
-    guest = await Guest.join(peer, here.name, roomId);
-  });
-  afterAll(() => network.close());
+  inGuestScene(
+    (scene) => {
+      ({ network, here, peer, alice, roomId, guest } = scene);
+    },
+    { powerLevelOverride: { state_default: 0 } },
+  );
 
   const texts = () => here.messages(alice, roomId);
   const asked = (part: string) => peer.received.filter(({ url }) => url.includes(part));

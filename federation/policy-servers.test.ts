@@ -3,9 +3,10 @@ import type { EventId, RoomId, UserId } from '../spec/identifiers.ts';
 import { type RoomVersionRules, rulesOf } from '../spec/room-versions.ts';
 import { POLICY_SERVER_KEY_ID, signatureOf, signEvent } from '../spec/signing.ts';
 import { Guest } from './testing/guest.ts';
+import { inGuestScene } from './testing/guest-scene.ts';
 import { until } from './testing/memory-log.ts';
 import type { RoomPeer } from './testing/room-peer.ts';
-import { type NetworkServer, TestNetwork } from './testing/test-network.ts';
+import type { NetworkServer, TestNetwork } from './testing/test-network.ts';
 import { newKey, type PeerAnswer } from './testing/test-peer.ts';
 
 const rules = rulesOf('11') as RoomVersionRules;
@@ -21,18 +22,10 @@ describe('a room with a policy server', () => {
   let roomId: RoomId;
   let guest: Guest;
 
-  beforeAll(async () => {
-    network = await TestNetwork.open();
-    here = await network.server();
-    alice = await here.user('alice');
+  inGuestScene((scene) => {
+    ({ network, here, peer, alice, roomId, guest } = scene);
   });
-  beforeEach(async () => {
-    peer = await network.peer();
-    roomId = await here.rooms.roomCreator.create(alice, { preset: 'public_chat', version: '11' });
-    guest = await Guest.join(peer, here.name, roomId);
-    await setPolicy();
-  });
-  afterAll(() => network.close());
+  beforeEach(() => setPolicy());
 
   const setPolicy = async (content?: JsonObject): Promise<void> => {
     await here.core.localEvents.send(roomId, {

@@ -1,25 +1,16 @@
 /** Events that come again before they are durable: the second answer is as final as the first. */
 import { holdRoom, logWaits } from '../homeserver/testing/log-trouble.ts';
-import type { RoomId, UserId } from '../spec/identifiers.ts';
-import { Guest, type MadeEvent } from './testing/guest.ts';
-import { type NetworkServer, TestNetwork } from './testing/test-network.ts';
+import type { RoomId } from '../spec/identifiers.ts';
+import type { Guest, MadeEvent } from './testing/guest.ts';
+import { inGuestScene } from './testing/guest-scene.ts';
+import type { NetworkServer } from './testing/test-network.ts';
 
-let network: TestNetwork;
 let here: NetworkServer;
-let alice: UserId;
 let roomId: RoomId;
 let guest: Guest;
-
-beforeAll(async () => {
-  network = await TestNetwork.open();
-  here = await network.server();
-  alice = await here.user('alice');
+inGuestScene((scene) => {
+  ({ here, roomId, guest } = scene);
 });
-beforeEach(async () => {
-  roomId = await here.rooms.roomCreator.create(alice, { preset: 'public_chat', version: '11' });
-  guest = await Guest.join(await network.peer(), here.name, roomId);
-});
-afterAll(() => network.close());
 
 const roomNid = async () => (await here.core.registry.find(roomId))?.nid as number;
 const isStored = async ({ id }: MadeEvent): Promise<boolean> => {

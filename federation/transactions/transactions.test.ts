@@ -1,9 +1,10 @@
 import type { JsonObject } from '../../spec/event.ts';
 import type { EventId, RoomId, UserId } from '../../spec/identifiers.ts';
 import { Guest } from '../testing/guest.ts';
+import { inGuestScene } from '../testing/guest-scene.ts';
 import { until } from '../testing/memory-log.ts';
 import type { RoomPeer } from '../testing/room-peer.ts';
-import { type NetworkServer, TestNetwork } from '../testing/test-network.ts';
+import type { NetworkServer, TestNetwork } from '../testing/test-network.ts';
 import type { PeerAnswer } from '../testing/test-peer.ts';
 
 describe('transactions of other servers', () => {
@@ -14,17 +15,9 @@ describe('transactions of other servers', () => {
   let roomId: RoomId;
   let guest: Guest;
 
-  beforeAll(async () => {
-    network = await TestNetwork.open();
-    here = await network.server();
-    alice = await here.user('alice');
+  inGuestScene((scene) => {
+    ({ network, here, peer, alice, roomId, guest } = scene);
   });
-  beforeEach(async () => {
-    peer = await network.peer();
-    roomId = await here.rooms.roomCreator.create(alice, { preset: 'public_chat', version: '11' });
-    guest = await Guest.join(peer, here.name, roomId);
-  });
-  afterAll(() => network.close());
 
   const texts = (): Promise<string[]> => here.messages(alice, roomId);
 

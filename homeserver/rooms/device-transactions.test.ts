@@ -1,7 +1,8 @@
 import type { DeviceId, EventId, RoomId } from '../../spec/identifiers.ts';
 import type { Core } from '../core.ts';
+import { alicesRoom } from '../testing/alices-room.ts';
 import { holdRoom } from '../testing/log-trouble.ts';
-import { localUser, type TestCore, testCore } from '../testing/test-core.ts';
+import { localUser, type TestCore } from '../testing/test-core.ts';
 import { type TestRooms, testRooms } from '../testing/test-rooms.ts';
 import { DeviceTransactions } from './device-transactions.ts';
 import type { Sender } from './event-sender.ts';
@@ -14,10 +15,7 @@ let core: Core;
 let rooms: TestRooms;
 let roomId: RoomId;
 beforeAll(async () => {
-  test = await testCore();
-  core = test.core;
-  rooms = testRooms(core);
-  roomId = await rooms.roomCreator.create(alice, { preset: 'public_chat' });
+  ({ test, core, rooms, roomId } = await alicesRoom());
 });
 afterAll(() => test.close());
 

@@ -1,9 +1,10 @@
 import { compileFilter } from '../../spec/filter.ts';
 import type { RoomId } from '../../spec/identifiers.ts';
 import type { Core } from '../core.ts';
+import { alicesRoom } from '../testing/alices-room.ts';
 import { holdRoom } from '../testing/log-trouble.ts';
-import { localUser, type TestCore, testCore } from '../testing/test-core.ts';
-import { type TestRooms, testRooms } from '../testing/test-rooms.ts';
+import { localUser, type TestCore } from '../testing/test-core.ts';
+import type { TestRooms } from '../testing/test-rooms.ts';
 import { createSync } from './create-sync.ts';
 
 const alice = localUser('alice');
@@ -14,10 +15,7 @@ let core: Core;
 let rooms: TestRooms;
 let roomId: RoomId;
 beforeAll(async () => {
-  test = await testCore();
-  core = test.core;
-  rooms = testRooms(core);
-  roomId = await rooms.roomCreator.create(alice, { preset: 'public_chat', name: 'before' });
+  ({ test, core, rooms, roomId } = await alicesRoom({ name: 'before' }));
   await rooms.membership.join(bob, roomId);
 });
 afterAll(() => test.close());
