@@ -20,16 +20,15 @@ export class AccountDataStream implements SyncStream {
       });
     }
     const rows = this.#accountData.changesSince(userId, from.position, to.position);
-    const fresh = new Set<string>(
-      context.changedRooms
-        .filter((room) => room.membership === 'join' && isNewlyJoined(context, room))
-        .map(({ roomId }) => roomId),
+    const fresh = context.changedRooms.filter(
+      (room) => room.membership === 'join' && isNewlyJoined(context, room),
     );
-    if (Array.isArray(rows) && fresh.size === 0) {
+    if (Array.isArray(rows) && fresh.length === 0) {
       add(context, rows, response, undefined);
       return undefined;
     }
-    return this.#withFreshRooms(context, rows, fresh, response);
+    const freshIds = new Set<string>(fresh.map(({ roomId }) => roomId));
+    return this.#withFreshRooms(context, rows, freshIds, response);
   }
 
   /** A room joined again brings what the user kept about it before. */
@@ -57,6 +56,7 @@ const add = (
   response: SyncResponse,
   exceptRooms: ReadonlySet<string> | undefined,
 ): void => {
+  if (rows.length === 0) return;
   const shown = new Set<string>();
   if (rows.some(({ roomId }) => roomId !== '')) {
     for (const room of rooms) if (room.membership === 'join') shown.add(room.roomId);

@@ -76,19 +76,25 @@ export class RoomPart {
 
 const eventList = (events: readonly string[]): string => `{"events":[${events.join(',')}]}`;
 
-const roomMap = (rooms: ReadonlyMap<RoomId, string>): string =>
-  `{${[...rooms].map(([roomId, json]) => `${JSON.stringify(roomId)}:${json}`).join(',')}}`;
+const roomMap = <Part>(rooms: ReadonlyMap<RoomId, Part>, json: (part: Part) => string): string => {
+  const parts: string[] = [];
+  for (const [roomId, part] of rooms) parts.push(`${JSON.stringify(roomId)}:${json(part)}`);
+  return `{${parts.join(',')}}`;
+};
 
-const partMap = (rooms: ReadonlyMap<RoomId, RoomPart>, stateAfterName: StateAfterName): string =>
-  roomMap(new Map([...rooms].map(([roomId, part]) => [roomId, part.toJson(stateAfterName)])));
+const asItIs = (json: string): string => json;
+
+/** Never written to. */
+const none = new Map<never, never>();
 
 export class SyncResponse {
   readonly #join = new Map<RoomId, RoomPart>();
-  readonly #leave = new Map<RoomId, RoomPart>();
-  readonly #invite = new Map<RoomId, string>();
-  readonly #knock = new Map<RoomId, string>();
+  // What few answers have is made when it is first needed: every poll makes two of these.
+  #leave: Map<RoomId, RoomPart> = none;
+  #invite: Map<RoomId, string> = none;
+  #knock: Map<RoomId, string> = none;
   /** Top-level properties that hold a list of events: `account_data`, `presence`, `to_device`. */
-  readonly #eventLists = new Map<string, string[]>();
+  #eventLists: Map<string, string[]> = none;
   readonly #properties = new Map<string, string>();
   readonly #stateAfterName: StateAfterName;
   #hasNews = false;
@@ -110,8 +116,13 @@ export class SyncResponse {
     return partOf(this.#join, roomId);
   }
 
-  get joinedRooms(): RoomId[] {
-    return [...this.#join.keys()];
+  /** Whether the parts begun are of these rooms only. */
+  isWithin(rooms: readonly { readonly roomId: RoomId }[]): boolean {
+    if (this.#join.size === 0) return true;
+    if (this.#join.size > rooms.length) return false;
+    const known = new Set(rooms.map(({ roomId }) => roomId));
+    for (const roomId of this.#join.keys()) if (!known.has(roomId)) return false;
+    return true;
   }
 
   hasJoined(roomId: RoomId): boolean {
@@ -119,19 +130,23 @@ export class SyncResponse {
   }
 
   left(roomId: RoomId): RoomPart {
+    if (this.#leave === none) this.#leave = new Map();
     return partOf(this.#leave, roomId);
   }
 
   /** `strippedState` is a JSON array. */
   invited(roomId: RoomId, strippedState: string): void {
+    if (this.#invite === none) this.#invite = new Map();
     this.#invite.set(roomId, `{"invite_state":{"events":${strippedState}}}`);
   }
 
   knocked(roomId: RoomId, strippedState: string): void {
+    if (this.#knock === none) this.#knock = new Map();
     this.#knock.set(roomId, `{"knock_state":{"events":${strippedState}}}`);
   }
 
   addEvent(list: 'account_data' | 'presence' | 'to_device', event: string): void {
+    if (this.#eventLists === none) this.#eventLists = new Map();
     const events = this.#eventLists.get(list);
     if (events === undefined) this.#eventLists.set(list, [event]);
     else events.push(event);
@@ -191,10 +206,11 @@ export class SyncResponse {
     for (const [name, events] of this.#eventLists) parts.push(`"${name}":${eventList(events)}`);
     for (const [name, json] of this.#properties) parts.push(`"${name}":${json}`);
     const rooms: string[] = [];
-    if (this.#join.size > 0) rooms.push(`"join":${partMap(this.#join, this.#stateAfterName)}`);
-    if (this.#invite.size > 0) rooms.push(`"invite":${roomMap(this.#invite)}`);
-    if (this.#leave.size > 0) rooms.push(`"leave":${partMap(this.#leave, this.#stateAfterName)}`);
-    if (this.#knock.size > 0) rooms.push(`"knock":${roomMap(this.#knock)}`);
+    const written = (part: RoomPart): string => part.toJson(this.#stateAfterName);
+    if (this.#join.size > 0) rooms.push(`"join":${roomMap(this.#join, written)}`);
+    if (this.#invite.size > 0) rooms.push(`"invite":${roomMap(this.#invite, asItIs)}`);
+    if (this.#leave.size > 0) rooms.push(`"leave":${roomMap(this.#leave, written)}`);
+    if (this.#knock.size > 0) rooms.push(`"knock":${roomMap(this.#knock, asItIs)}`);
     if (rooms.length > 0) parts.push(`"rooms":{${rooms.join(',')}}`);
     return `{${parts.join(',')}}`;
   }

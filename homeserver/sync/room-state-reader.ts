@@ -110,6 +110,7 @@ export class RoomStateReader {
     reading: RoomReading,
     changes: readonly Change[],
   ): EventView[] | Promise<EventView[]> {
+    if (changes.length === 0 && !context.filter.room.state.lazyLoadMembers) return [];
     const shown = new Set(reading.views.map(({ stored }) => stored.nid));
     const latest = new Map<StateKey, number>();
     for (const { key, nid } of changes) {

@@ -34,8 +34,7 @@ export class UnreadStream implements SyncStream {
 
   collect(context: SyncContext, response: SyncResponse): Promise<void> | undefined {
     // Other streams may have begun the parts of rooms in which nothing else is new.
-    const known = new Set(context.changedRooms.map(({ roomId }) => roomId));
-    const candidates = response.joinedRooms.every((roomId) => known.has(roomId))
+    const candidates = response.isWithin(context.changedRooms)
       ? context.changedRooms
       : context.rooms;
     const rooms = candidates.filter(
