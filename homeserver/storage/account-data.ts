@@ -1,6 +1,6 @@
 /** Account data: its log section, and reading it. Room id '' holds what belongs to no room. */
 import type { UserId } from '../../spec/identifiers.ts';
-import type { LogSection } from '../streams/log.ts';
+import { filledIn, type LogSection } from '../streams/log-batch.ts';
 import type { Db } from './database.ts';
 import type { Walk } from './walk.ts';
 
@@ -20,6 +20,7 @@ const keyOf = ({ userId, roomId, type }: AccountDataRow): string =>
 /** Where a batch writes the same entry twice, the last one counts. */
 export const accountDataSection: LogSection<AccountDataRow> = {
   name: 'account data',
+  ...filledIn<AccountDataRow>('streamPos'),
   needsTransaction: () => false,
   async write(tx, rows) {
     const latest = new Map(rows.map((row) => [keyOf(row), row]));

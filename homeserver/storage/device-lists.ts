@@ -1,6 +1,6 @@
 /** Changes of devices and keys: their log section, and reading who has changed. */
 import type { ServerName, UserId } from '../../spec/identifiers.ts';
-import type { LogSection } from '../streams/log.ts';
+import { filledIn, type LogSection } from '../streams/log-batch.ts';
 import type { Db, Statement, Tx } from './database.ts';
 import { joinedRoomNids } from './snapshots.ts';
 import { stateChangesCursor } from './state-changes.ts';
@@ -24,6 +24,7 @@ export interface DeviceListChange {
 /** Each device change names the one before it, so that receivers notice what they have missed. */
 export const deviceListsSection: LogSection<DeviceListChange> = {
   name: 'device lists',
+  ...filledIn<DeviceListChange>('streamPos'),
   needsTransaction: (rows) =>
     rows.length > 1 || rows.some(({ statements }) => statements.length > 0),
   async write(tx, rows) {

@@ -2,7 +2,7 @@
  * The log section of room events: events, heads, snapshots and what is kept beside them at write
  * time, all in one statement, so that a message costs one round trip and one commit.
  */
-import type { LogSection } from '../streams/log.ts';
+import type { LogSection } from '../streams/log-batch.ts';
 import { booleanArray, braces, numberArray, records, textArray } from './array-parameters.ts';
 import type { Statement } from './database.ts';
 import { packedJson } from './packed-json.ts';
@@ -338,6 +338,12 @@ const takePositions = (events: readonly EventRow[], given: Given | undefined): n
 /** Fills in `streamPos` of live rows. */
 export const roomEvents: LogSection<RoomWrite> = {
   name: 'room events',
+  answer: ({ events }) => events.map(({ streamPos }) => streamPos),
+  take({ events }, positions) {
+    for (const [index, event] of events.entries()) {
+      event.streamPos = (positions as (number | null)[])[index] as number | null;
+    }
+  },
   needsTransaction: (writes) =>
     writes.some((write) => hasExtras(write) || write.events.some(mayMeetItself)),
   async write(tx, writes) {

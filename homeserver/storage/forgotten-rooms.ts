@@ -1,6 +1,6 @@
 /** The log section by which users forget rooms: it takes turns with their membership changes. */
 import type { UserId } from '../../spec/identifiers.ts';
-import type { LogSection } from '../streams/log.ts';
+import { filledIn, type LogSection } from '../streams/log-batch.ts';
 
 export interface ForgetRow {
   readonly userId: UserId;
@@ -11,6 +11,7 @@ export interface ForgetRow {
 
 export const forgottenRooms: LogSection<ForgetRow> = {
   name: 'forgotten rooms',
+  ...filledIn<ForgetRow>('forgotten'),
   needsTransaction: () => false,
   async write(tx, rows) {
     const { rows: updated } = await tx.query<{ user_id: string; room_nid: number }>({

@@ -1,6 +1,6 @@
 /** The table `inbound_pdus`: received events that could not be taken in at once. */
 import type { EventId, RoomId, ServerName } from '../../spec/identifiers.ts';
-import type { LogSection } from '../streams/log.ts';
+import { filledIn, type LogSection } from '../streams/log-batch.ts';
 import type { Db } from './database.ts';
 import type { Walk } from './walk.ts';
 
@@ -18,6 +18,7 @@ export interface WaitingPdu {
 /** Those that wait already keep their place. */
 export const inboundPdus: LogSection<WaitingPdu> = {
   name: 'inbound pdus',
+  ...filledIn<WaitingPdu>('isNew'),
   needsTransaction: () => false,
   async write(tx, rows) {
     const { rows: added } = await tx.query<{ room_id: string; event_id: string }>({

@@ -71,6 +71,8 @@ describe('the session of the log', () => {
     });
     const notes = {
       name: 'notes',
+      answer: () => null,
+      take: () => undefined,
       needsTransaction: () => false,
       async write(tx: Pick<Database, 'query'>, rows: readonly string[]) {
         const result = await tx.query<{ pos: number }>({

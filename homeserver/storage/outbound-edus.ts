@@ -1,6 +1,6 @@
 /** The tables `outbound_edus` and `outbound_edu_destinations`: EDUs that may not be lost. */
 import type { ServerName } from '../../spec/identifiers.ts';
-import type { LogSection } from '../streams/log.ts';
+import { filledIn, type LogSection } from '../streams/log-batch.ts';
 import { numberArray, records, textArray } from './array-parameters.ts';
 import type { Db, Statement, Tx } from './database.ts';
 import { dispatchedByAll } from './destinations.ts';
@@ -28,6 +28,7 @@ const maxAddressesAtOnce = 20_000;
 /** EDUs that go with no other change. */
 export const outboundEdusSection: LogSection<NewOutboundEdu> = {
   name: 'outbound EDUs',
+  ...filledIn<NewOutboundEdu>('streamPos'),
   needsTransaction: (rows) => statementsFor(rows).length > 1,
   async write(tx, rows) {
     for (const edus of statementsFor(rows)) {

@@ -1,6 +1,6 @@
 /** The table `push_rules`: its log section, and reading it. */
 import type { UserId } from '../../spec/identifiers.ts';
-import type { LogSection } from '../streams/log.ts';
+import { filledIn, type LogSection } from '../streams/log-batch.ts';
 import type { Db } from './database.ts';
 
 export interface PushRulesRow {
@@ -14,6 +14,7 @@ export interface PushRulesRow {
 /** Where a batch writes the rules of one person twice, the last ones count. */
 export const pushRulesSection: LogSection<PushRulesRow> = {
   name: 'push rules',
+  ...filledIn<PushRulesRow>('streamPos'),
   needsTransaction: () => false,
   async write(tx, rows) {
     const latest = [...new Map(rows.map((row) => [row.userId, row])).values()];

@@ -1,6 +1,6 @@
 /** Receipts: their log section, and reading them. */
 import type { EventId, UserId } from '../../spec/identifiers.ts';
-import type { LogSection } from '../streams/log.ts';
+import { filledIn, type LogSection } from '../streams/log-batch.ts';
 import type { Db } from './database.ts';
 import { byWish, type RoomsOfUser, wishColumns } from './rooms-of-user.ts';
 import type { Walk } from './walk.ts';
@@ -29,6 +29,7 @@ const isBehind = (row: ReceiptRow, other: ReceiptRow): boolean =>
 /** A receipt only moves forward. */
 export const receiptsSection: LogSection<ReceiptRow> = {
   name: 'receipts',
+  ...filledIn<ReceiptRow>('streamPos'),
   needsTransaction: () => false,
   async write(tx, rows) {
     const latest = new Map<string, ReceiptRow>();

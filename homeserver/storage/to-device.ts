@@ -1,6 +1,6 @@
 /** Messages between devices: their log section, and the tables `to_device_…`. */
 import type { DeviceId, ServerName, UserId } from '../../spec/identifiers.ts';
-import type { LogSection } from '../streams/log.ts';
+import { filledIn, type LogSection } from '../streams/log-batch.ts';
 import { numberArray, records, textArray } from './array-parameters.ts';
 import type { Db, Statement } from './database.ts';
 import type { Expiry, Walk } from './walk.ts';
@@ -44,6 +44,7 @@ const maxBytesAtOnce = 4_000_000;
 
 export const toDeviceSection: LogSection<ToDeviceSend> = {
   name: 'to-device messages',
+  ...filledIn<ToDeviceSend>('delivered', 'outboundPositions'),
   needsTransaction: (rows) => statementsFor(rows).length > 1,
   async write(tx, rows) {
     let highest = 0;

@@ -13,7 +13,23 @@ export interface LogSection<Row> {
   write(tx: Tx, rows: readonly Row[]): Promise<number>;
   /** False when these rows take a single statement, which is its own transaction. */
   needsTransaction(rows: readonly Row[]): boolean;
+  /** What `write` has filled in, as JSON can hold it: for the process whose row it is. */
+  answer(row: Row): unknown;
+  /** Fills it in there. */
+  take(row: Row, answer: unknown): void;
 }
+
+/** For rows in which `write` fills in these fields. */
+export const filledIn = <Row extends object>(
+  ...fields: readonly (keyof Row)[]
+): Pick<LogSection<Row>, 'answer' | 'take'> => ({
+  answer: (row) => fields.map((field) => row[field]),
+  take: (row, answer) => {
+    for (const [index, field] of fields.entries()) {
+      row[field] = (answer as Row[typeof field][])[index] as Row[typeof field];
+    }
+  },
+});
 
 /** Rows of one section; built by `rowsOf`, which keeps section and row types together. */
 export interface SectionRows {

@@ -3,7 +3,7 @@ import type { Core } from '../core.ts';
 import type { Tx } from '../storage/database.ts';
 import { localUser, type TestCore, testCore } from '../testing/test-core.ts';
 import { testRooms } from '../testing/test-rooms.ts';
-import { type LogSection, LogWriteFailed, rowsOf } from './log.ts';
+import { filledIn, type LogSection, LogWriteFailed, rowsOf } from './log.ts';
 
 const alice = localUser('alice');
 
@@ -26,6 +26,7 @@ interface Note {
 
 const notes: LogSection<Note> = {
   name: 'notes',
+  ...filledIn<Note>('pos'),
   needsTransaction: () => false,
   async write(tx, rows) {
     const { rows: stored } = await tx.query<{ pos: number }>({
@@ -40,6 +41,7 @@ const notes: LogSection<Note> = {
 
 /** Stays in the database until it is cut off. */
 const endlessNotes: LogSection<Note> = {
+  ...notes,
   name: 'endless notes',
   needsTransaction: () => true,
   async write(tx: Tx, rows) {

@@ -26,6 +26,26 @@ export interface LogWrite {
   readonly committed?: () => void;
   /** Undoes what memory assumed. The outcome in the database may be unknown. */
   readonly failed?: (error: Error) => void;
+  /** What in memory it builds on; what is written of no room builds on nothing. */
+  readonly ground?: LogGround;
+  /** Where it was made, if not in this process. */
+  readonly origin?: LogOrigin;
+}
+
+/**
+ * A room as one process has it in memory. Where a write of it failed, those that build on the same
+ * memory fail as well.
+ */
+export interface LogGround {
+  readonly roomId: string;
+  /** No two rooms in the memory of one process have the same, nor one that was loaded twice. */
+  readonly load: number;
+}
+
+/** A write of another process: who made it, and what it is called there. */
+export interface LogOrigin {
+  readonly member: string;
+  readonly id: number;
 }
 
 /** A write was not made, or its outcome is unknown; the caller may try again. */
@@ -54,7 +74,7 @@ export interface LogOptions {
 /** What is remembered of the log, in the hands of whoever writes it. */
 export interface LogMemory {
   /** A committed write, in the order of the log. */
-  tell(parts: readonly SectionRows[], isOurs: boolean): void;
+  tell(write: LogWrite): void;
   /** Everything told so far is readable now. */
   advance(position: number): void;
   /** Nothing can be said from memory until the log advances again. */
@@ -192,7 +212,7 @@ export class SessionWriter implements LogWriter {
     for (const { write } of live) {
       try {
         write.committed?.();
-        this.#memory.tell(write.parts, true);
+        this.#memory.tell(write);
       } catch (error) {
         this.#logger.error({ err: error }, 'memory could not follow a committed write');
         this.#memory.lose();

@@ -6,7 +6,7 @@
 import type { Logger } from 'pino';
 import type { Database } from '../storage/database.ts';
 import { LogSessions } from '../storage/log-session.ts';
-import type { LogSection, SectionRows } from './log-batch.ts';
+import type { LogSection } from './log-batch.ts';
 import {
   type LogMemory,
   type LogOptions,
@@ -15,8 +15,15 @@ import {
   SessionWriter,
 } from './log-writer.ts';
 
-export { type LogSection, rowsOf, type SectionRows } from './log-batch.ts';
-export { type LogOptions, type LogWrite, LogWriteFailed } from './log-writer.ts';
+export { filledIn, type LogSection, rowsOf, type SectionRows } from './log-batch.ts';
+export {
+  type LogGround,
+  type LogMemory,
+  type LogOptions,
+  type LogWrite,
+  LogWriteFailed,
+  type LogWriter,
+} from './log-writer.ts';
 
 /** Where the log is while its session is lost. */
 export const unknownPosition = Number.MAX_SAFE_INTEGER;
@@ -31,6 +38,14 @@ export interface LogFollower {
   reset(position: number): void;
 }
 
+/** What the log has advanced by. */
+export interface LogBatch {
+  /** Undefined where what came before is not known: memory was lost. */
+  readonly after: number | undefined;
+  readonly position: number;
+  readonly writes: readonly LogWrite[];
+}
+
 /** Gets the rows of one write, and whether this process has made it. */
 export type RowReader<Row> = (rows: readonly Row[], isOurs: boolean) => void;
 
@@ -40,6 +55,9 @@ export class Log implements LogMemory {
   readonly #listeners = new Set<(position: number) => void>();
   readonly #followers: LogFollower[] = [];
   readonly #readers = new Map<LogSection<unknown>, RowReader<unknown>[]>();
+  readonly #batchListeners: ((batch: LogBatch) => void)[] = [];
+  /** What has been told since the log advanced, where somebody wants it. */
+  #told: LogWrite[] | undefined;
   #writer: LogWriter | undefined;
   #position: number;
   /** Followers have been reset and not been told since where the log is. */
@@ -55,6 +73,13 @@ export class Log implements LogMemory {
     const session = await sessions.open();
     const log = new Log(await session.position());
     log.#writer = new SessionWriter({ sessions, session, memory: log, logger, options });
+    return log;
+  }
+
+  /** A log that another process writes: this one follows it, from where it is now. */
+  static following(position: number, writerOf: (memory: LogMemory) => LogWriter): Log {
+    const log = new Log(position);
+    log.#writer = writerOf(log);
     return log;
   }
 
@@ -93,6 +118,15 @@ export class Log implements LogMemory {
     this.#readers.set(key, readers);
   }
 
+  /**
+   * Every batch, with its rows, for those who follow the log in other processes. Nothing is gathered
+   * while nobody listens.
+   */
+  onBatch(listener: (batch: LogBatch) => void): void {
+    this.#told ??= [];
+    this.#batchListeners.push(listener);
+  }
+
   /** Resolves once the write is durable. @throws {LogWriteFailed} */
   append(write: LogWrite): Promise<void> {
     return (this.#writer as LogWriter).append(write);
@@ -108,14 +142,25 @@ export class Log implements LogMemory {
     await this.#writer?.close();
   }
 
-  tell(parts: readonly SectionRows[], isOurs: boolean): void {
-    for (const { section, rows } of parts) {
+  tell(write: LogWrite): void {
+    const isOurs = write.origin === undefined;
+    this.#told?.push(write);
+    for (const { section, rows } of write.parts) {
       for (const reader of this.#readers.get(section) ?? noReaders) reader(rows, isOurs);
     }
   }
 
   advance(position: number): void {
-    if (position <= this.#position && !this.#isMemoryLost) return;
+    const after = this.#isMemoryLost ? undefined : this.#position;
+    if (position > this.#position || this.#isMemoryLost) this.#moveTo(position);
+    if (this.#told === undefined || (after === this.#position && this.#told.length === 0)) return;
+    const writes = this.#told;
+    this.#told = [];
+    const batch = { after, position: this.#position, writes };
+    for (const listener of this.#batchListeners) listener(batch);
+  }
+
+  #moveTo(position: number): void {
     this.#position = Math.max(position, this.#position);
     if (this.#isMemoryLost) {
       this.#isMemoryLost = false;
@@ -126,6 +171,7 @@ export class Log implements LogMemory {
 
   lose(): void {
     this.#isMemoryLost = true;
+    if (this.#told !== undefined) this.#told = [];
     for (const follower of this.#followers) follower.reset(unknownPosition);
   }
 }

@@ -1,0 +1,60 @@
+/**
+ * The log between processes, as JSON: what members ask the leader to write, and what the leader tells
+ * them of the log. Rows travel as they are, so they hold nothing that JSON does not.
+ */
+import type { LogSection, SectionRows } from './log-batch.ts';
+import type { LogGround } from './log-writer.ts';
+
+export type LogSections = ReadonlyMap<string, LogSection<unknown>>;
+
+/** Rows by the name of their section. */
+export type PartsText = readonly (readonly [section: string, rows: readonly unknown[]])[];
+
+/** Member to leader. */
+export interface WriteText {
+  readonly id: number;
+  readonly parts: PartsText;
+  readonly ground?: LogGround | undefined;
+}
+
+/** One's own write, by its id and what the log has filled in, or another's. */
+export type ToldText =
+  | { readonly id: number; readonly answers: readonly (readonly unknown[])[] }
+  | { readonly parts: PartsText };
+
+/** Leader to members, in the order of the log. */
+export interface BatchText {
+  /** Null where what came before is not known: memory was lost. */
+  readonly after: number | null;
+  readonly position: number;
+  readonly writes: readonly ToldText[];
+}
+
+/** Leader to a member: its write was not made, or nobody knows whether it was. */
+export interface RefusalText {
+  readonly id: number;
+  readonly message: string;
+}
+
+export const partsText = (parts: readonly SectionRows[]): PartsText =>
+  parts.map(({ section, rows }) => [section.name, rows]);
+
+/** @throws for a section that this release does not have */
+export const partsFrom = (sections: LogSections, text: PartsText): SectionRows[] =>
+  text.map(([name, rows]) => {
+    const section = sections.get(name);
+    if (section === undefined) throw new Error(`The log has no section '${name}' here`);
+    return { section, rows };
+  });
+
+export const answersOf = (parts: readonly SectionRows[]): unknown[][] =>
+  parts.map(({ section, rows }) => rows.map((row) => section.answer(row)));
+
+export const takeAnswers = (
+  parts: readonly SectionRows[],
+  answers: readonly (readonly unknown[])[],
+): void => {
+  for (const [nth, { section, rows }] of parts.entries()) {
+    for (const [index, row] of rows.entries()) section.take(row, answers[nth]?.[index]);
+  }
+};
