@@ -47,6 +47,8 @@ import { Typing } from './streams/typing.ts';
 
 export interface CoreOptions {
   readonly log?: LogOptions;
+  /** How the log is come by; otherwise this process writes it itself. */
+  readonly openLog?: (() => Promise<Log>) | undefined;
   readonly database: Database;
   readonly logger: Logger;
   readonly serverName: ServerName;
@@ -120,7 +122,7 @@ const positionsRemembered = 100_000;
 export const createCore = async (options: CoreOptions): Promise<Core> => {
   const { database, logger, serverName, signingKey, clock, random } = options;
   const ids = await IdAllocator.open(database);
-  const log = await Log.open(database, logger, options.log);
+  const log = await (options.openLog?.() ?? Log.open(database, logger, options.log));
   const notifier = new Notifier();
   const budget = new MemoryBudget(options.maxCacheBytes);
   const events = new EventStore(database, budget);
@@ -146,7 +148,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     budget,
   });
   log.follow({ reset: () => registry.clear() });
-  new RoomFollower({ log, events, snapshots, registry, observer });
+  new RoomFollower({ log, events, snapshots, chains, registry, observer });
   const membershipEffects = new MembershipEffects(events);
   const appender = new Appender({
     log,
@@ -174,6 +176,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
   const outbound = new OutboundLog(database, log, budget);
   log.follow(outbound);
   observer.onAppended((room, _events, write) => outbound.follow(room, write));
+  observer.onUnseen((write) => outbound.followUnseen(write));
   const extremityReducer = new ExtremityReducer({ observer, localEvents, policyServers, logger });
   const transactions = new DeviceTransactions(database, log);
   log.follow({ reset: () => transactions.forget() });

@@ -76,7 +76,10 @@ export const createEncryption = (deps: EncryptionDeps): Encryption => {
   const remoteLists = new RemoteDeviceLists({ ...deps, deviceLists });
   const keyQueries = new KeyQueries({ ...deps, directory, deviceKeys, remoteLists });
   const toDevice = new ToDevice({ ...deps, outbound: outboundEdus });
-  observer.onAppended((room, _events, write) => deviceLists.followRoom(room.nid, write));
+  observer.onAppended((room, _events, write, isOurs) =>
+    deviceLists.followRoom(room.nid, write, isOurs),
+  );
+  observer.onUnseen((write) => deviceLists.followRoom(write.roomNid, write, false));
   // What was changed just before the last stop.
   void deviceLists.logUnlogged();
   const resyncing = setInterval(() => {

@@ -160,14 +160,17 @@ export class DeviceLists {
     while (this.#logging !== undefined) await this.#logging;
   }
 
-  /** Committed events of a room: called before the log advances over them. */
-  followRoom(roomNid: number, write: RoomWrite): void {
+  /**
+   * Committed events of a room: called before the log advances over them. Other servers are told of
+   * whoever has come by the process that wrote it.
+   */
+  followRoom(roomNid: number, write: RoomWrite, isOurs: boolean): void {
     if (write.memberChanges.length === 0) return;
     const positions = new Map(write.events.map((row) => [row.eventNid, row.streamPos]));
     for (const { causedByNid, userId: id, joined } of write.memberChanges) {
       const userId = id as UserId;
       this.#moves.add(roomNid, positions.get(causedByNid) ?? 0, userId);
-      if (!joined || serverNameOf(userId) !== this.#deps.serverName) continue;
+      if (!isOurs || !joined || serverNameOf(userId) !== this.#deps.serverName) continue;
       this.introduce(userId, roomNid).catch((error: unknown) => {
         // They ask for the devices themselves before they send anything to them.
         this.#deps.logger.warn({ err: error, userId }, 'devices not made known to other servers');

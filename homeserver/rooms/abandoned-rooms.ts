@@ -15,7 +15,7 @@ import {
   roomPurges,
 } from '../storage/abandoned-rooms.ts';
 import type { Db } from '../storage/database.ts';
-import { type Log, rowsOf } from '../streams/log.ts';
+import { freshGround, type Log, rowsOf } from '../streams/log.ts';
 import type { LiveRoom } from './live-room.ts';
 import type { RoomRegistry } from './room-registry.ts';
 
@@ -55,7 +55,10 @@ export class AbandonedRooms {
     }
   }
 
-  async #end({ roomNid, sincePos }: AbandonedRoom, live: LiveRoom | undefined): Promise<boolean> {
+  async #end(
+    { roomId, roomNid, sincePos }: AbandonedRoom,
+    live: LiveRoom | undefined,
+  ): Promise<boolean> {
     const { database, log, serverName } = this.#deps;
     await live?.durable();
     let after: string | undefined;
@@ -67,6 +70,7 @@ export class AbandonedRooms {
     if (await hasEventsAfter(database, roomNid, sincePos)) return false;
     await log.append({
       parts: [rowsOf(roomPurges, [roomNid])],
+      ground: live?.ground ?? freshGround(roomId),
       stillValid: () => live?.dead !== true,
     });
     return true;

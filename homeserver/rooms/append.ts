@@ -316,6 +316,7 @@ export class Appender {
     room.pendingWrites += 1;
     const committed = this.#deps.log.append({
       parts: [rowsOf(roomEvents, [write])],
+      ground: room.ground,
       stillValid: () => !room.dead,
       committed: () => {
         room.pendingWrites -= 1;

@@ -37,8 +37,8 @@ export class ExtremityReducer {
     this.#localEvents = deps.localEvents;
     this.#policyServers = deps.policyServers;
     this.#logger = deps.logger;
-    deps.observer.onAppended((room) => {
-      if (room.extremities.length > maxExtremities) void this.#reduce(room);
+    deps.observer.onAppended((room, _events, _write, isOurs) => {
+      if (isOurs && room.extremities.length > maxExtremities) void this.#reduce(room);
     });
   }
 

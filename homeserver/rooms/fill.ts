@@ -358,6 +358,7 @@ export class HistoryFill {
     this.#moveGaps(room, placed, filling, write);
     await log.append({
       parts: [rowsOf(roomEvents, [write])],
+      ground: room.ground,
       stillValid: () => !room.dead,
       committed: () => {
         for (const eventId of write.awaitedTargets) room.unappliedRedactions.delete(eventId);

@@ -25,7 +25,8 @@ export class GuestRemoval {
 
   constructor(deps: GuestRemovalDeps) {
     this.#deps = deps;
-    deps.observer.onAppended((room, events) => {
+    deps.observer.onAppended((room, events, _write, isOurs) => {
+      if (!isOurs) return;
       const closes = events.some(
         ({ event, softFailed, rejectedReason }) =>
           event.type === 'm.room.guest_access' &&

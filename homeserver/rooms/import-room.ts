@@ -125,7 +125,10 @@ export class RoomImporter {
       const rejection = rejectionBy(room.joinEvent, live.rules, auth);
       if (rejection !== undefined) throw matrixError('M_FORBIDDEN', describe(rejection));
       if (create !== undefined) {
-        await log.append({ parts: [rowsOf(roomEvents, [{ ...emptyWrite(live.nid), create }])] });
+        await log.append({
+          parts: [rowsOf(roomEvents, [{ ...emptyWrite(live.nid), create }])],
+          ground: live.ground,
+        });
       }
       await outliers.write(live, made);
       return stateBefore;

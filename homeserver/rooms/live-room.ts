@@ -16,6 +16,7 @@ import {
   type UserId,
 } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
+import { freshGround, type LogGround } from '../streams/log-writer.ts';
 import { RecentTimeline } from './recent-timeline.ts';
 import { RoomView } from './room-view.ts';
 import type { Removed, StateRef, StateSnapshot } from './state-snapshot.ts';
@@ -63,6 +64,8 @@ export class LiveRoom {
   dead = false;
   /** Other servers in the room as of the last commit. */
   committedServers: ReadonlySet<ServerName>;
+  /** For writes that build on what is in memory here. */
+  readonly ground: LogGround;
   /** When this was last asked for, as the registry counts. */
   lastUse = 0;
   /** The newest write. */
@@ -82,6 +85,7 @@ export class LiveRoom {
     this.nid = init.nid;
     this.id = init.id;
     this.rules = init.rules;
+    this.ground = freshGround(init.id);
     this.localServer = init.localServer;
     this.extremities = init.extremities;
     this.recent = new RecentTimeline(init.position);

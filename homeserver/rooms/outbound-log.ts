@@ -97,6 +97,12 @@ export class OutboundLog {
     }
   }
 
+  /** A write to a room that is not in memory: which servers are in it the database says. */
+  followUnseen(write: RoomWrite): void {
+    const last = write.events.findLast(({ relayed }) => relayed);
+    if (last !== undefined) this.#recent.reset(last.streamPos as number);
+  }
+
   /** Relayed events after a position with the servers in their rooms, in order. */
   async read(
     after: number,

@@ -8,12 +8,12 @@ import { type AuthEvent, checkAuthEvents } from '../../spec/auth/auth-events.ts'
 import { EventRejected } from '../../spec/auth/event-rejected.ts';
 import { exactJson } from '../../spec/canonical-json.ts';
 import type { MatrixEvent } from '../../spec/event.ts';
-import { createEventIdOf, type EventId } from '../../spec/identifiers.ts';
+import { createEventIdOf, type EventId, type RoomId } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import { KeyedQueue } from '../keyed-queue.ts';
 import { roomEvents } from '../storage/event-section.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
-import { type Log, rowsOf } from '../streams/log.ts';
+import { freshGround, type Log, rowsOf } from '../streams/log.ts';
 import { turns } from '../turns.ts';
 import type { AuthChains } from './auth-chains.ts';
 import { rejectionBy, stateIn } from './auth-selection.ts';
@@ -43,7 +43,11 @@ export interface OutliersDeps {
 /** So many events take some ten milliseconds to write. */
 const maxPerWrite = 250;
 
-type Room = { readonly nid: number; readonly rules: RoomVersionRules };
+type Room = {
+  readonly nid: number;
+  readonly id: RoomId;
+  readonly rules: RoomVersionRules;
+};
 
 export class Outliers {
   readonly #deps: OutliersDeps;
@@ -110,7 +114,10 @@ export class Outliers {
         chainPlaces: places,
         chainLinks: links,
       };
-      await this.#deps.log.append({ parts: [rowsOf(roomEvents, [write])] });
+      await this.#deps.log.append({
+        parts: [rowsOf(roomEvents, [write])],
+        ground: freshGround(room.id),
+      });
     } catch (error) {
       for (const { nid } of fresh) events.forget(nid);
       this.#deps.chains.drop(room.nid);

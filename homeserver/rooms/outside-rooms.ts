@@ -20,7 +20,7 @@ import {
   waitingOfUser,
 } from '../storage/outside-memberships.ts';
 import { roomsById } from '../storage/rooms.ts';
-import { type Log, rowsOf } from '../streams/log.ts';
+import { freshGround, type Log, rowsOf } from '../streams/log.ts';
 import type { EventStore } from './event-store.ts';
 import { outlierOf } from './outliers.ts';
 import { membershipOf } from './stored-event.ts';
@@ -146,6 +146,7 @@ export class OutsideRooms {
             receivedAtMs,
           };
     await log.append({
+      ground: freshGround(roomId),
       parts: [
         rowsOf(roomEvents, [write]),
         rowsOf(outsideMemberships, [{ userId, roomNid, waiting }]),

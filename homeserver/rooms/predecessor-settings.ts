@@ -28,7 +28,8 @@ export class PredecessorSettings {
 
   constructor(deps: PredecessorSettingsDeps) {
     this.#deps = deps;
-    deps.observer.onAppended((room, appended) => {
+    deps.observer.onAppended((room, appended, _write, isOurs) => {
+      if (!isOurs) return;
       for (const { event } of appended) {
         if (event.type !== 'm.room.member' || event.content['membership'] !== 'join') continue;
         const userId = event.stateKey as UserId;

@@ -179,6 +179,7 @@ export class RemoteStates {
           { ...emptyWrite(room.nid), snapshots: [snapshotRow(room.nid, snapshot)] },
         ]),
       ],
+      ground: room.ground,
       stillValid: () => !room.dead,
     });
     this.#deps.snapshots.remember(snapshot);

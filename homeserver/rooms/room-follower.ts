@@ -10,6 +10,7 @@ import type { EventId, RoomId } from '../../spec/identifiers.ts';
 import { roomPurges } from '../storage/abandoned-rooms.ts';
 import { type EventRow, type RoomWrite, roomEvents } from '../storage/event-section.ts';
 import type { Log } from '../streams/log.ts';
+import type { AuthChains } from './auth-chains.ts';
 import type { EventStore } from './event-store.ts';
 import { isAccepted, type LiveRoom } from './live-room.ts';
 import { showCarriedOut } from './redactions.ts';
@@ -24,6 +25,7 @@ export interface RoomFollowerDeps {
   readonly log: Log;
   readonly events: EventStore;
   readonly snapshots: SnapshotStore;
+  readonly chains: AuthChains;
   readonly registry: RoomRegistry;
   readonly observer: RoomObserver;
 }
@@ -38,8 +40,8 @@ export class RoomFollower {
 
   constructor(deps: RoomFollowerDeps) {
     this.#deps = deps;
-    deps.log.onRows(roomEvents, (writes) => {
-      for (const write of writes) this.#follow(write);
+    deps.log.onRows(roomEvents, (writes, isOurs) => {
+      for (const write of writes) this.#follow(write, isOurs);
     });
     deps.log.onRows(roomPurges, (roomNids) => {
       for (const roomNid of roomNids) this.#drop(roomNid);
@@ -54,21 +56,47 @@ export class RoomFollower {
     events.forgetRoom(roomNid);
   }
 
-  #follow(write: RoomWrite): void {
-    const { registry, observer } = this.#deps;
+  #follow(write: RoomWrite, isOurs: boolean): void {
+    const { registry, observer, chains } = this.#deps;
     const [first] = write.events;
+    if (!isOurs && write.chainPlaces.length > 0) chains.drop(write.roomNid);
     // Snapshots, a room's creation: nothing that memory holds.
     if (first === undefined) return;
     const room = registry.following(write.roomNid);
     const stored = this.#take(write);
     if (write.redactions.length > 0) this.#redact(room, write, stored);
-    if (room === undefined || first.place !== 'live') {
-      observer.usersChanged(write.roomNid, first.roomId as RoomId, write);
-      return;
+    if (room !== undefined && !isOurs) this.#keepGround(room, write, stored);
+    if (first.place !== 'live') observer.usersChanged(write.roomNid, first.roomId as RoomId, write);
+    else if (room === undefined) observer.appendedUnseen(stored, write);
+    else {
+      room.committed = isOurs ? this.#viewAfter(room.committed, write) : room.ahead;
+      this.#addToTimeline(room, write, stored);
+      observer.appended(room, stored, write, isOurs);
     }
-    room.committed = this.#viewAfter(room.committed, write);
-    this.#addToTimeline(room, write, stored);
-    observer.appended(room, stored, write);
+  }
+
+  /** What the next event of the room will build on, which another process has moved. */
+  #keepGround(room: LiveRoom, write: RoomWrite, stored: readonly StoredEvent[]): void {
+    const { registry, events } = this.#deps;
+    for (const eventId of write.foundPrevEvents) room.missingPrevEvents.delete(eventId as EventId);
+    for (const { eventId, referencedByNid } of write.missingPrevEvents) {
+      const by = stored.find(({ nid }) => nid === referencedByNid);
+      room.lacks(eventId as EventId, by !== undefined && isAccepted(by));
+    }
+    for (const { eventId, redactionNid } of write.unappliedRedactions) {
+      const waiting = room.unappliedRedactions.get(eventId) ?? [];
+      room.unappliedRedactions.set(eventId, [...waiting, redactionNid]);
+    }
+    for (const eventId of write.awaitedTargets) room.unappliedRedactions.delete(eventId);
+    if (write.head === undefined) return;
+    const changes = new Map(write.changes.flatMap((rows) => [...changesOf(rows)]));
+    room.moveTo(this.#viewAfter(room.ahead, write).state, changes);
+    const known = [...stored, ...room.extremities];
+    room.extremities = write.head.extremities.flatMap(
+      (head) => known.find(({ nid }) => nid === head) ?? events.cached(head) ?? [],
+    );
+    // Loaded anew when next asked for, rather than written on top of half of its heads.
+    if (room.extremities.length < write.head.extremities.length) registry.drop(room);
   }
 
   /** The events of a write as they are now known, but for outliers: nobody looks for those yet. */
@@ -118,9 +146,15 @@ export class RoomFollower {
     if (head === undefined) return before;
     const { snapshotNid, joined, invited } = head;
     if (snapshotNid === before.state.nid) return before;
-    const state =
-      this.#deps.snapshots.cached(snapshotNid) ??
-      before.state.with(snapshotNid, new Map(changes.flatMap((rows) => [...changesOf(rows)])));
+    const { snapshots } = this.#deps;
+    let state = snapshots.cached(snapshotNid);
+    if (state === undefined) {
+      state = before.state.with(
+        snapshotNid,
+        new Map(changes.flatMap((rows) => [...changesOf(rows)])),
+      );
+      snapshots.remember(state);
+    }
     return new RoomView(state, joined, invited);
   }
 

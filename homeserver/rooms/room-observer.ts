@@ -1,5 +1,5 @@
 /** What follows a commit: memory of who is in which room, and wake-ups for those concerned. */
-import { type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
+import { type RoomId, type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
 import type { RoomWrite } from '../storage/event-section.ts';
 import type { Notifier } from '../streams/notifier.ts';
 import type { LiveRoom } from './live-room.ts';
@@ -7,11 +7,15 @@ import type { RoomActivity } from './room-activity.ts';
 import type { StoredEvent } from './stored-event.ts';
 import type { UserRooms } from './user-rooms.ts';
 
-/** Told of every batch of events one room has committed, in log order per room. */
+/**
+ * Told of every batch of events one room has committed, in log order per room, and whether this
+ * process has written it: what follows from an event besides memory, one process does.
+ */
 export type AppendListener = (
   room: LiveRoom,
   events: readonly StoredEvent[],
   write: RoomWrite,
+  isOurs: boolean,
 ) => void;
 
 export class RoomObserver {
@@ -20,6 +24,7 @@ export class RoomObserver {
   readonly #notifier: Notifier;
   readonly #localServer: ServerName;
   readonly #listeners: AppendListener[] = [];
+  readonly #unseenListeners: ((write: RoomWrite) => void)[] = [];
 
   constructor(deps: {
     userRooms: UserRooms;
@@ -38,12 +43,35 @@ export class RoomObserver {
     this.#listeners.push(listener);
   }
 
-  appended(room: LiveRoom, events: readonly StoredEvent[], write: RoomWrite): void {
+  /** Of a room that is not in memory: those who wait may be in it. */
+  appendedUnseen(events: readonly StoredEvent[], write: RoomWrite): void {
+    const [first] = write.events;
+    const last = events.at(-1)?.streamPos;
+    if (last === undefined || first === undefined) return;
+    this.#activity.record(write.roomNid, last);
+    this.usersChanged(write.roomNid, first.roomId as RoomId, write);
+    this.#notifier.markWhere(
+      (userId) => this.#userRooms.cached(userId)?.get(write.roomNid)?.membership === 'join',
+    );
+    for (const listener of this.#unseenListeners) listener(write);
+  }
+
+  /** For readers whose memory would have a gap where a room is not in memory. */
+  onUnseen(listener: (write: RoomWrite) => void): void {
+    this.#unseenListeners.push(listener);
+  }
+
+  appended(
+    room: LiveRoom,
+    events: readonly StoredEvent[],
+    write: RoomWrite,
+    isOurs: boolean,
+  ): void {
     const last = events.at(-1)?.streamPos;
     if (last !== undefined) this.#activity.record(room.nid, last);
     this.usersChanged(room.nid, room.id, write);
     this.#notifier.markRoom(room.nid, room.joinedLocalUsers);
-    for (const listener of this.#listeners) listener(room, events, write);
+    for (const listener of this.#listeners) listener(room, events, write, isOurs);
   }
 
   /** Memberships that a write changed, for a room in memory or one known only by an invite. */

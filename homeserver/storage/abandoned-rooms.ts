@@ -5,7 +5,7 @@
  * reach at once, and `purged-rooms.ts` deletes it later, a little at a time.
  */
 import type { RoomId, ServerName } from '../../spec/identifiers.ts';
-import type { LogSection } from '../streams/log.ts';
+import { type LogSection, nothingFilledIn } from '../streams/log-batch.ts';
 import type { Db, Tx } from './database.ts';
 import { stateEntryKey } from './text-keys.ts';
 
@@ -144,6 +144,7 @@ export const hasEventsAfter = async (
 /** Room nids: in turn with everything else that is written to rooms. */
 export const roomPurges: LogSection<number> = {
   name: 'room purges',
+  ...nothingFilledIn,
   needsTransaction: () => true,
   async write(tx, roomNids) {
     const { rows } = await tx.query<{ room_id: string }>({

@@ -1,5 +1,6 @@
 /** Every kind of row the log takes, by name: how rows from other processes find their section. */
 import type { LogSection } from '../streams/log-batch.ts';
+import { roomPurges } from './abandoned-rooms.ts';
 import { accountDataSection } from './account-data.ts';
 import { deviceListsSection } from './device-lists.ts';
 import { roomEvents } from './event-section.ts';
@@ -21,6 +22,7 @@ const sections = [
   pushRulesSection,
   receiptsSection,
   roomEvents,
+  roomPurges,
   toDeviceSection,
 ] as readonly unknown[] as readonly LogSection<unknown>[];
 

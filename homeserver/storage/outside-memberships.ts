@@ -3,7 +3,7 @@
  * in rooms it is not in. A row stands for as long as `user_rooms` names the same member event.
  */
 import type { RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
-import { filledIn, type LogSection } from '../streams/log-batch.ts';
+import { type LogSection, nothingFilledIn } from '../streams/log-batch.ts';
 import type { Db } from './database.ts';
 
 export interface OutsideMembership {
@@ -24,7 +24,7 @@ export interface OutsideMembership {
 
 export const outsideMemberships: LogSection<OutsideMembership> = {
   name: 'outside memberships',
-  ...filledIn<OutsideMembership>(),
+  ...nothingFilledIn,
   needsTransaction: () => true,
   async write(tx, rows) {
     for (const { userId, roomNid, waiting } of rows) {

@@ -31,6 +31,12 @@ export const filledIn = <Row extends object>(
   },
 });
 
+/** For rows that `write` leaves as they are. */
+export const nothingFilledIn: Pick<LogSection<unknown>, 'answer' | 'take'> = {
+  answer: () => null,
+  take: () => undefined,
+};
+
 /** Rows of one section; built by `rowsOf`, which keeps section and row types together. */
 export interface SectionRows {
   readonly section: LogSection<unknown>;

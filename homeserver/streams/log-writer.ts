@@ -42,6 +42,11 @@ export interface LogGround {
   readonly load: number;
 }
 
+let loads = 0;
+
+/** A ground of its own: what is built on it fails with nothing else. */
+export const freshGround = (roomId: string): LogGround => ({ roomId, load: ++loads });
+
 /** A write of another process: who made it, and what it is called there. */
 export interface LogOrigin {
   readonly member: string;

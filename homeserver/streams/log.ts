@@ -17,6 +17,7 @@ import {
 
 export { filledIn, type LogSection, rowsOf, type SectionRows } from './log-batch.ts';
 export {
+  freshGround,
   type LogGround,
   type LogMemory,
   type LogOptions,

@@ -92,6 +92,13 @@ export class Notifier {
     }
   }
 
+  /** Like `mark`, of those who wait. */
+  markWhere(isConcerned: (userId: UserId) => boolean): void {
+    for (const [user, waiters] of this.#waiters) {
+      if (isConcerned(user)) for (const waiter of waiters) this.#marked.add(waiter);
+    }
+  }
+
   /** Members of a room that has new events: they hear of what was held back with these. */
   markRoom(roomNid: number, members: ReadonlySet<UserId>): void {
     const timer = this.#held.get(roomNid);

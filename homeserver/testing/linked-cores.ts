@@ -1,0 +1,100 @@
+/**
+ * Several cores on one database, as so many processes of one server have them: the first writes the
+ * log for all. What passes between them passes as text, in order, and in turns of the event loop of
+ * its own.
+ */
+import type { ServerName } from '../../spec/identifiers.ts';
+import { testSigningKey } from '../../spec/testing/room-builder.ts';
+import { type Core, type CoreOptions, createCore } from '../core.ts';
+import { silentLogger } from '../ops/logger.ts';
+import { logSections } from '../storage/log-sections.ts';
+import { Log } from '../streams/log.ts';
+import { LogRelay } from '../streams/log-relay.ts';
+import { RemoteWriter } from '../streams/remote-writer.ts';
+import { FakeClock } from './fake-clock.ts';
+import { seededRandom } from './seeded-random.ts';
+import { testServerName } from './test-core.ts';
+import { testDatabase } from './test-database.ts';
+
+export interface LinkedCores {
+  /** The leader first. */
+  readonly cores: readonly Core[];
+  readonly clock: FakeClock;
+  /** Which of them may write a room; any that is not set, all. */
+  readonly owners: Map<string, number>;
+  /** Once everyone has heard of everything. */
+  settled(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Delivers texts one after the other, each in a turn of its own. */
+class Wire {
+  #last: Promise<void> = Promise.resolve();
+
+  send(text: string, receive: (text: string) => void): void {
+    this.#last = this.#last.then(async () => {
+      await new Promise((resolve) => setImmediate(resolve));
+      receive(text);
+    });
+  }
+
+  get idle(): Promise<void> {
+    return this.#last;
+  }
+}
+
+export const linkedCores = async (count: number): Promise<LinkedCores> => {
+  const { database, close } = await testDatabase();
+  const clock = new FakeClock();
+  const options = (name: string): CoreOptions => ({
+    database,
+    logger: silentLogger,
+    serverName: testServerName as ServerName,
+    signingKey: () => testSigningKey(testServerName),
+    clock,
+    random: seededRandom(name),
+  });
+  const owners = new Map<string, number>();
+  const leader = await createCore(options('leader'));
+  const relay = new LogRelay({
+    log: leader.log,
+    sections: logSections,
+    mayWrite: (member, roomId) => (owners.get(roomId) ?? Number(member)) === Number(member),
+  });
+  const wires: Wire[] = [];
+  const cores = [leader];
+  for (let nth = 1; nth < count; nth += 1) {
+    const member = `${nth}`;
+    const [up, down] = [new Wire(), new Wire()];
+    wires.push(up, down);
+    let writer: RemoteWriter;
+    const position = relay.join(member, {
+      batch: (text) => down.send(text, (arrived) => writer.follow(JSON.parse(arrived))),
+      refuse: (refusal) =>
+        down.send(JSON.stringify(refusal), (arrived) => writer.refused(JSON.parse(arrived))),
+    });
+    const openLog = async (): Promise<Log> =>
+      Log.following(position, (memory) => {
+        const link = {
+          write: (write: unknown) =>
+            up.send(JSON.stringify(write), (text) => relay.write(member, JSON.parse(text))),
+        };
+        writer = new RemoteWriter(memory, logSections, link, position);
+        return writer;
+      });
+    cores.push(await createCore({ ...options(member), openLog }));
+  }
+  return {
+    cores,
+    clock,
+    owners,
+    async settled() {
+      await leader.log.settled();
+      for (let round = 0; round < 2; round += 1) await Promise.all(wires.map(({ idle }) => idle));
+    },
+    async close() {
+      for (const core of cores.toReversed()) await core.close();
+      await close();
+    },
+  };
+};
