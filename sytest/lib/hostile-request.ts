@@ -11,6 +11,8 @@ export interface HostileTarget {
   readonly port: number;
   /** Set for TLS: the authority to trust. */
   readonly ca?: string;
+  /** The address to ask from, where it matters. */
+  readonly localAddress?: string;
 }
 
 export interface HostileRequest {
@@ -49,7 +51,7 @@ export const sendHostile = (
     const startedMs = performance.now();
     const socket: Socket =
       target.ca === undefined
-        ? connectTcp(target.port, target.host)
+        ? connectTcp(target)
         : connectTls({ ...target, servername: target.host });
     let sentBytes = 0;
     let answer = '';

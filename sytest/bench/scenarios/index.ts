@@ -7,6 +7,7 @@ import { fanOut } from './fan-out.ts';
 import { forks } from './forks.ts';
 import { generator } from './generator.ts';
 import { history } from './history.ts';
+import { hostile } from './hostile.ts';
 import { inboundPdus } from './inbound-pdus.ts';
 import { memory } from './memory.ts';
 import { remoteJoin, remoteJoinMemory } from './remote-join.ts';
@@ -39,6 +40,7 @@ export const scenarios: readonly Scenario[] = [
   history,
   forks,
   stored,
+  hostile,
   // The server is restarted by these.
   coldFirstSync,
   unread,
