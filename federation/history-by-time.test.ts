@@ -154,6 +154,27 @@ describe('an event by its time', () => {
       expect(await page(room.roomId)).toEqual(['0', '1', '2', '3', '4']);
     });
 
+    it('stands where it was said also when it comes in the middle of what leads up to it', async () => {
+      await join();
+      answer(messages[2] as MatrixEvent);
+      peer.on(/^GET \/_matrix\/federation\/v1\/backfill\//, () => ({
+        pdus: messages.slice(1).map((event) => pduOf(room, event)),
+      }));
+      let asked = 0;
+      peer.on(/\/state_ids\/[^?]+\?event_id=(.+)$/, async (_, [, id = '']) => {
+        asked += 1;
+        if (asked === 1) {
+          expect(bodyOf(await nearest(room.roomId, middleMs() - 1, 'forwards'))).toBe('2');
+          peer.serve(room);
+        }
+        const [prev] = (room.events.get(id as EventId) as MatrixEvent).prevEventIds;
+        const ids = [...room.stateAfter(room.events.get(prev as EventId)).values()];
+        return { pdu_ids: ids, auth_chain_ids: ids };
+      });
+      expect(await page(room.roomId)).toEqual(['0', '1', '2', '3', '4']);
+      expect(asked).toBe(2);
+    });
+
     it('is not taken when forged, of another room, of another time, or no answer at all', async () => {
       const event = messages[2] as MatrixEvent;
       const other = peer.buildRoom({ version: '11', name: 'other' });

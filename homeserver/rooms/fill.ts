@@ -95,9 +95,15 @@ export class HistoryFill {
   ): Promise<number> {
     const connected = await this.#connected(room, gap, events);
     if (connected.length === 0) return 0;
-    return this.#place(server, room, connected, (count) =>
-      placeBefore(this.#deps.db, room.nid, gap.place, count),
-    );
+    return this.#place(server, room, connected, async (ordered) => {
+      // Meanwhile one of them may have taken its place apart, and those before it belong there.
+      const leading = new Set(await this.#connected(room, gap, ordered));
+      const events = ordered.filter((event) => leading.has(event));
+      return {
+        events,
+        first: await placeBefore(this.#deps.db, room.nid, gap.place, events.length),
+      };
+    });
   }
 
   /**
@@ -115,11 +121,11 @@ export class HistoryFill {
     if (serverNameOf(event.sender) === server && !(await this.#mayBeSentNow(room, event))) {
       return false;
     }
-    await this.#place(server, room, [event], async () =>
-      (await this.missingBefore(gap)).length === 0
-        ? undefined
-        : placeApart(db, room.nid, gap.place),
-    );
+    await this.#place(server, room, [event], async (wanted) => {
+      if ((await this.missingBefore(gap)).length === 0) return undefined;
+      const first = await placeApart(db, room.nid, gap.place);
+      return first && { events: wanted, first };
+    });
     return isPlaced(await events.inRoom(room.nid, event.eventId));
   }
 
@@ -129,12 +135,14 @@ export class HistoryFill {
     return rejectionBy(event, room.rules, auth) === undefined;
   }
 
-  /** @param first finds the place of the first of so many events; undefined: there is none */
+  /** @param inTurn which of the events are still to be placed, and where the first goes */
   async #place(
     server: ServerName,
     room: LiveRoom,
     events: readonly MatrixEvent[],
-    first: (count: number) => Promise<TimelinePlace | undefined>,
+    inTurn: (
+      ordered: readonly MatrixEvent[],
+    ) => Promise<{ events: readonly MatrixEvent[]; first: TimelinePlace } | undefined>,
   ): Promise<number> {
     await this.#deps.surroundings.fetchAuthEvents(server, room, events);
     const batch = await this.#withStates(server, room, events);
@@ -143,10 +151,10 @@ export class HistoryFill {
       if (room.dead) return 0;
       const filling: Filling = { stored: [], snapshots: [], missing: [], promoted: new Set() };
       try {
-        const place = await first(batch.ordered.length);
-        if (place === undefined) return 0;
-        await this.#fill(batch, filling);
-        await this.#write(room, place, filling);
+        const placing = await inTurn(batch.ordered);
+        if (placing === undefined || placing.events.length === 0) return 0;
+        await this.#fill({ ...batch, ordered: placing.events }, filling);
+        await this.#write(room, placing.first, filling);
         return filling.stored.length;
       } catch (error) {
         // Memory was ahead of what is written.
