@@ -2,10 +2,11 @@ import type { UserId } from '../../../spec/identifiers.ts';
 import { silentLogger } from '../../ops/logger.ts';
 import { SnapshotStore } from '../../rooms/snapshot-store.ts';
 import { emptyTestDatabase, type TestDatabase } from '../../testing/test-database.ts';
+import { chainPlaces } from '../auth-chains.ts';
 import { membersSinceBefore } from '../device-lists.ts';
 import { migrate } from '../migrate.ts';
 import { stateContents } from '../published-rooms.ts';
-import { snapshotsByNid, stateChangesBetween } from '../snapshots.ts';
+import { roomsOfUsers, snapshotsByNid, stateChangesBetween } from '../snapshots.ts';
 import { roomStatesMigration } from './0023-room-states.ts';
 import { migrations } from './index.ts';
 
@@ -25,6 +26,11 @@ describe('room states that were stored before', () => {
             (1, 14, '$d', 'm.room.topic', '', NULL, '@me:here', 4, 5, '{"content":{}}');
         INSERT INTO user_rooms (user_id, room_nid, membership, event_nid, stream_pos, membership_pos)
           VALUES ('@me:here', 1, 'join', 11, 101, 101);
+        INSERT INTO user_rooms (user_id, room_nid, membership, event_nid, stream_pos, membership_pos,
+            forgotten, stripped_state)
+          VALUES ('@you:here', 1, 'leave', 15, 103, 102, true, '[]');
+        INSERT INTO auth_chain_places (room_nid, event_nid, chain_nid, seq, to_chain_nid, to_seq)
+          VALUES (1, 11, 31, 1, NULL, NULL), (1, 12, 32, 2, 31, 1);
         -- The name was set, changed and set back; the topic was removed; one entry has no change.
         INSERT INTO state_changes (stream_pos, room_nid, type, state_key, event_nid)
           VALUES (101, 1, 'm.room.member', '@me:here', 11), (102, 1, 'm.room.name', '', 12),
@@ -89,7 +95,29 @@ describe('room states that were stored before', () => {
     expect([...state.entries()].map(([, { eventId }]) => eventId)).toEqual(['$d', '$a']);
   });
 
-  it('has each entry once', async () => {
+  it('have the same members and chains', async () => {
+    const you = '@you:here' as UserId;
+    expect((await roomsOfUsers(test.database, [you])).get(you)).toEqual([
+      {
+        user_id: '@you:here',
+        room_nid: 1,
+        room_id: '!room:here',
+        membership: 'leave',
+        event_nid: 15,
+        stream_pos: 103,
+        membership_pos: 102,
+        forgotten: true,
+        stripped_state: '[]',
+      },
+    ]);
+    const places = await chainPlaces(test.database, 1);
+    expect(places.sort((a, b) => a.event_nid - b.event_nid)).toEqual([
+      { event_nid: 11, chain_nid: 31, seq: 1, to_chain_nid: null, to_seq: null },
+      { event_nid: 12, chain_nid: 32, seq: 2, to_chain_nid: 31, to_seq: 1 },
+    ]);
+  });
+
+  it('have each entry once', async () => {
     await expect(
       test.database.query({
         text: `INSERT INTO state_changes (room_nid, stream_pos, event_nid, is_current, type, state_key)

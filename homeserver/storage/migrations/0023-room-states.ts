@@ -1,7 +1,7 @@
 /**
- * What the states of rooms take on disk. Changes of states and snapshots are written anew, one row for
- * each change that a room's state has had: some ten seconds for a million, and as much free space as
- * the old tables have until they are dropped.
+ * What the states of rooms and their members take on disk. Changes of states, snapshots, places of auth
+ * chains and members' rooms are written anew, a row each for each change that a room's state has had:
+ * some twenty seconds for a million, and as much free space as the old tables have until the end.
  */
 import type { Migration } from '../migration.ts';
 
@@ -68,12 +68,50 @@ export const roomStatesMigration: Migration = {
       ALTER TABLE packed_snapshots RENAME TO state_snapshots;
       ALTER TABLE state_snapshots ADD PRIMARY KEY (room_nid, snapshot_nid);
 
+      -- As before, with columns of one size first.
+      CREATE TABLE ordered_rooms (
+        room_nid bigint NOT NULL,
+        event_nid bigint NOT NULL,
+        -- Of the latest member event, and of the one that gave this membership.
+        stream_pos bigint NOT NULL,
+        membership_pos bigint NOT NULL,
+        user_id text NOT NULL,
+        membership text NOT NULL,
+        forgotten boolean NOT NULL DEFAULT false,
+        -- What an invited or knocking user may see of a room this server is not in.
+        stripped_state text
+      );
+      INSERT INTO ordered_rooms
+        SELECT room_nid, event_nid, stream_pos, membership_pos, user_id, membership, forgotten,
+          stripped_state
+        FROM user_rooms;
+      DROP TABLE user_rooms;
+      ALTER TABLE ordered_rooms RENAME TO user_rooms;
+      ALTER TABLE user_rooms ADD PRIMARY KEY (user_id, room_nid);
+
+      CREATE TABLE ordered_places (
+        room_nid bigint NOT NULL,
+        event_nid bigint NOT NULL,
+        chain_nid bigint NOT NULL,
+        -- The first link of the place, if it has one.
+        to_chain_nid bigint,
+        seq integer NOT NULL,
+        to_seq integer
+      );
+      INSERT INTO ordered_places
+        SELECT room_nid, event_nid, chain_nid, to_chain_nid, seq, to_seq FROM auth_chain_places;
+      DROP TABLE auth_chain_places;
+      ALTER TABLE ordered_places RENAME TO auth_chain_places;
+      ALTER TABLE auth_chain_places ADD PRIMARY KEY (room_nid, event_nid);
+
       -- Without a list of what is pending, which takes more room than the index itself.
       ALTER INDEX user_directory_words SET (fastupdate = off);
 
       -- For the planner to know what the new tables hold.
       ANALYZE state_changes;
       ANALYZE state_snapshots;
+      ANALYZE user_rooms;
+      ANALYZE auth_chain_places;
     `);
     // The list that is pending is emptied for good.
     await knex.raw(`SELECT gin_clean_pending_list('user_directory_words')`);
