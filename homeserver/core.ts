@@ -213,7 +213,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     enabled: options.typingEnabled ?? true,
   });
   const presence = new Presence(
-    { db: database, clock, notifier, observer, registry, userRooms, serverName },
+    { db: database, logger, clock, notifier, observer, registry, userRooms, serverName },
     { enabled: options.presenceEnabled ?? true },
   );
   log.follow(presence);
@@ -287,6 +287,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     accountData.fill(recently),
     receipts.fill(recently),
     encryption.fill(recently),
+    presence.recall(),
   ]);
 
   return {
@@ -331,7 +332,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     notifications,
     close: async () => {
       typing.close();
-      presence.close();
+      await presence.close();
       await encryption.close();
       await unreadCounts.close();
       await log.close();

@@ -18,6 +18,10 @@ export const idleAfterMs = 300_000;
 /** How long a device may be silent between two syncs. */
 const graceMs = 30_000;
 const maxDevices = 100;
+/** Whoever was there when the process before ended has so long to come back. */
+const returnMs = 60_000;
+/** Stands for the devices that were there then; no device is called so. */
+const earlier = '\u0000';
 
 export class PresenceActivity {
   lastActiveMs: number;
@@ -25,6 +29,16 @@ export class PresenceActivity {
 
   constructor(lastActiveMs: number) {
     this.lastActiveMs = lastActiveMs;
+  }
+
+  /**
+   * Of somebody who was there when the process before ended. Who was online is taken to have been
+   * active until now: what they did since they came was not written down.
+   */
+  static recalled(presence: PresenceState, lastActiveMs: number, nowMs: number): PresenceActivity {
+    const activity = new PresenceActivity(presence === 'online' ? nowMs : lastActiveMs);
+    activity.#devices.set(earlier, { presence, wish: 'online', untilMs: nowMs + returnMs });
+    return activity;
   }
 
   /**
@@ -48,6 +62,7 @@ export class PresenceActivity {
   /** What the user says of themselves. */
   said(deviceId: string, presence: PresenceState, nowMs: number): void {
     const device = this.#device(deviceId);
+    this.#devices.delete(earlier);
     device.presence = presence;
     device.untilMs = Math.max(device.untilMs, nowMs + graceMs);
     this.lastActiveMs = nowMs;
@@ -57,7 +72,7 @@ export class PresenceActivity {
   acted(deviceId: string | undefined, nowMs: number): void {
     this.lastActiveMs = nowMs;
     for (const [id, device] of this.#devices) {
-      if (deviceId !== undefined && id !== deviceId) continue;
+      if (deviceId !== undefined && id !== deviceId && id !== earlier) continue;
       if (device.presence === 'unavailable') device.presence = 'online';
     }
   }
@@ -83,7 +98,9 @@ export class PresenceActivity {
       if (this.#devices.size >= maxDevices) {
         this.#devices.delete(this.#devices.keys().next().value as string);
       }
-      device = { presence: 'offline', wish: undefined, untilMs: 0 };
+      // After a restart it goes on as the user was.
+      const { presence = 'offline', wish } = this.#devices.get(earlier) ?? {};
+      device = { presence, wish, untilMs: 0 };
       this.#devices.set(deviceId, device);
     }
     return device;

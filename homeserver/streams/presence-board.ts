@@ -79,6 +79,12 @@ export class PresenceBoard {
     this.#entries.set(current.userId, { current, rooms, serial });
   }
 
+  /** As it was before this process; in the order of the serials, and before any change. */
+  recall(entry: PresenceEntry): void {
+    this.#entries.set(entry.current.userId, entry);
+    this.#serial = Math.max(this.#serial, entry.serial);
+  }
+
   /** The members of a room may not have heard of the user before. */
   introduce(userId: UserId, roomNid: number, nowMs: number): void {
     this.#add(userId, roomNid, nowMs);

@@ -29,6 +29,8 @@ export interface PresenceIntroductionsDeps {
 
 /** Other servers are reminded this often of who is online. */
 const remindEveryMs = 25 * 60_000;
+/** Longer than people have for coming back after a restart. */
+const remindAfterStartMs = 90_000;
 /** Users introduced to a server that is new to a room. */
 const maxIntroduced = 100;
 
@@ -57,6 +59,11 @@ export class PresenceIntroductions {
   remindInTime(userId: UserId): void {
     const sinceMs = this.#deps.clock.nowMs() - (this.#reminded.get(userId) ?? 0);
     if (sinceMs >= remindEveryMs) this.remind(userId);
+  }
+
+  /** Somebody who was there before a restart: the first time is when they can have come back. */
+  remindLater(userId: UserId): void {
+    this.#reminded.set(userId, this.#deps.clock.nowMs() - remindEveryMs + remindAfterStartMs);
   }
 
   /** Nobody is reminded of the user any more. */

@@ -72,3 +72,50 @@ it('is not shown any more in a room that was left by a commit nobody heard of', 
     return !changesSince(serial).includes(bob);
   });
 });
+
+describe('after a restart', () => {
+  const phone = 'PHONE' as DeviceId;
+  const [carol, dora] = [localUser('carol'), localUser('dora')];
+  const seen = async (userId: typeof alice): Promise<void> => {
+    await core.userRooms.of(userId);
+    core.presence.seen(userId, phone, 'online', 30_000);
+  };
+
+  it('people are as they were, and coming back is no news of them', async () => {
+    for (const user of [bob, carol, dora]) {
+      await rooms.membership.join(user, roomId);
+      await seen(user);
+    }
+    await core.presence.set(bob, phone, 'unavailable', 'at lunch');
+    await core.presence.set(dora, phone, 'offline', undefined);
+    const { serial } = core.presence;
+    test.clock.advance(10_000);
+    core = await test.restart();
+    expect(core.presence.of(bob)).toMatchObject({ presence: 'unavailable', statusMsg: 'at lunch' });
+    expect(core.presence.of(carol)).toMatchObject({ presence: 'online' });
+    expect(core.presence.of(dora)).toMatchObject({ presence: 'offline' });
+    await seen(bob);
+    await seen(carol);
+    expect(changesSince(serial)).toEqual([]);
+    expect(core.presence.of(bob)).toMatchObject({ presence: 'unavailable' });
+    await seen(dora);
+    expect(changesSince(serial)).toEqual([dora]);
+    core.presence.acted(bob, phone);
+    expect(changesSince(serial)).toEqual([dora, bob]);
+  });
+
+  it('those who stay away go offline within a minute, and others are told', async () => {
+    await rooms.membership.join(bob, roomId);
+    await seen(bob);
+    const { serial } = core.presence;
+    core = await test.restart();
+    test.clock.advance(50_000);
+    core.presence.expire();
+    expect(core.presence.of(bob)).toMatchObject({ presence: 'online' });
+    expect(changesSince(serial)).toEqual([]);
+    test.clock.advance(10_000);
+    core.presence.expire();
+    expect(core.presence.of(bob)).toMatchObject({ presence: 'offline' });
+    expect(changesSince(serial)).toEqual([bob]);
+  });
+});

@@ -2,10 +2,11 @@
  * Who is online. In memory: what people's devices do makes their state, changes of it wake those who
  * share a room, and other servers hear of it through a listener.
  *
- * A session of the log that is lost takes nothing of it along, for who is online is neither read from
- * the database nor written to it. Only the rooms noted beside each person come from the log, which
- * `RoomObserver` keeps up after each commit: they are read again then (presence-rooms.ts). It all
- * belongs to this process: when it ends everyone is offline, and clients that come back say otherwise.
+ * A session of the log that is lost takes nothing of it along, for who is online does not go through
+ * it. Only the rooms noted beside each person come from the log, which `RoomObserver` keeps up after
+ * each commit: they are read again then (presence-rooms.ts). It all belongs to this process: when it
+ * ends, the next takes up how its people were seen last (presence-memory.ts), and those who do not come
+ * back within a minute go offline.
  * https://spec.matrix.org/v1.19/client-server-api/#presence
  */
 import {
@@ -15,6 +16,7 @@ import {
   type UserId,
 } from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
+import type { Logger } from '../ops/logger.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { RoomObserver } from '../rooms/room-observer.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
@@ -37,6 +39,7 @@ import {
   type PresenceListener,
   upToDate,
 } from './presence-introductions.ts';
+import { PresenceMemory } from './presence-memory.ts';
 import { PresenceRooms, shareRoom } from './presence-rooms.ts';
 import { PresenceWaking } from './presence-waking.ts';
 
@@ -46,6 +49,7 @@ export type { PresenceListener } from './presence-introductions.ts';
 
 export interface PresenceDeps {
   readonly db: Db;
+  readonly logger: Logger;
   readonly clock: Clock;
   readonly notifier: Notifier;
   readonly observer: RoomObserver;
@@ -77,6 +81,7 @@ export class Presence {
   /** When each remote user was last heard of, oldest first. */
   readonly #heard = new Map<UserId, number>();
   readonly #rooms: PresenceRooms;
+  readonly #memory: PresenceMemory;
   readonly #waking: PresenceWaking;
   readonly #introductions: PresenceIntroductions;
   #expireTimer: NodeJS.Timeout | undefined;
@@ -95,6 +100,10 @@ export class Presence {
     this.#rooms = new PresenceRooms(deps.db, (userId, roomNids) =>
       this.#introductions.isIn(userId, roomNids),
     );
+    this.#memory = new PresenceMemory(deps.db, deps.logger, (userId) => {
+      const entry = this.#board.get(userId);
+      return entry && { ...upToDate(entry, this.#active), serial: entry.serial };
+    });
     if (enabled) deps.observer.onAppended((room, events) => this.#follow(room, events));
   }
 
@@ -247,9 +256,25 @@ export class Presence {
     void this.#rooms.read();
   }
 
-  close(): void {
+  /** Takes up how people were seen last. Before anything else is asked of a process that starts. */
+  async recall(): Promise<void> {
+    if (!this.enabled) return;
+    const nowMs = this.#deps.clock.nowMs();
+    for (const { serial, roomNids, presence: stored, ...seen } of await this.#memory.recall()) {
+      const presence = stored as PresenceState;
+      this.#board.recall({ current: { ...seen, presence }, rooms: new Set(roomNids), serial });
+      if (presence === 'offline') continue;
+      this.#active.set(seen.userId, PresenceActivity.recalled(presence, seen.lastActiveMs, nowMs));
+      // Other servers are reminded once those who do not come back are gone.
+      this.#introductions.remindLater(seen.userId);
+    }
+    this.#schedule();
+  }
+
+  close(): Promise<void> {
     this.#waking.close();
     clearTimeout(this.#expireTimer);
+    return this.#memory.save();
   }
 
   #activity(userId: UserId): PresenceActivity {
@@ -309,6 +334,7 @@ export class Presence {
     }
     this.#board.put(user, rooms, this.#deps.clock.nowMs());
     this.#waking.add(user.userId);
+    if (serverNameOf(user.userId) === this.#deps.serverName) this.#memory.changed(user.userId);
     return true;
   }
 

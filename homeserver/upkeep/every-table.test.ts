@@ -16,6 +16,7 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   threepids: 'validated addresses of accounts',
   filters: 'clientDataLimits.filters',
   push_rules: 'one row for each account, of bounded size',
+  presence: 'one row for each account, of bounded size',
   device_keys: 'one row for each device',
   one_time_keys: 'clientDataLimits.oneTimeKeys',
   fallback_keys: 'one row for each device and algorithm',

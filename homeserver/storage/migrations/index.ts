@@ -21,6 +21,7 @@ import { storedBytesMigration } from './0022-stored-bytes.ts';
 import { roomStatesMigration } from './0023-room-states.ts';
 import { abandonedRoomsMigration } from './0024-abandoned-rooms.ts';
 import { clusterMigration } from './0025-cluster.ts';
+import { presenceMigration } from './0026-presence.ts';
 
 export const migrations: readonly Migration[] = [
   { name: '0001-core', up: core.up },
@@ -44,4 +45,5 @@ export const migrations: readonly Migration[] = [
   roomStatesMigration,
   abandonedRoomsMigration,
   clusterMigration,
+  presenceMigration,
 ];
