@@ -7,6 +7,7 @@ const ownTables = [
   'profile_fields',
   'filters',
   'push_rules',
+  'presence',
   'unread_counts',
   'receipts',
   'key_backups',

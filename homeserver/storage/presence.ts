@@ -10,12 +10,14 @@ export interface PresenceRow {
   readonly serial: number;
 }
 
-/** Each user comes once. */
+/** Each user comes once. Of people who asked to be erased nothing is written any more. */
 export const putPresence = async (db: Db, rows: readonly PresenceRow[]): Promise<void> => {
   await db.query({
     name: 'put-presence',
     text: `INSERT INTO presence AS kept (user_id, presence, status_msg, last_active_ms, serial)
-      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])
+      SELECT p.* FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])
+        AS p (user_id, presence, status_msg, last_active_ms, serial)
+      WHERE NOT EXISTS (SELECT FROM users u WHERE u.user_id = p.user_id AND u.erased)
       ON CONFLICT (user_id) DO UPDATE SET presence = EXCLUDED.presence,
         status_msg = EXCLUDED.status_msg, last_active_ms = EXCLUDED.last_active_ms,
         serial = EXCLUDED.serial
