@@ -103,6 +103,8 @@ const events: Deletion = async (tx, { roomNid, roomId, purgedPos }, limit) => {
  * have no index by room.
  */
 const indexedByRoom = [
+  // Noted again where nobody could tell whether the room had gone.
+  'abandoned_rooms',
   'server_rooms',
   'open_rooms',
   'outside_memberships',

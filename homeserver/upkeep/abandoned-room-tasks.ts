@@ -17,7 +17,6 @@ const roomTables: readonly string[] = [
   'room_heads',
   'room_aliases',
   'published_rooms',
-  'abandoned_rooms',
   'purged_rooms',
   ...purgedTables,
 ];

@@ -8,6 +8,7 @@ import { RoomImporter } from '../rooms/import-room.ts';
 import { Outliers } from '../rooms/outliers.ts';
 import { OutsideRooms } from '../rooms/outside-rooms.ts';
 import { isRoomKept } from '../storage/abandoned-rooms.ts';
+import { holdRoom, logWaits } from '../testing/log-trouble.ts';
 import { localUser, type TestCore, testCore } from '../testing/test-core.ts';
 import { type TestRooms, testRooms } from '../testing/test-rooms.ts';
 import { upkeepTasks } from './create-upkeep.ts';
@@ -271,6 +272,49 @@ describe('a room that everybody here has left and forgotten', () => {
       }
     },
   );
+
+  it('is whole where the log was lost as it went, and goes the next time', async () => {
+    const { roomId, nid, said } = await forgottenRoom();
+    const room = { roomNid: nid, roomId, sincePos: core.log.position };
+    const letGo = await holdRoom(core, nid);
+    const ending = new AbandonedRooms(core).end(room);
+    await logWaits(core);
+    await query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name LIKE 'parley log%'`);
+    expect(await ending).toBeUndefined();
+    await letGo();
+    expect((await core.registry.find(roomId))?.nid).toBe(nid);
+    expect((await core.events.byId(said))?.roomNid).toBe(nid);
+    expect((await core.userRooms.get(bob, nid))?.forgotten).toBe(true);
+    const alias = '#lost:here.test' as RoomAlias;
+    expect((await rooms.roomAliases.resolve(alias)).roomId).toBe(roomId);
+    expect(await new AbandonedRooms(core).end(room)).toBe(true);
+    expect(await core.registry.find(roomId)).toBeUndefined();
+  });
+
+  it('is tried again behind the others where it could not go', async () => {
+    const { nid } = await forgottenRoom();
+    const other = await rooms.roomCreator.create(alice, {});
+    await leaveAndForget(alice, other);
+    const abandonedRooms = new AbandonedRooms(core);
+    const end = abandonedRooms.end.bind(abandonedRooms);
+    let failures = 0;
+    abandonedRooms.end = async (room) => {
+      if (room.roomNid !== nid) return end(room);
+      failures += 1;
+      return undefined;
+    };
+    const upkeep = new Upkeep({
+      ...core,
+      tasks: upkeepTasks({ endOfRooms: { ...core, abandonedRooms, keptMs } }),
+    });
+    await upkeep.runDue();
+    test.clock.advance(91 * DAY_MS);
+    await upkeep.runDue();
+    expect(failures).toBe(1);
+    expect(await core.registry.find(other)).toBeUndefined();
+    expect(await core.registry.findByNid(nid)).toBeDefined();
+  });
 
   it('is looked at a few entries at a time, whoever is among many members', async () => {
     const look = async (roomId: RoomId): Promise<boolean[]> => {
