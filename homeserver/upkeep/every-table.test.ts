@@ -6,6 +6,7 @@ const boundedOtherwise: Readonly<Record<string, string>> = {
   schema_migrations: 'one row for each migration',
   schema_migrations_lock: 'one row',
   reader_cursors: 'one row for each reader',
+  cluster_leader: 'one row',
   federation_senders: 'one row for each sender',
   server_facts: 'one row for each fact',
   users: 'accounts are the operator’s to allow',
