@@ -1,7 +1,7 @@
 /**
- * The leader's side of a log that several processes share: it writes what members ask for, and tells
- * every member of every batch, in the order of the log. One's own writes come back by their answers
- * alone. A batch is turned into text once, however many are told.
+ * The leader's side of a log that several processes share: it writes what members ask for, and has
+ * every batch told to all of them, in the order of the log. One's own writes come back by what the log
+ * has filled in alone.
  *
  * Who may write a room is asked at the moment of writing, so a member that was believed dead cannot
  * write one more event of a room that has another owner now.
@@ -9,94 +9,81 @@
 import type { Log, LogBatch } from './log.ts';
 import {
   answersOf,
+  type BodyText,
   type LogSections,
   partsFrom,
   partsText,
-  type RefusalText,
+  type ReceiptText,
   type WriteText,
 } from './log-text.ts';
-import type { LogGround, LogWrite } from './log-writer.ts';
+import type { LogGround } from './log-writer.ts';
 
-/** How a member is told; in the order of the calls. */
-export interface RelayLink {
-  batch(text: string): void;
-  refuse(refusal: RefusalText): void;
+/** A committed write as it is told: `receipt` to the member whose it was, `body` to all others. */
+export interface RelayedWrite {
+  readonly origin?: string;
+  readonly body: BodyText;
+  readonly receipt?: ReceiptText;
 }
 
 export interface LogRelayDeps {
   readonly log: Log;
   readonly sections: LogSections;
   readonly mayWrite: (member: string, roomId: string) => boolean;
-}
-
-interface Follower {
-  readonly link: RelayLink;
-  /** Rooms in the member's memory of which a write has failed. */
-  readonly failedLoads: Set<number>;
+  /** Called for every batch, in order. */
+  readonly publish: (after: number, position: number, writes: readonly RelayedWrite[]) => void;
 }
 
 export class LogRelay {
   readonly #deps: LogRelayDeps;
-  readonly #followers = new Map<string, Follower>();
+  /** By member: rooms in its memory of which a write has failed. */
+  readonly #failedLoads = new Map<string, Set<number>>();
 
   constructor(deps: LogRelayDeps) {
     this.#deps = deps;
-    deps.log.onBatch((batch) => this.#tell(batch));
+    deps.log.onBatch((batch) => this.#publish(batch));
   }
 
-  /** @returns the position from which on the member is told of everything */
-  join(member: string, link: RelayLink): number {
-    this.#followers.set(member, { link, failedLoads: new Set() });
-    return this.#deps.log.position;
+  /**
+   * A member's wish to write. Resolves after the batch has been published.
+   * @throws {LogWriteFailed}
+   */
+  async write(member: string, { id, parts, ground }: WriteText): Promise<void> {
+    const { log, sections } = this.#deps;
+    await log.append({
+      parts: partsFrom(sections, parts),
+      origin: { member, id },
+      stillValid: () => ground === undefined || this.#stands(member, ground),
+      failed: () => {
+        if (ground !== undefined) this.#failedOf(member).add(ground.load);
+      },
+    });
   }
 
-  /** What it has asked for is still written, if it has come so far. */
-  leave(member: string): void {
-    this.#followers.delete(member);
+  /** A member that is gone. */
+  forget(member: string): void {
+    this.#failedLoads.delete(member);
   }
 
-  /** A member's wish to write; it hears of the outcome by its link. */
-  write(member: string, { id, parts, ground }: WriteText): void {
-    const follower = this.#followers.get(member);
-    if (follower === undefined) return;
-    const refuse = (error: Error): void => follower.link.refuse({ id, message: error.message });
-    try {
-      const write: LogWrite = {
-        parts: partsFrom(this.#deps.sections, parts),
-        origin: { member, id },
-        stillValid: () => ground === undefined || this.#stands(member, follower, ground),
-        failed: () => {
-          if (ground !== undefined) follower.failedLoads.add(ground.load);
-        },
-      };
-      this.#deps.log.append(write).catch(refuse);
-    } catch (error) {
-      refuse(error as Error);
+  #stands(member: string, { roomId, load }: LogGround): boolean {
+    return !this.#failedOf(member).has(load) && this.#deps.mayWrite(member, roomId);
+  }
+
+  #failedOf(member: string): Set<number> {
+    let failed = this.#failedLoads.get(member);
+    if (failed === undefined) {
+      failed = new Set();
+      this.#failedLoads.set(member, failed);
     }
+    return failed;
   }
 
-  #stands(member: string, { failedLoads }: Follower, { roomId, load }: LogGround): boolean {
-    return !failedLoads.has(load) && this.#deps.mayWrite(member, roomId);
-  }
-
-  #tell({ after, position, writes }: LogBatch): void {
-    if (this.#followers.size === 0) return;
-    const told = writes.map((write) => JSON.stringify({ parts: partsText(write.parts) }));
-    const textOf = (each: readonly string[]): string =>
-      `{"after":${after ?? null},"position":${position},"writes":[${each.join(',')}]}`;
-    const forStrangers = textOf(told);
-    const askers = new Set(writes.map(({ origin }) => origin?.member));
-    for (const [member, { link }] of this.#followers) {
-      if (!askers.has(member)) {
-        link.batch(forStrangers);
-        continue;
-      }
-      const each = writes.map(({ origin, parts }, index) =>
-        origin?.member === member
-          ? JSON.stringify({ id: origin.id, answers: answersOf(parts) })
-          : (told[index] as string),
-      );
-      link.batch(textOf(each));
-    }
+  #publish({ after, position, writes }: LogBatch): void {
+    const told = writes.map(({ parts, origin }): RelayedWrite => {
+      const body = { parts: partsText(parts) };
+      return origin === undefined
+        ? { body }
+        : { body, origin: origin.member, receipt: { id: origin.id, answers: answersOf(parts) } };
+    });
+    this.#deps.publish(after, position, told);
   }
 }

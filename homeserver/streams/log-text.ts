@@ -17,24 +17,18 @@ export interface WriteText {
   readonly ground?: LogGround | undefined;
 }
 
-/** One's own write, by its id and what the log has filled in, or another's. */
-export type ToldText =
-  | { readonly id: number; readonly answers: readonly (readonly unknown[])[] }
-  | { readonly parts: PartsText };
-
-/** Leader to members, in the order of the log. */
-export interface BatchText {
-  /** Null where what came before is not known: memory was lost. */
-  readonly after: number | null;
-  readonly position: number;
-  readonly writes: readonly ToldText[];
-}
-
-/** Leader to a member: its write was not made, or nobody knows whether it was. */
-export interface RefusalText {
+/** To the member whose write it was: what the log has filled in. */
+export interface ReceiptText {
   readonly id: number;
-  readonly message: string;
+  readonly answers: readonly (readonly unknown[])[];
 }
+
+/** To everyone else. */
+export interface BodyText {
+  readonly parts: PartsText;
+}
+
+export type ToldText = ReceiptText | BodyText;
 
 export const partsText = (parts: readonly SectionRows[]): PartsText =>
   parts.map(({ section, rows }) => [section.name, rows]);

@@ -41,8 +41,7 @@ export interface LogFollower {
 
 /** What the log has advanced by. */
 export interface LogBatch {
-  /** Undefined where what came before is not known: memory was lost. */
-  readonly after: number | undefined;
+  readonly after: number;
   readonly position: number;
   readonly writes: readonly LogWrite[];
 }
@@ -152,7 +151,7 @@ export class Log implements LogMemory {
   }
 
   advance(position: number): void {
-    const after = this.#isMemoryLost ? undefined : this.#position;
+    const after = this.#position;
     if (position > this.#position || this.#isMemoryLost) this.#moveTo(position);
     if (this.#told === undefined || (after === this.#position && this.#told.length === 0)) return;
     const writes = this.#told;
@@ -172,7 +171,6 @@ export class Log implements LogMemory {
 
   lose(): void {
     this.#isMemoryLost = true;
-    if (this.#told !== undefined) this.#told = [];
     for (const follower of this.#followers) follower.reset(unknownPosition);
   }
 }

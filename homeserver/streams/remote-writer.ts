@@ -3,14 +3,21 @@
  * log as the leader tells it. A write is answered once the log has advanced over it here, so whoever
  * made it finds it in memory.
  */
-
-import type { BatchText, LogSections, RefusalText, ToldText, WriteText } from './log-text.ts';
-import { partsFrom, partsText, takeAnswers } from './log-text.ts';
+import {
+  type LogSections,
+  partsFrom,
+  partsText,
+  type ToldText,
+  takeAnswers,
+  type WriteText,
+} from './log-text.ts';
 import { type LogMemory, type LogWrite, LogWriteFailed, type LogWriter } from './log-writer.ts';
 
-/** The way to the leader; messages arrive in the order in which they are sent. */
-export interface LeaderLink {
-  write(write: WriteText): void;
+export interface RemoteWriterParts {
+  readonly memory: LogMemory;
+  readonly sections: LogSections;
+  /** Resolves after what the leader has written by then has been told; in the order of the calls. */
+  readonly askLeader: (write: WriteText) => Promise<unknown>;
 }
 
 interface Pending {
@@ -19,37 +26,29 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
+const elsewhere = { member: '', id: 0 };
+
 export class RemoteWriter implements LogWriter {
-  readonly #memory: LogMemory;
-  readonly #sections: LogSections;
+  readonly #parts: RemoteWriterParts;
   readonly #pending = new Map<number, Pending>();
   readonly #unsettled = new Set<Promise<void>>();
-  #link: LeaderLink | undefined;
+  #isOpen = true;
   #lastId = 0;
-  /** Up to where the log was told. */
-  #position: number;
 
-  constructor(memory: LogMemory, sections: LogSections, link: LeaderLink, position: number) {
-    this.#memory = memory;
-    this.#sections = sections;
-    this.#link = link;
-    this.#position = position;
+  constructor(parts: RemoteWriterParts) {
+    this.#parts = parts;
   }
 
   get isOpen(): boolean {
-    return this.#link !== undefined;
+    return this.#isOpen;
   }
 
   append(write: LogWrite): Promise<void> {
     const done = new Promise<void>((resolve, reject) => {
       const pending = { write, resolve, reject };
-      if (this.#link === undefined) fail(pending, 'There is no way to the log at present');
+      if (!this.#isOpen) fail(pending, 'There is no way to the log at present');
       else if (write.stillValid?.() === false) fail(pending, 'An earlier write has failed');
-      else {
-        const id = ++this.#lastId;
-        this.#pending.set(id, pending);
-        this.#link.write({ id, parts: partsText(write.parts), ground: write.ground });
-      }
+      else this.#ask(pending);
     });
     this.#unsettled.add(done);
     const settle = (): void => void this.#unsettled.delete(done);
@@ -57,32 +56,21 @@ export class RemoteWriter implements LogWriter {
     return done;
   }
 
-  /** What the leader says of the log. @throws where it does not follow on what was said before */
-  follow({ after, position, writes }: BatchText): void {
-    if (after === null) this.#memory.lose();
-    else if (after !== this.#position) {
-      throw new Error(`The log goes on after ${after} and not after ${this.#position}`);
-    }
+  /** What the leader says was written, up to a position. */
+  follow(position: number, writes: readonly ToldText[]): void {
+    const { memory } = this.#parts;
     const answered: Pending[] = [];
     for (const told of writes) this.#take(told, answered);
-    this.#position = position;
-    this.#memory.advance(position);
+    memory.advance(position);
     for (const { resolve } of answered) resolve();
-  }
-
-  refused({ id, message }: RefusalText): void {
-    const pending = this.#pending.get(id);
-    this.#pending.delete(id);
-    if (pending !== undefined) fail(pending, message);
   }
 
   /** The leader is gone: nobody knows what became of the writes that are under way. */
   lose(reason: string): void {
-    this.#link = undefined;
+    this.#isOpen = false;
     const pending = [...this.#pending.values()];
     this.#pending.clear();
     for (const each of pending) fail(each, reason);
-    this.#memory.lose();
   }
 
   /** Resolves when everything asked for so far is committed or has failed. */
@@ -92,26 +80,44 @@ export class RemoteWriter implements LogWriter {
 
   async close(): Promise<void> {
     while (this.#unsettled.size > 0) await this.settled();
-    this.#link = undefined;
+    this.#isOpen = false;
+  }
+
+  #ask(pending: Pending): void {
+    const id = ++this.#lastId;
+    this.#pending.set(id, pending);
+    const { parts, ground } = pending.write;
+    this.#parts.askLeader({ id, parts: partsText(parts), ground }).then(
+      // It was told already, unless there was too much to tell and memory has been reset instead.
+      () => this.#answered(id)?.resolve(),
+      (error: Error) => {
+        const answered = this.#answered(id);
+        if (answered !== undefined) fail(answered, error.message);
+      },
+    );
+  }
+
+  #answered(id: number): Pending | undefined {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    return pending;
   }
 
   #take(told: ToldText, answered: Pending[]): void {
-    if (!('id' in told)) {
-      this.#memory.tell({ parts: partsFrom(this.#sections, told.parts), origin: elsewhere });
+    const { memory, sections } = this.#parts;
+    if ('parts' in told) {
+      memory.tell({ parts: partsFrom(sections, told.parts), origin: elsewhere });
       return;
     }
-    const pending = this.#pending.get(told.id);
+    const pending = this.#answered(told.id);
     if (pending === undefined) throw new Error(`Write ${told.id} was not asked for`);
-    this.#pending.delete(told.id);
     const { write } = pending;
     takeAnswers(write.parts, told.answers);
     write.committed?.();
-    this.#memory.tell(write);
+    memory.tell(write);
     answered.push(pending);
   }
 }
-
-const elsewhere = { member: '', id: 0 };
 
 const fail = ({ write, reject }: Pending, message: string): void => {
   const error = new LogWriteFailed(message);

@@ -10,6 +10,7 @@ import { silentLogger } from '../ops/logger.ts';
 import { logSections } from '../storage/log-sections.ts';
 import { Log } from '../streams/log.ts';
 import { LogRelay } from '../streams/log-relay.ts';
+import type { WriteText } from '../streams/log-text.ts';
 import { RemoteWriter } from '../streams/remote-writer.ts';
 import { FakeClock } from './fake-clock.ts';
 import { seededRandom } from './seeded-random.ts';
@@ -56,33 +57,39 @@ export const linkedCores = async (count: number): Promise<LinkedCores> => {
   });
   const owners = new Map<string, number>();
   const leader = await createCore(options('leader'));
+  const wires: Wire[] = [];
+  const members: { readonly id: string; readonly down: Wire; readonly writer: RemoteWriter }[] = [];
   const relay = new LogRelay({
     log: leader.log,
     sections: logSections,
     mayWrite: (member, roomId) => (owners.get(roomId) ?? Number(member)) === Number(member),
+    publish: (_after, position, writes) => {
+      for (const { id, down, writer } of members) {
+        const told = writes.map(({ origin, receipt, body }) => (origin === id ? receipt : body));
+        down.send(JSON.stringify(told), (text) => writer.follow(position, JSON.parse(text)));
+      }
+    },
   });
-  const wires: Wire[] = [];
   const cores = [leader];
   for (let nth = 1; nth < count; nth += 1) {
-    const member = `${nth}`;
+    const id = `${nth}`;
     const [up, down] = [new Wire(), new Wire()];
     wires.push(up, down);
-    let writer: RemoteWriter;
-    const position = relay.join(member, {
-      batch: (text) => down.send(text, (arrived) => writer.follow(JSON.parse(arrived))),
-      refuse: (refusal) =>
-        down.send(JSON.stringify(refusal), (arrived) => writer.refused(JSON.parse(arrived))),
-    });
+    const askLeader = (write: WriteText): Promise<unknown> =>
+      new Promise((resolve, reject) => {
+        const answer = (error?: Error) =>
+          down.send('', () => (error === undefined ? resolve(undefined) : reject(error)));
+        up.send(JSON.stringify(write), (text) => {
+          relay.write(id, JSON.parse(text)).then(() => answer(), answer);
+        });
+      });
     const openLog = async (): Promise<Log> =>
-      Log.following(position, (memory) => {
-        const link = {
-          write: (write: unknown) =>
-            up.send(JSON.stringify(write), (text) => relay.write(member, JSON.parse(text))),
-        };
-        writer = new RemoteWriter(memory, logSections, link, position);
+      Log.following(leader.log.position, (memory) => {
+        const writer = new RemoteWriter({ memory, sections: logSections, askLeader });
+        members.push({ id, down, writer });
         return writer;
       });
-    cores.push(await createCore({ ...options(member), openLog }));
+    cores.push(await createCore({ ...options(id), openLog }));
   }
   return {
     cores,
