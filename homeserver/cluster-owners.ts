@@ -1,0 +1,89 @@
+/** The owners of a server that is several processes: whom the cluster's membership names. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Answer, Owners } from './owners.ts';
+import { LogWriteFailed } from './streams/log.ts';
+
+/** What is needed of the cluster. */
+export interface OwningCluster {
+  readonly id: string;
+  /** Undefined while this process has no part in the log. */
+  ownerOf(key: string): string | undefined;
+  /** @throws what was thrown there; `isUnsent` tells what cannot have run */
+  call(member: string, method: string, args: unknown): Promise<unknown>;
+  isUnsent(error: unknown): boolean;
+}
+
+/** The process that was asked does not own it, or not any more. */
+export class NotOwner extends Error {
+  override readonly name = 'NotOwner';
+}
+
+const pauseMs = 25;
+/** A dead owner is replaced sooner. */
+const maxWaitMs = 8_000;
+
+export class ClusterOwners implements Owners {
+  readonly #cluster: OwningCluster;
+  readonly #answers = new Map<string, Answer>();
+  readonly #listeners: (() => void)[] = [];
+
+  constructor(cluster: OwningCluster) {
+    this.#cluster = cluster;
+  }
+
+  elsewhere(key: string): string | undefined {
+    const owner = this.#cluster.ownerOf(key);
+    return owner === this.#cluster.id ? undefined : (owner ?? nobody);
+  }
+
+  async ask(key: string, method: string, args: readonly unknown[]): Promise<unknown> {
+    const endMs = performance.now() + maxWaitMs;
+    for (;;) {
+      const owner = this.#cluster.ownerOf(key);
+      try {
+        if (owner === this.#cluster.id) return await this.#run(method, args);
+        if (owner !== undefined) {
+          const answer = await this.#cluster.call(owner, method, [key, args]);
+          return answer ?? undefined;
+        }
+      } catch (error) {
+        const hasMoved = error instanceof LogWriteFailed && this.#cluster.ownerOf(key) !== owner;
+        if (!(error instanceof NotOwner) && !this.#cluster.isUnsent(error) && !hasMoved) {
+          throw error;
+        }
+        if (performance.now() > endMs) throw new LogWriteFailed('The owner is not to be reached');
+      }
+      if (performance.now() > endMs) throw new LogWriteFailed('There is no owner at present');
+      await sleep(pauseMs);
+    }
+  }
+
+  answer(method: string, run: Answer): void {
+    this.#answers.set(method, run);
+  }
+
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Another process asks. @throws {NotOwner} */
+  async handle(method: string, text: unknown): Promise<unknown> {
+    const [key, args] = text as [string, unknown[]];
+    if (this.elsewhere(key) !== undefined) throw new NotOwner(`${key} is not owned here`);
+    return this.#run(method, args);
+  }
+
+  /** The membership has changed. */
+  changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  #run(method: string, args: readonly unknown[]): Promise<unknown> {
+    const run = this.#answers.get(method);
+    if (run === undefined) throw new Error(`Nothing answers ${method} here`);
+    return run(...(args.map((arg) => arg ?? undefined) as never[]));
+  }
+}
+
+/** While this process has no part in the log, everything is owned elsewhere. */
+const nobody = 'nobody';

@@ -1,0 +1,78 @@
+/**
+ * Who of the server's processes answers for what. A room, a user or a destination has one owner at a
+ * time, and whoever is asked for something that only the owner can do asks the owner. A server that is
+ * one process owns everything and asks nobody.
+ */
+
+export interface Owners {
+  /** The process that owns the key; undefined where it is this one. */
+  elsewhere(key: string): string | undefined;
+  /**
+   * Calls what the owner of `key` answers under `method`; in this process where that is the owner.
+   * Asked again while the key changes its owner. Arguments and answer travel as JSON: an undefined one
+   * arrives as undefined, and so does null.
+   * @throws what the answer threw, or LogWriteFailed where nobody knows whether it was carried out
+   */
+  ask(key: string, method: string, args: readonly unknown[]): Promise<unknown>;
+  /** What this process answers of the keys it owns. */
+  answer(method: string, run: Answer): void;
+  /** Called when keys have got other owners: after this process may write what it owns now. */
+  onChange(listener: () => void): void;
+}
+
+export type Answer = (...args: never[]) => Promise<unknown>;
+
+/** For a server that is one process. */
+export const soleOwner: Owners = {
+  elsewhere: () => undefined,
+  ask: () => Promise.reject(new Error('There is nobody else to ask')),
+  answer: () => undefined,
+  onChange: () => undefined,
+};
+
+type KeysOf<Service> = {
+  readonly [Method in keyof Service]?: Service[Method] extends (...args: infer Args) => unknown
+    ? (...args: Args) => string
+    : never;
+};
+
+/**
+ * The service as it is called from anywhere: the methods named in `keys` run in the process that owns
+ * what they are about. They take and give nothing but JSON.
+ */
+export const atOwner = <Service extends object>(
+  owners: Owners,
+  name: string,
+  service: Service,
+  keys: KeysOf<Service>,
+): Service => {
+  if (owners === soleOwner) return service;
+  const bound = new Map<PropertyKey, unknown>();
+  for (const [method, keyOf] of Object.entries(keys) as [
+    string,
+    (...args: unknown[]) => string,
+  ][]) {
+    const run = (service as Record<string, Answer>)[method] as (
+      ...args: unknown[]
+    ) => Promise<unknown>;
+    const here = run.bind(service);
+    const full = `${name}.${method}`;
+    owners.answer(full, here as Answer);
+    bound.set(method, (...args: unknown[]) => {
+      const key = keyOf(...args);
+      return owners.elsewhere(key) === undefined ? here(...args) : owners.ask(key, full, args);
+    });
+  }
+  return new Proxy(service, {
+    get: (target, property) => {
+      const known = bound.get(property);
+      if (known !== undefined) return known;
+      const value = (target as Record<PropertyKey, unknown>)[property];
+      if (typeof value !== 'function') return value;
+      // Private fields are the service's own, not the proxy's.
+      const method = value.bind(target);
+      bound.set(property, method);
+      return method;
+    },
+  });
+};
