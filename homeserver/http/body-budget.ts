@@ -14,12 +14,14 @@ export interface BodyBudgetLimits {
 }
 
 export const BODY_BUDGET: BodyBudgetLimits = {
-  maxBytes: 128 * 1_048_576,
+  maxBytes: 64 * 1_048_576,
   maxBytesPerAddress: 48 * 1_048_576,
 };
 
 /** A body up to this costs nothing, so that ordinary requests are served beside the largest. */
 const FREE_BYTES = 65_536;
+/** While it is read and parsed, a body is there in pieces, as a whole and as text. */
+const COPIES = 3;
 /** What one JSON value takes in memory besides its text: an empty object with its place in a list. */
 const BYTES_PER_VALUE = 64;
 /** For when part of what is taken is given back. */
@@ -55,7 +57,7 @@ export class BodyBudget {
     let key: string | undefined;
     return {
       grow: (bytes, values) => {
-        const wanted = bytes + values * BYTES_PER_VALUE - FREE_BYTES;
+        const wanted = (bytes - FREE_BYTES) * COPIES + values * BYTES_PER_VALUE;
         if (wanted <= held) return;
         key ??= addressKey(ip);
         this.#take(key, wanted - held, held);

@@ -86,7 +86,7 @@ describe('integers of clients', () => {
 });
 
 describe('the memory of bodies', () => {
-  const budget = { maxBytes: 3 * MIB, maxBytesPerAddress: 2 * MIB };
+  const budget = { maxBytes: 9 * MIB, maxBytesPerAddress: 6 * MIB };
 
   const LARGE = `{"x":"${'x'.repeat(MIB)}"}`;
 
@@ -133,16 +133,24 @@ describe('the memory of bodies', () => {
     const a = bodies.open('2001:db8::1');
     const b = bodies.open('2001:db8::2');
     const c = bodies.open('2001:db8:0:1::1');
-    a.grow(1, 16_384 + 1_024);
-    expect(bodies.bytes).toBe(MIB + 1);
+    a.grow(1, 16_384 + 3 * 1_024);
+    expect(bodies.bytes).toBe(MIB + 3);
     b.grow(MIB, 0);
     expect(() => b.grow(2 * MIB, 0)).toThrow(MatrixError);
     c.grow(MIB, 0);
-    expect(() => c.grow(1.5 * MIB, 0)).toThrow(MatrixError);
+    expect(() => c.grow(1.8 * MIB, 0)).toThrow(MatrixError);
     a.release();
     a.release();
-    c.grow(1.5 * MIB, 0);
+    c.grow(1.8 * MIB, 0);
     for (const charge of [b, c]) charge.release();
     expect(bodies.bytes).toBe(0);
+  });
+
+  it('has room for one of the largest transactions at a time, whoever sends them', () => {
+    const bodies = new BodyBudget();
+    const [first, second] = [bodies.open('192.0.2.1'), bodies.open('198.51.100.1')];
+    first.grow(12 * MIB, 0);
+    expect(() => second.grow(12 * MIB, 0)).toThrow(MatrixError);
+    expect(bodies.bytes).toBeLessThan(64 * MIB);
   });
 });
