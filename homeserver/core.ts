@@ -89,8 +89,9 @@ export interface Core {
   readonly observer: RoomObserver;
   readonly registry: RoomRegistry;
   /**
-   * For whoever makes or ends the row of a room that this server did not create: one at a time, in this
-   * process, which is the one that writes the log.
+   * For whoever makes or ends the row of a room that this server did not create: one at a time. These
+   * turns are of this process alone: of several, only the one that writes to the room may take one. They
+   * end with it.
    */
   readonly roomTurns: KeyedQueue<RoomId>;
   readonly appender: Appender;
