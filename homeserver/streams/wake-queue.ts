@@ -7,6 +7,8 @@ import type { Waiter } from './notifier.ts';
 
 /** How long readers may hold the event loop before others get their turn. */
 const TURN_MS = 6;
+/** At most this many are planned for a turn, each as a step of its own. */
+const READERS_PER_TURN = 64;
 /**
  * The same where one turn of this length is likely to be enough for all. Between turns those who have
  * been answered ask again, which takes as long as the answers did: cut into short turns, the same
@@ -43,7 +45,8 @@ export class WakeQueue {
 
   /** What a reader does when woken runs between two steps, so that each step knows what it took. */
   #plan(): void {
-    this.#planned = Math.min(this.#near.size + this.#far.size, READERS_IN_ONLY_TURN);
+    const most = this.#turnMs === TURN_MS ? READERS_PER_TURN : READERS_IN_ONLY_TURN;
+    this.#planned = Math.min(this.#near.size + this.#far.size, most);
     this.#turnStartedMs = 0;
     for (let step = 0; step < this.#planned; step += 1) setImmediate(this.#step);
   }
