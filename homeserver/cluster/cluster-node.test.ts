@@ -106,6 +106,22 @@ describe('processes of one server', () => {
     expect(await a.order({ do: 'position' })).toEqual({ asked: missed, followed: missed });
   });
 
+  it('give up a member that does not keep up, and it begins anew where the log is', async () => {
+    const { leader, others } = await three();
+    const [slow, quick] = others as [MemberProcess, MemberProcess];
+    slow.child.kill('SIGSTOP');
+    const startedMs = performance.now();
+    // More than may wait for one member.
+    for (let n = 0; n < 18; n++) await leader.order({ do: 'append', args: 8_000_000 });
+    await eventually('its end', () => !leader.members.includes(slow.id));
+    expect(performance.now() - startedMs).toBeLessThan(3_000);
+    slow.child.kill('SIGCONT');
+    await cluster.agreed([leader, slow, quick]);
+    expect(await slow.order({ do: 'position' })).toEqual({ asked: 18, followed: 18 });
+    expect(slow.told.filter((told) => 'reset' in told).at(-1)).toEqual({ reset: 18 });
+    expect((await state(quick)).followed).toHaveLength(18);
+  });
+
   it('hand over what they own when they leave, whoever leads', async () => {
     const { leader, others } = await three();
     const [a, b] = others as [MemberProcess, MemberProcess];

@@ -18,11 +18,12 @@ export interface ClusterTimings {
 }
 
 export const clusterTimings: ClusterTimings = {
-  tickMs: 1_000,
-  maxSilentTicks: 3,
+  tickMs: 500,
+  // More than 3 s, and never more than 3.5 s.
+  maxSilentTicks: 7,
   handshakeMs: 1_000,
   gatherMs: 300,
-  pauseMs: 50,
+  pauseMs: 20,
   suspectMs: 3_000,
   leaveMs: 5_000,
 };

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect as netConnect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
+import { seededRandom } from '../testing/seeded-random.ts';
 import { eventually } from '../testing/server-process.ts';
 import { frameKind } from './frame-kinds.ts';
 import { encodeFrame } from './frames.ts';
@@ -105,6 +106,46 @@ describe('a listener', () => {
     }
     expect((await wire.dial()).isOpen).toBe(true);
     await eventually('the end of the strangers', () => gone === 400);
+  });
+
+  it('lets nobody in by chance, and goes on', async () => {
+    wire = await Wire.open({});
+    const random = seededRandom('strangers');
+    const kinds = [0, 1, 1, 2, 3, 4, 5, 16, 255];
+    const strange = Array.from({ length: 200 }, () => {
+      const frames = Array.from({ length: 1 + ((random.bytes(1)[0] as number) % 5) }, () => {
+        const [kind, length, shift] = random.bytes(3) as unknown as [number, number, number];
+        const frame = encodeFrame(kinds[kind % kinds.length] as number, '');
+        frame.writeUInt32BE(1 + length);
+        return Buffer.concat([frame, random.bytes(shift % 8 === 0 ? shift : length)]);
+      });
+      return stranger(Buffer.concat(frames));
+    });
+    await Promise.all(strange);
+    expect(wire.accepted).toEqual([]);
+    expect((await wire.dial()).isOpen).toBe(true);
+  });
+
+  it('hangs up on a member whose messages make no sense, and goes on', async () => {
+    const ended: unknown[] = [];
+    wire = await Wire.open({ far: { closed: (reason) => ended.push(reason) } });
+    for (const [kind, text] of [
+      [frameKind.call, 'nonsense'],
+      [frameKind.call, 'null'],
+      [frameKind.failure, '[1]'],
+      [frameKind.answer, '{'],
+    ] as const) {
+      const member = await wire.dial();
+      if (kind === frameKind.failure)
+        wire.accepted
+          .at(-1)
+          ?.call('x', null)
+          .catch(() => undefined);
+      member.post(encodeFrame(kind, text));
+      await eventually('the end', () => !member.isOpen);
+    }
+    expect(ended).toHaveLength(4);
+    expect((await wire.dial()).isOpen).toBe(true);
   });
 
   it('speaks TLS alone over TCP, and only with those who know the key', async () => {

@@ -1,6 +1,9 @@
+import { createConnection, createServer } from 'node:net';
+import { silentLogger } from '../ops/logger.ts';
 import { systemRandom } from '../random.ts';
 import { type TestDatabase, testDatabase } from '../testing/test-database.ts';
-import { clusterSecret, readLeader, writeLeader } from './cluster.ts';
+import { addressTowardsDatabase, clusterSecret, readLeader, writeLeader } from './cluster.ts';
+import { connectDatabase } from './connection.ts';
 
 let test: TestDatabase;
 beforeAll(async () => {
@@ -18,6 +21,31 @@ describe('where processes meet', () => {
     const second = { term: 2, id: 'b', addresses: [{ host: '10.0.0.2', port: 8449 }] };
     await writeLeader(database, second);
     expect(await readLeader(database)).toEqual(second);
+  });
+
+  it('finds the address from which the database is reached', async () => {
+    expect(await addressTowardsDatabase(test.database)).toBeUndefined();
+    const { host, port, user, database } = test.database.pool.options;
+    // As a network would, this brings the bytes to the server's Unix socket.
+    const proxy = createServer((client) => {
+      client.on('error', () => undefined);
+      client.pipe(createConnection(`${host}/.s.PGSQL.${port}`)).pipe(client);
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    const far = connectDatabase({
+      connection: {
+        user: String(user),
+        database: String(database),
+        host: '127.0.0.1',
+        port: (proxy.address() as { port: number }).port,
+      },
+      poolSize: 1,
+      connectTimeoutMs: 5_000,
+      logger: silentLogger,
+    });
+    expect(await addressTowardsDatabase(far)).toBe('127.0.0.1');
+    await far.close();
+    proxy.close();
   });
 
   it('has one secret for all that start at once', async () => {

@@ -1,4 +1,5 @@
 /** Where the processes of one server meet: who leads, and the secret they know each other by. */
+import type { Socket } from 'node:net';
 import type { Address, Member } from '../cluster/members.ts';
 import type { Random } from '../random.ts';
 import type { Database, Db } from './database.ts';
@@ -18,6 +19,20 @@ export const clusterSecret = (database: Database, random: Random): Promise<Buffe
     await stateFact(tx, secretFact, random.bytes(secretBytes).toString('base64'));
     return Buffer.from((await factValue(tx, secretFact)) as string, 'base64');
   });
+
+/**
+ * The address from which this process reaches the database: others that use it are likely to reach
+ * this process there. Nothing where the database is on this machine, behind a Unix socket.
+ */
+export const addressTowardsDatabase = async (database: Database): Promise<string | undefined> => {
+  const client = await database.pool.connect();
+  try {
+    const { connection } = client as unknown as { connection: { stream: Socket } };
+    return connection.stream.localAddress;
+  } finally {
+    client.release();
+  }
+};
 
 /** Who led last; it may be gone. */
 export const readLeader = async (db: Db): Promise<Leader | undefined> => {

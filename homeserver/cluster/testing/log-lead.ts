@@ -6,7 +6,7 @@ import type { Database, Db, Statement } from '../../storage/database.ts';
 import { LogHeld, type LogSession, LogSessions } from '../../storage/log-session.ts';
 import type { Lead } from '../leadership.ts';
 
-const heartbeatMs = 250;
+const heartbeatMs = 500;
 
 export interface TestLead {
   readonly takeLead: () => Promise<Lead | undefined>;
@@ -15,7 +15,7 @@ export interface TestLead {
 }
 
 export const logLead = (database: Database): TestLead => {
-  const sessions = new LogSessions(database, silentLogger, { waitMs: 250, maxSilentMs: 2_000 });
+  const sessions = new LogSessions(database, silentLogger, { waitMs: 50, maxSilentMs: 3_000 });
   let held: LogSession | undefined;
   return {
     async takeLead() {

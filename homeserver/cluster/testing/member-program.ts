@@ -41,14 +41,17 @@ const followed: number[] = [];
 
 /** Of the leader: commits the next position, tells everyone, and returns it. */
 let writing: Promise<unknown> = Promise.resolve();
-const append = (from: string): Promise<number> => {
+const append = (from: string, padding: number): Promise<number> => {
   const done = writing.then(async () => {
     await query(`INSERT INTO written (pos, origin) VALUES (nextval('stream_positions'), $1)`, [
       from,
     ]);
     const after = position;
     position += 1;
-    node.publish(after, position, [{ origin: from, body: position, receipt: position }]);
+    node.publish(after, position, [
+      { origin: from, body: position, receipt: position },
+      ...(padding > 0 ? [{ body: 'x'.repeat(padding) }] : []),
+    ]);
     return position;
   });
   writing = done.catch(() => undefined);
@@ -56,7 +59,7 @@ const append = (from: string): Promise<number> => {
 };
 
 const handle = (method: string, args: unknown, from: string): unknown => {
-  if (method === 'append') return append(from);
+  if (method === 'append') return append(from, Number(args ?? 0));
   if (method === 'echo') return args;
   if (method === 'refuse') throw new LogWriteFailed('not the owner');
   throw new Error(`no method ${method}`);
@@ -85,7 +88,7 @@ const node = await ClusterNode.start({
     },
     onStream: (to, writes) => {
       position = to;
-      followed.push(...(writes as number[]));
+      followed.push(...writes.filter((write): write is number => typeof write === 'number'));
     },
   },
 });
@@ -97,7 +100,7 @@ const obey = async (order: Order): Promise<unknown> => {
         timeoutMs: 3_000,
       });
     case 'append':
-      return node.call('leader', 'append', null, { timeoutMs: 3_000 });
+      return node.call('leader', 'append', order.args, { timeoutMs: 3_000 });
     case 'position':
       return { asked: await node.askPosition(), followed: position };
     case 'state':
