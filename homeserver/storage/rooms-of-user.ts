@@ -1,5 +1,6 @@
 /** What several users have in rooms of their own, asked for with one statement. */
 import type { UserId } from '../../spec/identifiers.ts';
+import { numberArray, textArray } from './array-parameters.ts';
 
 export interface RoomsOfUser {
   readonly userId: UserId;
@@ -15,18 +16,15 @@ export const wishBatches = {
 /** Parameters of `unnest`: the place of the wish, its user, and one of its rooms. */
 export const wishColumns = (
   wishes: readonly RoomsOfUser[],
-): [places: number[], userIds: UserId[], roomNids: number[]] => {
-  const places: number[] = [];
-  const userIds: UserId[] = [];
-  const rooms: number[] = [];
-  for (const [place, { userId, roomNids }] of wishes.entries()) {
-    for (const roomNid of roomNids) {
-      places.push(place);
-      userIds.push(userId);
-      rooms.push(roomNid);
-    }
-  }
-  return [places, userIds, rooms];
+): [places: string, userIds: string, roomNids: string] => {
+  const asked = wishes.flatMap(({ userId, roomNids }, place) =>
+    roomNids.map((roomNid) => ({ place, userId, roomNid })),
+  );
+  return [
+    numberArray(asked, ({ place }) => place),
+    textArray(asked, ({ userId }) => userId),
+    numberArray(asked, ({ roomNid }) => roomNid),
+  ];
 };
 
 /** Rows of a statement with {@link wishColumns}; wishes with none are left out. */

@@ -1,4 +1,5 @@
 /** Reading what unread counts are made of: by the marks of push/push-mark.ts, events only if need be. */
+import { booleanArray, numberArray } from './array-parameters.ts';
 import type { Db } from './database.ts';
 import { type EventRecord, eventColumns } from './events.ts';
 import { packedJsonColumns, unpackedJson } from './packed-json.ts';
@@ -12,9 +13,9 @@ export interface UnreadRange {
 }
 
 const rangeValues = (ranges: readonly UnreadRange[]): unknown[] => [
-  ranges.map(({ roomNid }) => roomNid),
-  ranges.map(({ after }) => after),
-  ranges.map(({ upTo }) => upTo),
+  numberArray(ranges, ({ roomNid }) => roomNid),
+  numberArray(ranges, ({ after }) => after),
+  numberArray(ranges, ({ upTo }) => upTo),
 ];
 
 // Places are compared as wholes, and "live" is an inequality: see `newestOfOthers`.
@@ -54,7 +55,7 @@ export const eventsToJudge = async (
           AND rejected_reason IS NULL AND NOT soft_failed LIMIT 1
       ) e
       ORDER BY e.room_nid, e.stream_pos`,
-    values: [...rangeValues(ranges), ranges.map(({ whole }) => whole), tags, limit],
+    values: [...rangeValues(ranges), booleanArray(ranges, ({ whole }) => whole), tags, limit],
   });
   return rows;
 };
