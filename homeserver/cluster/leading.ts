@@ -104,10 +104,11 @@ export class Leading {
     this.#position = position;
     if (this.#welcomed.size === 0) return;
     const whole = writes.map(({ body }) => JSON.stringify(body));
+    const origins = new Set(writes.map(({ origin }) => origin));
     let common: Buffer | undefined;
     for (const connection of this.#welcomed) {
       const { id } = connection.peer;
-      if (writes.some(({ origin }) => origin === id)) {
+      if (origins.has(id)) {
         const own = writes.map(({ origin, receipt }, at) =>
           origin === id ? JSON.stringify(receipt ?? null) : (whole[at] as string),
         );

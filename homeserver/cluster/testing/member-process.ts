@@ -7,6 +7,7 @@ import { systemRandom } from '../../random.ts';
 import { clusterSecret } from '../../storage/cluster.ts';
 import { eventually } from '../../testing/server-process.ts';
 import { type TestDatabase, testDatabase } from '../../testing/test-database.ts';
+import type { ClusterTimings } from '../timings.ts';
 import type { Order, ProgramSettings } from './member-program.ts';
 
 type Told = Record<string, unknown>;
@@ -31,6 +32,10 @@ export class MemberProcess {
       env: { PATH: process.env['PATH'] },
     });
     this.child.on('message', (message: Told) => this.#hear(message));
+    this.child.once('exit', () => {
+      for (const answer of this.#waiting.values()) answer({ error: 'the process has ended' });
+      this.#waiting.clear();
+    });
   }
 
   async up(): Promise<this> {
@@ -43,7 +48,9 @@ export class MemberProcess {
     const id = ++this.#lastOrder;
     const answer = await new Promise<Told>((resolve) => {
       this.#waiting.set(id, resolve);
-      this.child.send({ id, ...order });
+      this.child.send({ id, ...order }, (error) => {
+        if (error !== null) resolve({ error: error.message });
+      });
     });
     if ('error' in answer) throw new Error(answer['error'] as string);
     return answer['result'];
@@ -94,10 +101,17 @@ export class TestCluster {
   }
 
   /** One more process; over TCP where asked for. */
-  async add({ tcp = false } = {}): Promise<MemberProcess> {
+  async add({
+    tcp = false,
+    timings = {},
+  }: {
+    readonly tcp?: boolean;
+    readonly timings?: Partial<ClusterTimings>;
+  } = {}): Promise<MemberProcess> {
     const process = new MemberProcess({
       url: this.database.url,
       secret: this.secret.toString('base64'),
+      timings,
       listen: tcp
         ? { tcp: { bind: '127.0.0.1', port: 0, advertise: '127.0.0.1' } }
         : { path: join(this.folder, `${this.processes.length}.sock`) },

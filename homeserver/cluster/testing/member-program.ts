@@ -7,6 +7,7 @@ import { readLeader } from '../../storage/cluster.ts';
 import { connectDatabase } from '../../storage/connection.ts';
 import { LogWriteFailed } from '../../streams/log.ts';
 import { ClusterNode } from '../cluster-node.ts';
+import type { ClusterTimings } from '../timings.ts';
 import type { ListenOptions } from '../transport.ts';
 import { logLead } from './log-lead.ts';
 
@@ -14,6 +15,7 @@ export interface ProgramSettings {
   readonly url: string;
   readonly secret: string;
   readonly listen: ListenOptions;
+  readonly timings: Partial<ClusterTimings>;
 }
 
 /** What a test asks for; answered by `{ id, result }` or `{ id, error }`. */
@@ -69,6 +71,7 @@ const node = await ClusterNode.start({
   serverName: 'cluster.test',
   secret: Buffer.from(settings.secret, 'base64'),
   listen: settings.listen,
+  timings: settings.timings,
   readLeader: () => readLeader(database),
   takeLead: async () => {
     const lead = await takeLead();
