@@ -85,7 +85,10 @@ describe('processes of one server', () => {
     const { ms } = await until(others);
     expect(ms).toBeLessThan(5_000);
     await others[0]?.order({ do: 'append' });
+    // Asked of one that still believes to lead.
+    const asked = leader.order({ do: 'position' }).catch(() => 'lost');
     leader.child.kill('SIGCONT');
+    expect(await asked).toBe('lost');
     await cluster.agreed([leader, ...others]);
     expect(leader.role).toBe('member');
     expect(await cluster.positions()).toEqual([1, 2]);

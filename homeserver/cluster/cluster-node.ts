@@ -6,7 +6,8 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { CallLost, type CallOptions, type Connection } from './connection.ts';
-import { type ClusterEvents, type Lead, Leadership, type Role } from './leadership.ts';
+import type { Lead } from './lead.ts';
+import { type ClusterEvents, Leadership, type Role } from './leadership.ts';
 import type { StreamWrite } from './leading.ts';
 import type { Member, MemberId, Membership } from './members.ts';
 import { Peers } from './peers.ts';
@@ -138,7 +139,7 @@ export class ClusterNode {
    */
   askPosition(): Promise<number> {
     const { leading } = this.#leadership;
-    if (leading !== undefined) return Promise.resolve(leading.position);
+    if (leading !== undefined) return leading.position();
     this.#asking ??= new Promise((resolve) => {
       setImmediate(() => {
         // Whoever asks after this may need a newer answer.
@@ -180,6 +181,6 @@ export class ClusterNode {
     if (method !== positionMethod) return this.#options.handle(method, args, from);
     const { leading } = this.#leadership;
     if (leading === undefined) throw new CallLost('This process does not lead', false);
-    return leading.position;
+    return leading.position();
   }
 }

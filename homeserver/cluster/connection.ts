@@ -69,6 +69,8 @@ export class Connection {
   /** Calls of the other side that are being answered. */
   #answering = 0;
   #silentTicks = 0;
+  /** At the last tick. A frame under way is a sign of life, too. */
+  #bytesRead = 0;
   #hasSpoken = false;
   #closingTicksLeft: number | undefined;
   #isOpen = true;
@@ -137,7 +139,6 @@ export class Connection {
   }
 
   #receive(kind: number, payload: Buffer): void {
-    this.#silentTicks = 0;
     switch (kind) {
       case frameKind.ping:
         return;
@@ -224,6 +225,9 @@ export class Connection {
       const { method } = waiting;
       waiting.reject(new CallLost(`${method}: member ${this.peer.id} took too long`, true));
     }
+    const { bytesRead } = this.#frames;
+    if (bytesRead !== this.#bytesRead) this.#silentTicks = 0;
+    this.#bytesRead = bytesRead;
     if (++this.#silentTicks < this.#options.maxSilentTicks) return;
     this.destroy(new PeerSilent(`Member ${this.peer.id} has fallen silent`));
   }

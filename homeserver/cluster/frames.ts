@@ -72,6 +72,10 @@ export class FrameSocket {
     });
   }
 
+  get bytesRead(): number {
+    return this.#socket.bytesRead;
+  }
+
   /** From the next frame on, be it in the piece that is being read. */
   handOver(limits: FrameLimits, handlers: FrameHandlers): void {
     this.#limits = limits;

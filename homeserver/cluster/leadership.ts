@@ -9,24 +9,11 @@ import { type Connection, type ConnectionHandlers, PeerSilent } from './connecti
 import { frameKind } from './frame-kinds.ts';
 import { encodeFrame } from './frames.ts';
 import { HandshakeFailed } from './handshake.ts';
+import type { Lead } from './lead.ts';
 import { Leading } from './leading.ts';
 import type { Member, MemberId, Membership } from './members.ts';
 import { type StreamHandlers, StreamReader } from './stream-reader.ts';
 import { type ClusterTimings, clusterLimits } from './timings.ts';
-
-/** The right to write the log, held. */
-export interface Lead {
-  /** Higher than that of every leader before. */
-  readonly term: number;
-  /** Where the log is. Nothing may be written before `onRole('leader')`. */
-  readonly position: number;
-  /** Tells the others, through the database, in the session that holds the right. */
-  announce(self: Member): Promise<void>;
-  /** Called, at least once, should the right be lost. */
-  onLost(listener: () => void): void;
-  /** Gives it to whoever wants it, with everything written. Called when it was lost, too. */
-  release(): Promise<void>;
-}
 
 /** `seeking`: cut off from the log for the moment; nothing that is remembered can be trusted. */
 export type Role = 'leader' | 'member' | 'seeking';
@@ -187,8 +174,8 @@ export class Leadership {
     const before = this.#membership?.members.map(({ id }) => id) ?? [];
     const leading = new Leading({
       self: self(),
-      term: lead.term,
-      position: lead.position,
+      lead,
+      maxUnprovenMs: timings.maxUnprovenMs,
       expected: before.filter((id) => id !== self().id && id !== this.#lastLeader),
       gatherMs: timings.gatherMs,
       maxStreamBytes: clusterLimits.maxStreamBytes,

@@ -10,12 +10,19 @@ beforeEach(async () => {
 });
 afterEach(() => wire.close());
 
+const held = (term: number, provenMs = () => performance.now()) => ({
+  term,
+  position: 100,
+  provenMs,
+  confirm: () => Promise.reject(new Error('replaced')),
+});
+
 const leads = (options: Partial<LeadingOptions> = {}) => {
   const epochs: Membership[] = [];
   const leading = new Leading({
     self: { id: 'far', addresses: [] },
-    term: 3,
-    position: 100,
+    lead: held(3),
+    maxUnprovenMs: 1_000,
     expected: [],
     gatherMs: 50,
     maxStreamBytes: 1_000,
@@ -53,7 +60,7 @@ describe('Leading', () => {
     leading.begin();
     await eventually('the first epoch', () => epochs.length === 1);
     expect(ids()).toEqual(['far']);
-    const { leading: next, epochs: later } = leads({ term: 4 });
+    const { leading: next, epochs: later } = leads({ lead: held(4) });
     next.begin();
     await eventually('the next term', () => later.length === 1);
     expect(later[0]?.epoch).toBeGreaterThan(epochs[0]?.epoch as number);
@@ -104,7 +111,9 @@ describe('Leading', () => {
       [102, { text: 'ä' }, ...rest],
       [102, 'typing'],
     ]);
-    expect([leading.position, a.reader.position, b.reader.position]).toEqual([102, 102, 102]);
+    expect([await leading.position(), a.reader.position, b.reader.position]).toEqual([
+      102, 102, 102,
+    ]);
   });
 
   it('tells the position alone where that is missing which lies before, or it is too much to tell', async () => {
@@ -117,6 +126,13 @@ describe('Leading', () => {
     leading.publish(107, 108, [{ body: 'next' }]);
     await eventually('all', () => heard.length === 5);
     expect(heard.slice(2)).toEqual([{ reset: 106 }, { reset: 107 }, [108, 'next']]);
+  });
+
+  it('does not say where the log is when it may have been replaced', async () => {
+    const { leading } = leads();
+    expect(await leading.position()).toBe(100);
+    const { leading: stood } = leads({ lead: held(3, () => performance.now() - 1_001) });
+    await expect(stood.position()).rejects.toThrow('replaced');
   });
 
   it('lets one that leaves own nothing, and follow on', async () => {

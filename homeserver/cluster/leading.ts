@@ -5,6 +5,7 @@
 import type { Connection } from './connection.ts';
 import { frameKind } from './frame-kinds.ts';
 import { encodeFrame } from './frames.ts';
+import type { Lead } from './lead.ts';
 import { type Member, type MemberId, Membership } from './members.ts';
 
 /** Something written, as it is told. Plain JSON; what it means is up to the log. */
@@ -17,10 +18,9 @@ export interface StreamWrite {
 
 export interface LeadingOptions {
   readonly self: Member;
-  /** The number of this leadership: higher than every one before. */
-  readonly term: number;
-  /** Where the log is. */
-  readonly position: number;
+  readonly lead: Pick<Lead, 'term' | 'position' | 'provenMs' | 'confirm'>;
+  /** Whoever has not proved to lead for so long may have been replaced. */
+  readonly maxUnprovenMs: number;
   /** Who belonged here before, and is waited for before the first epoch. */
   readonly expected: readonly MemberId[];
   readonly gatherMs: number;
@@ -52,8 +52,8 @@ export class Leading {
 
   constructor(options: LeadingOptions) {
     this.#options = options;
-    this.#epoch = options.term * epochsPerTerm;
-    this.#position = options.position;
+    this.#epoch = options.lead.term * epochsPerTerm;
+    this.#position = options.lead.position;
     this.#expected = new Set(options.expected);
   }
 
@@ -64,7 +64,14 @@ export class Leading {
     this.#hasBegun = true;
   }
 
-  get position(): number {
+  /**
+   * Where the log is: nothing has been acknowledged beyond it when this was asked.
+   * @throws when this process, unknowingly so far, leads no more
+   */
+  async position(): Promise<number> {
+    const { lead, maxUnprovenMs } = this.#options;
+    // A process that stood still, or is cut off from the database, may have been replaced.
+    if (performance.now() - lead.provenMs() > maxUnprovenMs) await lead.confirm();
     return this.#position;
   }
 

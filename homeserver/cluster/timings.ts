@@ -13,6 +13,8 @@ export interface ClusterTimings {
   readonly pauseMs: number;
   /** How long a leader that fell silent is not tried. */
   readonly suspectMs: number;
+  /** A leader that has not proved for so long that it leads asks first; below the log's `maxSilentMs`. */
+  readonly maxUnprovenMs: number;
   /** For the owner of keys to become another. */
   readonly leaveMs: number;
 }
@@ -25,6 +27,7 @@ export const clusterTimings: ClusterTimings = {
   gatherMs: 300,
   pauseMs: 20,
   suspectMs: 3_000,
+  maxUnprovenMs: 2_000,
   leaveMs: 5_000,
 };
 

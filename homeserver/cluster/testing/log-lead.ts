@@ -4,7 +4,7 @@ import { silentLogger } from '../../ops/logger.ts';
 import { readLeader, writeLeader } from '../../storage/cluster.ts';
 import type { Database, Db, Statement } from '../../storage/database.ts';
 import { LogHeld, type LogSession, LogSessions } from '../../storage/log-session.ts';
-import type { Lead } from '../leadership.ts';
+import type { Lead } from '../lead.ts';
 
 const heartbeatMs = 500;
 
@@ -33,10 +33,18 @@ export const logLead = (database: Database): TestLead => {
       const term = ((await readLeader(db))?.term ?? 0) + 1;
       const position = await session.position();
       let lose: () => void = () => undefined;
-      const heart = setInterval(() => session.beat().catch(() => lose()), heartbeatMs);
+      let provenMs = performance.now();
+      const confirm = async () => {
+        const sentMs = performance.now();
+        await session.beat();
+        provenMs = sentMs;
+      };
+      const heart = setInterval(() => confirm().catch(() => lose()), heartbeatMs);
       return {
         term,
         position,
+        provenMs: () => provenMs,
+        confirm,
         announce: (self) => writeLeader(db, { ...self, term }),
         onLost(listener) {
           lose = listener;
