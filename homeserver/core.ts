@@ -10,6 +10,7 @@ import { createEncryption, type Encryption } from './encryption/create-encryptio
 import type { RateLimits } from './http/rate-limits.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import { MemoryBudget } from './memory-budget.ts';
+import { atOwner, type Owners, soleOwner } from './owners.ts';
 import { Notifications } from './push/notifications.ts';
 import { PushEvaluator } from './push/push-evaluator.ts';
 import { PushRules } from './push/push-rules.ts';
@@ -64,6 +65,8 @@ export interface CoreOptions {
   readonly showDeviceNames?: boolean;
   /** What caches may take: `caches.max_bytes`. */
   readonly maxCacheBytes?: number;
+  /** Who answers for what, where the server is several processes. */
+  readonly owners?: Owners | undefined;
   /** Of what one request may do many times; none without. */
   readonly rateLimits?: RateLimits | undefined;
 }
@@ -75,6 +78,7 @@ export interface Core {
   readonly signingKey: () => SigningKey;
   readonly clock: Clock;
   readonly random: Random;
+  readonly owners: Owners;
   readonly budget: MemoryBudget;
   readonly ids: IdAllocator;
   readonly log: Log;
@@ -122,6 +126,7 @@ const positionsRemembered = 100_000;
 
 export const createCore = async (options: CoreOptions): Promise<Core> => {
   const { database, logger, serverName, signingKey, clock, random } = options;
+  const { owners = soleOwner } = options;
   const ids = await IdAllocator.open(database);
   const log = await (options.openLog?.() ?? Log.open(database, logger, options.log));
   const notifier = new Notifier();
@@ -162,7 +167,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     membershipEffects,
   });
   const policyServers = new PolicyServers({ events });
-  const localEvents = new LocalEvents({
+  const localEventsHere = new LocalEvents({
     registry,
     appender,
     events,
@@ -173,6 +178,9 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     signingKey,
     clock,
     random,
+  });
+  const localEvents = atOwner(owners, 'localEvents', localEventsHere, {
+    send: (roomId) => roomId,
   });
   const outbound = new OutboundLog(database, log, budget);
   log.follow(outbound);
@@ -193,7 +201,12 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
   });
   const timeline = new Timeline(database, events, registry);
   const clientEvents = new ClientEvents(events, clock);
-  const accountData = new AccountData({ db: database, log, notifier, budget });
+  const accountData = atOwner(
+    owners,
+    'accountData',
+    new AccountData({ db: database, log, notifier, budget, owners }),
+    { put: (userId) => userId, erase: (userId) => userId, replace: (userId) => userId },
+  );
   log.follow(accountData);
   const aggregations = new Aggregations({ db: database, events, accountData });
   const receipts = new Receipts({
@@ -238,7 +251,12 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     showsDeviceNames: options.showDeviceNames ?? false,
   });
   log.follow(encryption);
-  const pushRules = new PushRules({ db: database, log, notifier });
+  const pushRules = atOwner(
+    owners,
+    'pushRules',
+    new PushRules({ db: database, log, notifier, owners }),
+    { replace: (userId) => userId },
+  );
   log.follow(pushRules);
   const pushEvaluator = new PushEvaluator(database, events, registry);
   const unreadCounts = new UnreadCounts({
@@ -298,6 +316,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     signingKey,
     clock,
     random,
+    owners,
     budget,
     ids,
     log,

@@ -55,13 +55,9 @@ export const atOwner = <Service extends object>(
     const run = (service as Record<string, Answer>)[method] as (
       ...args: unknown[]
     ) => Promise<unknown>;
-    const here = run.bind(service);
     const full = `${name}.${method}`;
-    owners.answer(full, here as Answer);
-    bound.set(method, (...args: unknown[]) => {
-      const key = keyOf(...args);
-      return owners.elsewhere(key) === undefined ? here(...args) : owners.ask(key, full, args);
-    });
+    owners.answer(full, run.bind(service) as Answer);
+    bound.set(method, (...args: unknown[]) => owners.ask(keyOf(...args), full, args));
   }
   return new Proxy(service, {
     get: (target, property) => {

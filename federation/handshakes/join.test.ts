@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hashAndSignPdu } from '../../spec/build-event.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import { parsePdu } from '../../spec/event-format.ts';
-import type { RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
+import type { RoomAlias, RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
 import { type RoomVersionRules, rulesOf } from '../../spec/room-versions.ts';
 import type { RoomBuilder } from '../../spec/testing/room-builder.ts';
 import { until } from '../testing/memory-log.ts';
@@ -62,11 +62,13 @@ describe('joining a room of another server', () => {
       preset: 'public_chat',
       aliasName: 'lobby',
     });
-    const alias = `#lobby:${here.name}` as never;
-    expect(await there.rooms.membership.join(bob, alias, {})).toBe(roomId);
+    const locate = (name: string) =>
+      there.rooms.roomAliases.locate(`#${name}:${here.name}` as RoomAlias, bob);
+    const { servers, ...found } = await locate('lobby');
+    expect(found).toEqual({ roomId });
+    await there.rooms.membership.join(bob, roomId, { via: servers });
     expect(await there.membership(bob, roomId)).toBe('join');
-    const unknown = there.rooms.membership.join(bob, `#none:${here.name}` as never, {});
-    await expect(unknown).rejects.toMatchObject({ errcode: 'M_NOT_FOUND' });
+    await expect(locate('none')).rejects.toMatchObject({ errcode: 'M_NOT_FOUND' });
   });
 
   it('comes back to a room left before', async () => {

@@ -3,6 +3,7 @@
  * ones, and kept in memory, compiled, while they are in use.
  * https://spec.matrix.org/v1.19/client-server-api/#push-rules
  */
+import { isDeepStrictEqual } from 'node:util';
 import { LRUCache } from 'lru-cache';
 import { matrixError } from '../../spec/errors.ts';
 import { fitsInBytes, type UserId } from '../../spec/identifiers.ts';
@@ -10,9 +11,10 @@ import { NO_USER_PUSH_RULES, type UserPushRules } from '../../spec/push-rules/us
 import { inBatches } from '../in-batches.ts';
 import { KeyedQueue } from '../keyed-queue.ts';
 import { LoadingCache } from '../loading-cache.ts';
+import { type Owners, soleOwner } from '../owners.ts';
 import type { Db } from '../storage/database.ts';
 import { type PushRulesRow, pushRulesOf, pushRulesSection } from '../storage/push-rules.ts';
-import { type Log, rowsOf } from '../streams/log.ts';
+import { freshGround, type Log, LogWriteFailed, rowsOf } from '../streams/log.ts';
 import type { Notifier } from '../streams/notifier.ts';
 import { UserRules } from './user-rules.ts';
 
@@ -20,12 +22,18 @@ export interface PushRulesDeps {
   readonly db: Db;
   readonly log: Log;
   readonly notifier: Notifier;
+  /** Of the users. Undefined: this process alone. */
+  readonly owners?: Owners;
 }
+
+type Change = (stored: UserPushRules) => UserPushRules;
 
 /** What a person may change about their rules, as JSON: sync carries all of it at every change. */
 const maxBytes = 262_144;
 /** People. */
 const maxReadTogether = 50;
+/** How often rules may change under way while they are being changed. */
+const maxTries = 10;
 
 export class PushRules {
   readonly #deps: PushRulesDeps;
@@ -58,11 +66,47 @@ export class PushRules {
    * of `change` are passed on and leave everything as it was.
    * @throws MatrixError M_TOO_LARGE
    */
-  change(userId: UserId, change: (stored: UserPushRules) => UserPushRules): Promise<void> {
-    return this.#turns.run(userId, async () => {
+  change(userId: UserId, change: Change): Promise<void> {
+    if (this.#owners.elsewhere(userId) !== undefined) return this.#changeThere(userId, change);
+    const changed = this.#turns.run(userId, async () => {
       const { stored } = await this.of(userId);
       await this.#put(userId, change(stored));
     });
+    if (this.#owners === soleOwner) return changed;
+    return changed.catch((error: unknown) => {
+      const hasMoved = this.#owners.elsewhere(userId) !== undefined;
+      if (!hasMoved || !(error instanceof LogWriteFailed)) throw error;
+      return this.#changeThere(userId, change);
+    });
+  }
+
+  /** Where another process takes the turns: it replaces what was read, as long as it is still that. */
+  async #changeThere(userId: UserId, change: Change): Promise<void> {
+    for (let tries = 0; tries < maxTries; tries += 1) {
+      const stored = await this.#read(userId);
+      const args = [userId, stored, change(stored)];
+      if (await this.#owners.ask(userId, 'pushRules.replace', args)) return;
+    }
+    throw new LogWriteFailed('The rules are being changed over and over');
+  }
+
+  /** Replaces what a person has changed if it is what it was: whether it was. */
+  replace(userId: UserId, before: UserPushRules, stored: UserPushRules): Promise<boolean> {
+    return this.#turns.run(userId, async () => {
+      if (!isDeepStrictEqual(await this.#read(userId), before)) return false;
+      await this.#put(userId, stored);
+      return true;
+    });
+  }
+
+  /** As others may have written it a moment ago. */
+  async #read(userId: UserId): Promise<UserPushRules> {
+    const rows = await pushRulesOf(this.#deps.db, [userId]);
+    return userRulesFrom(userId, rows.get(userId)).stored;
+  }
+
+  get #owners(): Owners {
+    return this.#deps.owners ?? soleOwner;
   }
 
   /** Memory may be wrong: everything is read again. */
@@ -76,7 +120,10 @@ export class PushRules {
       throw matrixError('M_TOO_LARGE', `Push rules may have ${maxBytes} bytes`);
     }
     const row: PushRulesRow = { userId, rules: json, streamPos: 0 };
-    await this.#deps.log.append({ parts: [rowsOf(pushRulesSection, [row])] });
+    await this.#deps.log.append({
+      parts: [rowsOf(pushRulesSection, [row])],
+      ground: freshGround(userId),
+    });
   }
 }
 

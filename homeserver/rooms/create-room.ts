@@ -100,6 +100,7 @@ export class RoomCreator {
       stateKey,
       content: memberContent('invite', inviteeProfiles[index] ?? {}, directFlag(wanted)),
     }));
+    let isAgain = false;
     const room = await maker
       .make({
         creator,
@@ -114,10 +115,15 @@ export class RoomCreator {
           ...eventsOf(creator, wanted, rules, invitees, alias),
           ...inviteEvents,
         ],
-        before: (roomId) => this.#register(creator, wanted, alias, roomId),
+        before: async (roomId) => {
+          if (isAgain) await this.#unregister(alias);
+          isAgain = true;
+          await this.#register(creator, wanted, alias, roomId);
+        },
       })
       .catch(async (error: unknown) => {
-        await this.#unregister(alias, error);
+        const taken = error instanceof MatrixError && error.errcode === 'M_ROOM_IN_USE';
+        if (!taken) await this.#unregister(alias);
         throw error;
       });
     await this.#inviteRemote(
@@ -154,9 +160,8 @@ export class RoomCreator {
   }
 
   /** After a failure. A published room that was never made does no harm: nobody is shown it. */
-  async #unregister(alias: RoomAlias | undefined, error: unknown): Promise<void> {
-    const taken = error instanceof MatrixError && error.errcode === 'M_ROOM_IN_USE';
-    if (alias === undefined || taken) return;
+  async #unregister(alias: RoomAlias | undefined): Promise<void> {
+    if (alias === undefined) return;
     await this.#deps.database.transaction((tx) => deleteAlias(tx, alias));
   }
 

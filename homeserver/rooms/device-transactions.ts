@@ -7,12 +7,13 @@
  * newest with their events and older ones in a few bits, so an id that is not among them is new. Of
  * others the newest are known, and an id that is not among them is looked up.
  *
- * Known in the process that sends for the user, and in no other; where it dies the database knows.
+ * Every process learns from the log what others have sent; what it has missed the database knows.
  */
-import type { DeviceId, EventId, UserId } from '../../spec/identifiers.ts';
+import type { DeviceId, EventId, RoomId, UserId } from '../../spec/identifiers.ts';
 import { BoundedCache } from '../bounded-cache.ts';
 import { LoadingCache } from '../loading-cache.ts';
 import type { Db } from '../storage/database.ts';
+import { type EventRow, roomEvents } from '../storage/event-section.ts';
 import {
   deviceTransactions,
   type EventTransaction,
@@ -72,6 +73,10 @@ export class DeviceTransactions {
     this.#devices = new LoadingCache(new BoundedCache<string, Known>(10_000), (device) =>
       this.#load(device),
     );
+    log.onRows(roomEvents, (writes, isOurs) => {
+      if (isOurs) return;
+      for (const { events } of writes) for (const row of events) this.#follow(row);
+    });
   }
 
   /**
@@ -153,6 +158,14 @@ export class DeviceTransactions {
     if (!this.#log.isOpen) await this.#log.settled();
     const [user, device] = partsOf(owner);
     return eventOfTransaction(this.#db, user, device, transaction);
+  }
+
+  /** What another process has sent for a device that this one knows. */
+  #follow({ sender, senderDevice, txnId, txnTarget, roomId, type, eventId }: EventRow): void {
+    if (senderDevice === null || txnId === null) return;
+    const target = (txnTarget ?? undefined) as EventId | undefined;
+    const transaction = { roomId: roomId as RoomId, type, target, txnId };
+    this.#remember(`${sender} ${senderDevice}`, transaction, eventId as EventId);
   }
 
   #remember(owner: string, transaction: EventTransaction, eventId: EventId): void {

@@ -48,6 +48,13 @@ const knownOf = (room: LiveRoom) => ({
 const roomAt = async (core: Core, roomId: RoomId): Promise<LiveRoom> =>
   (await core.registry.find(roomId))!;
 
+/** Without asking the room's owner. */
+const appendAt = async (nth: number, roomId: RoomId, body: string) => {
+  const { core } = at(nth);
+  const room = await roomAt(core, roomId);
+  return core.localEvents.stage(room, { type: 'm.room.message', sender: alice, content: { body } });
+};
+
 const syncAt = async (core: Core, userId: UserId, since?: string) =>
   JSON.parse(
     await createSync(core).sync({
@@ -138,14 +145,15 @@ describe('a room that several processes have in memory', () => {
   it('is written by its owner and by no other', async () => {
     const roomId = await aRoom();
     const [before] = [knownOf(await roomAt(at(1).core, roomId))];
-    linked.owners.set(roomId, 2);
-    await expect(at(1).rooms.say(roomId, alice, 'not mine')).rejects.toThrow(LogWriteFailed);
+    await linked.move({ pins: { [roomId]: 2 } });
+    const written = await appendAt(1, roomId, 'not mine');
+    await expect(written.committed).rejects.toThrow(LogWriteFailed);
     await linked.settled();
     expect(knownOf(await roomAt(at(1).core, roomId))).toEqual(before);
-    await at(2).rooms.say(roomId, alice, 'mine');
-    linked.owners.set(roomId, 1);
+    await (await appendAt(2, roomId, 'mine')).committed;
+    await linked.move({ pins: { [roomId]: 1 } });
     await linked.settled();
-    await at(1).rooms.say(roomId, alice, 'mine now');
+    await (await appendAt(1, roomId, 'mine now')).committed;
     await linked.settled();
     const contents = (await syncAt(at(0).core, alice)).rooms.join[roomId].timeline.events.map(
       ({ content }: { content: { body?: string } }) => content.body,
@@ -229,6 +237,8 @@ describe('what one process has written', () => {
 
   it('ends what another process builds on a write that failed', async () => {
     const roomId = await aRoom();
+    await linked.move({ pins: { [roomId]: 1 } });
+    await linked.settled();
     const { core, rooms } = at(1);
     const room = await roomAt(core, roomId);
     const { eventId } = room.extremities[0]!.event;

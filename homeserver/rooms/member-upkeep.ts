@@ -4,18 +4,18 @@
  * https://spec.matrix.org/v1.19/client-server-api/#events-on-change-of-profile-information
  */
 import type { Logger } from 'pino';
-import type { RoomId, UserId } from '../../spec/identifiers.ts';
+import type { UserId } from '../../spec/identifiers.ts';
 import type { DepartureListener } from '../accounts/account-changes.ts';
 import type { MemberProfile, ProfileChangeListener } from '../accounts/profiles.ts';
 import type { AccountData } from '../streams/account-data.ts';
 import { forEachLimited } from './for-each-limited.ts';
-import type { LocalEvents } from './local-events.ts';
-import { type MemberProfiles, memberContent } from './member-profiles.ts';
+import type { MemberProfiles } from './member-profiles.ts';
 import type { Membership } from './membership.ts';
+import type { ShownProfiles } from './shown-profiles.ts';
 import type { UserRooms } from './user-rooms.ts';
 
 export interface MemberUpkeepDeps {
-  readonly localEvents: LocalEvents;
+  readonly shownProfiles: ShownProfiles;
   readonly userRooms: UserRooms;
   readonly profiles: MemberProfiles;
   readonly membership: Membership;
@@ -81,30 +81,16 @@ export class MemberUpkeep implements ProfileChangeListener, DepartureListener {
   }
 
   async #updateRooms(userId: UserId): Promise<void> {
-    const { userRooms, profiles, logger } = this.#deps;
+    const { userRooms, profiles, shownProfiles, logger } = this.#deps;
     const profile = await profiles.of(userId);
     const rooms = [...(await userRooms.of(userId)).values()]
       .filter(({ membership }) => membership === 'join')
       .map(({ roomId }) => roomId);
     const errors = await forEachLimited(rooms, width, (roomId) =>
-      this.#updateRoom(userId, roomId, profile),
+      shownProfiles.show(userId, roomId, profile),
     );
     if (errors.length === 0) return;
     const [err] = errors;
     logger.error({ err, userId, rooms: errors.length }, 'profile change not carried into rooms');
-  }
-
-  /** Membership is looked at again by the room's writer: the user may have left meanwhile. */
-  async #updateRoom(userId: UserId, roomId: RoomId, profile: MemberProfile): Promise<void> {
-    const { localEvents } = this.#deps;
-    await localEvents.sendDecided(roomId, async (room) => {
-      if (room.membership(userId) !== 'join') return undefined;
-      return {
-        type: 'm.room.member',
-        stateKey: userId,
-        sender: userId,
-        content: memberContent('join', profile),
-      };
-    });
   }
 }

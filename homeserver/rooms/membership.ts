@@ -7,9 +7,7 @@ import type { JsonObject } from '../../spec/event.ts';
 import {
   domainOf,
   type EventId,
-  isRoomId,
   isUserId,
-  type RoomAlias,
   type RoomId,
   type ServerName,
   serverNameOf,
@@ -24,7 +22,6 @@ import type { EventDraft, LocalEvents } from './local-events.ts';
 import { type MemberProfiles, memberContent } from './member-profiles.ts';
 import type { RemoteRooms } from './remote-rooms.ts';
 import type { RestrictedJoins } from './restricted-joins.ts';
-import type { RoomAliases } from './room-aliases.ts';
 import type { RoomRegistry } from './room-registry.ts';
 import { type ThirdPartySigned, thirdPartyInviteContent } from './third-party-invites.ts';
 import type { UserRooms } from './user-rooms.ts';
@@ -50,7 +47,6 @@ export interface MembershipDeps {
   readonly localEvents: LocalEvents;
   readonly userRooms: UserRooms;
   readonly profiles: MemberProfiles;
-  readonly aliases: RoomAliases;
   readonly invites: Invites;
   readonly restrictedJoins: RestrictedJoins;
   readonly remote: RemoteRooms;
@@ -70,8 +66,7 @@ export class Membership {
    * and nothing happens.
    * @throws MatrixError M_FORBIDDEN, M_GUEST_ACCESS_FORBIDDEN, M_NOT_FOUND
    */
-  async join(userId: UserId, target: RoomId | RoomAlias, entry: Entry = {}): Promise<RoomId> {
-    const { roomId, servers } = await this.#resolve(userId, target, entry.via);
+  async join(userId: UserId, roomId: RoomId, entry: Entry = {}): Promise<RoomId> {
     const room = await this.#deps.registry.find(roomId);
     const inRoom = room?.hasJoinedServer(this.#deps.serverName) === true;
     if (inRoom && room.membership(userId) === 'join' && entry.content === undefined) {
@@ -83,7 +78,7 @@ export class Membership {
       ...withReason(entry.reason),
     });
     if (inRoom && (await this.#joinHere(userId, roomId, entry, content))) return roomId;
-    const candidates = await this.#candidates(userId, roomId, servers, room);
+    const candidates = await this.#candidates(userId, roomId, entry.via, room);
     if (candidates.length === 0 && room !== undefined && !inRoom) {
       // Nobody at all is left in the room, so this server's knowledge of it is as good as any.
       if (await this.#joinHere(userId, roomId, entry, content)) return roomId;
@@ -94,8 +89,7 @@ export class Membership {
   }
 
   /** @throws MatrixError M_FORBIDDEN, M_NOT_FOUND */
-  async knock(userId: UserId, target: RoomId | RoomAlias, entry: Entry = {}): Promise<RoomId> {
-    const { roomId, servers } = await this.#resolve(userId, target, entry.via);
+  async knock(userId: UserId, roomId: RoomId, entry: Entry = {}): Promise<RoomId> {
     const content = memberContent(
       'knock',
       await this.#deps.profiles.of(userId),
@@ -106,7 +100,7 @@ export class Membership {
       await this.#send(roomId, memberDraft(userId, userId, content));
       return roomId;
     }
-    const candidates = await this.#candidates(userId, roomId, servers, room);
+    const candidates = await this.#candidates(userId, roomId, entry.via, room);
     await this.#deps.remote.knock({ userId, roomId, servers: candidates, content });
     return roomId;
   }
@@ -300,16 +294,6 @@ export class Membership {
     await this.#deps.localEvents.send(roomId, draft);
   }
 
-  async #resolve(
-    userId: UserId,
-    target: RoomId | RoomAlias,
-    via: readonly ServerName[] = [],
-  ): Promise<{ roomId: RoomId; servers: readonly ServerName[] }> {
-    if (isRoomId(target)) return { roomId: target, servers: via };
-    const { roomId, servers } = await this.#deps.aliases.resolve(target as RoomAlias, userId);
-    return { roomId, servers: [...via, ...servers] };
-  }
-
   async #userRoom(userId: UserId, roomId: RoomId) {
     for (const room of (await this.#deps.userRooms.of(userId)).values()) {
       if (room.roomId === roomId) return room;
@@ -324,7 +308,7 @@ export class Membership {
   async #candidates(
     userId: UserId,
     roomId: RoomId,
-    named: readonly ServerName[],
+    named: readonly ServerName[] = [],
     room: LiveRoom | undefined,
   ): Promise<ServerName[]> {
     const known = await this.#userRoom(userId, roomId);

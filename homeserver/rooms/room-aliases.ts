@@ -6,6 +6,7 @@ import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import {
   isRoomAlias,
+  isRoomId,
   type RoomAlias,
   type RoomId,
   type ServerName,
@@ -64,6 +65,21 @@ export class RoomAliases {
     const room = await registry.find(record.roomId);
     const servers = [...(room?.joinedServers ?? [])].filter((server) => server !== serverName);
     return { roomId: record.roomId, servers: [serverName, ...servers].slice(0, maxServers) };
+  }
+
+  /**
+   * The room that somebody names by its id or by an alias, and servers to go through: those they name
+   * themselves first.
+   * @throws as `resolve`
+   */
+  async locate(
+    target: RoomId | RoomAlias,
+    asker: UserId,
+    via: readonly ServerName[] = [],
+  ): Promise<ResolvedAlias> {
+    if (isRoomId(target)) return { roomId: target, servers: via };
+    const { roomId, servers } = await this.resolve(target as RoomAlias, asker);
+    return { roomId, servers: [...via, ...servers] };
   }
 
   /**

@@ -1,6 +1,8 @@
 /**
  * Makes a room out of a create event and the events that follow it. Nothing is waited for between
  * the events, so that all of them reach the log together.
+ *
+ * Whoever makes a room owns it: of the ids it could have, it gets one that belongs to this process.
  */
 import { authoriseEvent } from '../../spec/auth/authorise-event.ts';
 import { EventRejected } from '../../spec/auth/event-rejected.ts';
@@ -9,9 +11,10 @@ import type { JsonObject } from '../../spec/event.ts';
 import type { RoomId, ServerName, UserId } from '../../spec/identifiers.ts';
 import { type RoomVersionRules, rulesOf } from '../../spec/room-versions.ts';
 import type { Clock } from '../clock.ts';
+import type { Owners } from '../owners.ts';
 import type { Random } from '../random.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
-import type { Log } from '../streams/log.ts';
+import { type Log, LogWriteFailed } from '../streams/log.ts';
 import type { Appender } from './append.ts';
 import type { AuthChains } from './auth-chains.ts';
 import { LiveRoom } from './live-room.ts';
@@ -29,7 +32,13 @@ export interface RoomMakerDeps {
   readonly localEvents: LocalEvents;
   readonly clock: Clock;
   readonly random: Random;
+  readonly owners: Owners;
 }
+
+/** One of so many ids belongs to this process, if any does: there are not so many processes. */
+const maxIdsTried = 1_000;
+/** How often a room is made that another process came to own before it was written. */
+const maxAttempts = 4;
 
 /** A state event of the new room, sent by its creator. */
 export interface InitialEvent {
@@ -46,7 +55,10 @@ export interface RoomPlan {
   readonly createContent: JsonObject;
   /** Everything after the create event, in order: the creator's own join comes first. */
   readonly events: readonly InitialEvent[];
-  /** Runs when the room's id is known, before anything of the room is written. */
+  /**
+   * Runs when the room's id is known, before anything of the room is written: again, with another id,
+   * where that has become another process's.
+   */
   readonly before?: ((roomId: RoomId) => Promise<void>) | undefined;
 }
 
@@ -61,7 +73,10 @@ export class RoomMaker {
   /** An id for a room that is to be made of a version that leaves the choice. */
   chooseRoomId(): RoomId {
     const { random, serverName } = this.#deps;
-    return `!${random.bytes(15).toString('base64url')}:${serverName}` as RoomId;
+    return this.#firstOwned(
+      () => `!${random.bytes(15).toString('base64url')}:${serverName}` as RoomId,
+      (roomId) => roomId,
+    );
   }
 
   /**
@@ -69,8 +84,21 @@ export class RoomMaker {
    * @throws MatrixError M_INVALID_ROOM_STATE when one of the events is not authorised by the others
    */
   async make(plan: RoomPlan): Promise<LiveRoom> {
+    for (let attempt = 1; ; attempt += 1) {
+      const create = this.#buildCreate(plan);
+      try {
+        return await this.#make(plan, create);
+      } catch (error) {
+        const hasMoved =
+          error instanceof LogWriteFailed &&
+          this.#deps.owners.elsewhere(create.event.roomId) !== undefined;
+        if (!hasMoved || plan.roomId !== undefined || attempt === maxAttempts) throw error;
+      }
+    }
+  }
+
+  async #make(plan: RoomPlan, create: CreateEvent): Promise<LiveRoom> {
     const { ids, log, chains, registry, serverName } = this.#deps;
-    const create = this.#buildCreate(plan);
     await ids.reserve(8 * plan.events.length + 32);
     const room = new LiveRoom({
       nid: ids.next(),
@@ -101,7 +129,7 @@ export class RoomMaker {
   async #stageAll(
     room: LiveRoom,
     { creator, events }: RoomPlan,
-    create: ReturnType<LocalEvents['buildCreate']>,
+    create: CreateEvent,
   ): Promise<Promise<void>[]> {
     const { appender, localEvents, clock } = this.#deps;
     const { committed } = await appender.append(
@@ -127,22 +155,21 @@ export class RoomMaker {
     return commits;
   }
 
-  #buildCreate({
-    creator,
-    rules,
-    createContent,
-    roomId: chosen,
-  }: RoomPlan): ReturnType<LocalEvents['buildCreate']> {
+  #buildCreate({ creator, rules, createContent, roomId: chosen }: RoomPlan): CreateEvent {
     const { localEvents, clock } = this.#deps;
     const roomId = rules.roomIdIsCreateHash ? undefined : (chosen ?? this.chooseRoomId());
     const content: JsonObject = { ...createContent, room_version: rules.version };
     if (rules.creatorInContent) content['creator'] = creator;
     else delete content['creator'];
-    // Where the room id is the hash of the create event, two rooms that someone makes in the same
-    // millisecond would otherwise be one.
-    this.#lastCreateTs = Math.max(clock.nowMs(), this.#lastCreateTs + 1);
-    const draft = { sender: creator, content, originServerTs: this.#lastCreateTs };
-    const create = localEvents.buildCreate(rules, draft, roomId);
+    const build = (): CreateEvent => {
+      // Where the room id is the hash of the create event, two rooms that someone makes in the same
+      // millisecond would otherwise be one.
+      this.#lastCreateTs = Math.max(clock.nowMs(), this.#lastCreateTs + 1);
+      const draft = { sender: creator, content, originServerTs: this.#lastCreateTs };
+      return localEvents.buildCreate(rules, draft, roomId);
+    };
+    const create =
+      roomId === undefined ? this.#firstOwned(build, ({ event }) => event.roomId) : build();
     try {
       authoriseEvent(create.event, rules, { createEvent: undefined, state: () => undefined });
     } catch (error) {
@@ -151,7 +178,18 @@ export class RoomMaker {
     }
     return create;
   }
+
+  /** @throws {LogWriteFailed} while this process owns nothing */
+  #firstOwned<T>(next: () => T, idOf: (candidate: T) => RoomId): T {
+    for (let tries = 0; tries < maxIdsTried; tries += 1) {
+      const candidate = next();
+      if (this.#deps.owners.elsewhere(idOf(candidate)) === undefined) return candidate;
+    }
+    throw new LogWriteFailed('This process owns no rooms at present');
+  }
 }
+
+type CreateEvent = ReturnType<LocalEvents['buildCreate']>;
 
 /** @throws MatrixError M_UNSUPPORTED_ROOM_VERSION */
 export const rulesForNewRoom = (version: string): RoomVersionRules => {

@@ -1,5 +1,10 @@
-/** The services that people's requests about rooms come to, built on the core in order. */
+/**
+ * The services that people's requests about rooms come to, built on the core in order. Whatever writes
+ * to a room is done by the room's owner.
+ */
+import type { RoomId } from '../../spec/identifiers.ts';
 import type { Core } from '../core.ts';
+import { atOwner } from '../owners.ts';
 import { RoomCreator } from './create-room.ts';
 import { EventSender } from './event-sender.ts';
 import { GuestRemoval } from './guest-removal.ts';
@@ -15,6 +20,7 @@ import { RestrictedJoins } from './restricted-joins.ts';
 import { RoomAliases } from './room-aliases.ts';
 import { RoomMaker } from './room-maker.ts';
 import { RoomState } from './room-state.ts';
+import { ShownProfiles } from './shown-profiles.ts';
 import { RoomUpgrader } from './upgrade-room.ts';
 
 export interface RoomServicesOptions {
@@ -45,46 +51,69 @@ export interface RoomServices {
   idle(): Promise<void>;
 }
 
+/** Many services name whoever acts first, and then the room. */
+const second = (_first: string, roomId: RoomId): string => roomId;
+
 export const createRoomServices = (core: Core, options: RoomServicesOptions): RoomServices => {
   const { remote = noRemoteRooms, inviteLimits: limits, defaultRoomVersion } = options;
   const { publishers = 'everyone' } = options;
+  const { owners } = core;
   const profiles = memberProfiles(core.database);
   const restrictedJoins = new RestrictedJoins(core);
   const aliases = new RoomAliases({ ...core, remote });
-  const invites = new Invites({ ...core, profiles, remote, limits });
-  const membership = new Membership({
-    ...core,
-    profiles,
-    aliases,
-    invites,
-    restrictedJoins,
-    remote,
+  const invites = atOwner(owners, 'invites', new Invites({ ...core, profiles, remote, limits }), {
+    send: second,
   });
+  const membership = atOwner(
+    owners,
+    'membership',
+    new Membership({ ...core, profiles, invites, restrictedJoins, remote }),
+    {
+      join: second,
+      knock: second,
+      leave: second,
+      invite: second,
+      kick: second,
+      ban: second,
+      unban: second,
+      setState: second,
+    },
+  );
   const maker = new RoomMaker(core);
-  const memberUpkeep = new MemberUpkeep({ ...core, profiles, membership });
+  const shownProfiles = atOwner(owners, 'shownProfiles', new ShownProfiles(core), { show: second });
+  const upkeep = new MemberUpkeep({ ...core, profiles, membership, shownProfiles });
   const guestRemoval = new GuestRemoval({ ...core, membership });
   const predecessorSettings = new PredecessorSettings(core);
+  const creator = new RoomCreator({
+    ...core,
+    maker,
+    invites,
+    profiles,
+    defaultVersion: defaultRoomVersion,
+    publishers,
+  });
+  const upgrader = new RoomUpgrader({ ...core, maker, aliases, profiles });
+  const eventSender = new EventSender({ ...core, membership, aliases });
   return {
     restrictedJoins,
     roomAliases: aliases,
     invites,
     membership,
-    roomCreator: new RoomCreator({
-      ...core,
-      maker,
-      invites,
-      profiles,
-      defaultVersion: defaultRoomVersion,
-      publishers,
+    // The new room has an id by which it belongs to whoever makes it.
+    roomCreator: atOwner(owners, 'roomCreator', creator, { create: (userId) => userId }),
+    roomUpgrader: atOwner(owners, 'roomUpgrader', upgrader, { upgrade: second }),
+    eventSender: atOwner(owners, 'eventSender', eventSender, {
+      message: (_sender, { roomId }) => roomId,
+      redaction: (_sender, { roomId }) => roomId,
+      state: (_sender, { roomId }) => roomId,
     }),
-    roomUpgrader: new RoomUpgrader({ ...core, maker, aliases, profiles }),
-    eventSender: new EventSender({ ...core, membership, aliases }),
     roomState: new RoomState(core),
     publicRooms: new PublicRooms({ ...core, remote, publishers }),
     reports: new Reports(core),
-    memberUpkeep,
+    // One process sees to one user's rooms, so that the newest profile is what they end with.
+    memberUpkeep: atOwner(owners, 'memberUpkeep', upkeep, { profileChanged: (userId) => userId }),
     idle: async () => {
-      await memberUpkeep.idle();
+      await upkeep.idle();
       await guestRemoval.idle();
       await predecessorSettings.idle();
     },

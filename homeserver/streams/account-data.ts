@@ -2,6 +2,7 @@
  * What users keep about themselves and their rooms, followed by all of their devices.
  * https://spec.matrix.org/v1.19/client-server-api/#client-config
  */
+import { isDeepStrictEqual } from 'node:util';
 import { LRUCache } from 'lru-cache';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonObject } from '../../spec/event.ts';
@@ -12,6 +13,7 @@ import { inBatches } from '../in-batches.ts';
 import { KeyedQueue } from '../keyed-queue.ts';
 import { LoadingCache } from '../loading-cache.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
+import { type Owners, soleOwner } from '../owners.ts';
 import {
   type AccountDataRow,
   accountDataBetween,
@@ -23,7 +25,7 @@ import {
 } from '../storage/account-data.ts';
 import type { Db } from '../storage/database.ts';
 import { newestAccountData } from '../storage/newest-rows.ts';
-import { type Log, rowsOf } from './log.ts';
+import { freshGround, type Log, LogWriteFailed, rowsOf } from './log.ts';
 import { LogTail } from './log-tail.ts';
 import type { Notifier } from './notifier.ts';
 
@@ -39,11 +41,18 @@ export interface AccountDataDeps {
   readonly log: Log;
   readonly notifier: Notifier;
   readonly budget: MemoryBudget;
+  /** Of the users. Undefined: this process alone. */
+  readonly owners?: Owners;
   /** The usual ones unless given. */
   readonly limits?: AccountDataLimits;
 }
 
 type Ignored = ReadonlySet<UserId>;
+
+type Change = (content: JsonObject | undefined) => JsonObject | undefined;
+
+/** How often an entry may change under way while it is being changed. */
+const maxTries = 10;
 
 export class AccountData {
   readonly #deps: AccountDataDeps;
@@ -94,7 +103,10 @@ export class AccountData {
     const counting = this.#quota.take(userId, roomId ?? '', type, Buffer.byteLength(json));
     if (counting !== undefined) await counting;
     const row: AccountDataRow = { userId, roomId: roomId ?? '', type, content: json, streamPos: 0 };
-    await this.#deps.log.append({ parts: [rowsOf(accountDataSection, [row])] });
+    await this.#deps.log.append({
+      parts: [rowsOf(accountDataSection, [row])],
+      ground: freshGround(userId),
+    });
   }
 
   /** Deletes everything of a user who is gone for good: no device is left to be told. */
@@ -105,16 +117,57 @@ export class AccountData {
   }
 
   /** Changes an entry by what it is now; `change` returning undefined leaves it alone. */
-  update(
-    userId: UserId,
-    roomId: RoomId | undefined,
-    type: string,
-    change: (content: JsonObject | undefined) => JsonObject | undefined,
-  ): Promise<void> {
-    return this.#turns.run(userId, async () => {
+  update(userId: UserId, roomId: RoomId | undefined, type: string, change: Change): Promise<void> {
+    if (this.#owners.elsewhere(userId) !== undefined) {
+      return this.#updateThere(userId, roomId, type, change);
+    }
+    const updated = this.#turns.run(userId, async () => {
       const changed = change(await this.get(userId, roomId, type));
       if (changed !== undefined) await this.put(userId, roomId, type, changed);
     });
+    if (this.#owners === soleOwner) return updated;
+    return updated.catch((error: unknown) => {
+      const hasMoved = this.#owners.elsewhere(userId) !== undefined;
+      if (!hasMoved || !(error instanceof LogWriteFailed)) throw error;
+      return this.#updateThere(userId, roomId, type, change);
+    });
+  }
+
+  /** Where another process takes the turns: it replaces what was read, as long as it is still that. */
+  async #updateThere(
+    userId: UserId,
+    roomId: RoomId | undefined,
+    type: string,
+    change: Change,
+  ): Promise<void> {
+    for (let tries = 0; tries < maxTries; tries += 1) {
+      const content = await this.get(userId, roomId, type);
+      const changed = change(content);
+      if (changed === undefined) return;
+      const args = [userId, roomId, type, content, changed];
+      if (await this.#owners.ask(userId, 'accountData.replace', args)) return;
+    }
+    throw new LogWriteFailed('The entry is being changed over and over');
+  }
+
+  /** Sets an entry if it is what it was: whether it was. */
+  replace(
+    userId: UserId,
+    roomId: RoomId | undefined,
+    type: string,
+    before: JsonObject | undefined,
+    content: JsonObject,
+  ): Promise<boolean> {
+    return this.#turns.run(userId, async () => {
+      const present = await this.get(userId, roomId, type);
+      if (!isDeepStrictEqual(present, before)) return false;
+      await this.put(userId, roomId, type, content);
+      return true;
+    });
+  }
+
+  get #owners(): Owners {
+    return this.#deps.owners ?? soleOwner;
   }
 
   async get(

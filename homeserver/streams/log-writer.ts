@@ -72,6 +72,8 @@ export interface LogOptions {
     | ((writes: number, seconds: number, outcome: 'committed' | 'failed') => void)
     | undefined;
   readonly session?: LogSessionOptions | undefined;
+  /** Whether this process owns a room; asked just before it is written. Undefined: all of them. */
+  readonly owns?: ((roomId: string) => boolean) | undefined;
   /** Another server has taken the log: this one can write no more, and what it remembers is old. */
   readonly onSuperseded?: ((error: LogHeld) => void) | undefined;
 }
@@ -194,8 +196,10 @@ export class SessionWriter implements LogWriter {
       return;
     }
     const live = batch.filter((pending) => {
-      if (pending.write.stillValid?.() !== false) return true;
-      this.#fail(pending, new LogWriteFailed('An earlier write in this room failed'));
+      const isOurs = this.#owns(pending.write);
+      if (isOurs && pending.write.stillValid?.() !== false) return true;
+      const reason = isOurs ? 'An earlier write in this room failed' : 'The room has another owner';
+      this.#fail(pending, new LogWriteFailed(reason));
       return false;
     });
     if (live.length === 0) return;
@@ -247,6 +251,14 @@ export class SessionWriter implements LogWriter {
     await this.#open().catch((cause) => {
       this.#logger.warn({ err: cause }, 'log position unknown until the database returns');
     });
+  }
+
+  /** For others' writes, `stillValid` tells. */
+  #owns({ ground, origin }: LogWrite): boolean {
+    const { owns } = this.#options;
+    return (
+      owns === undefined || ground === undefined || origin !== undefined || owns(ground.roomId)
+    );
   }
 
   #failAll(batch: readonly Pending[], error: Error): void {

@@ -13,41 +13,33 @@ import { LogRelay } from '../streams/log-relay.ts';
 import type { WriteText } from '../streams/log-text.ts';
 import { RemoteWriter } from '../streams/remote-writer.ts';
 import { FakeClock } from './fake-clock.ts';
+import { LinkedOwners } from './linked-owners.ts';
 import { seededRandom } from './seeded-random.ts';
 import { testServerName } from './test-core.ts';
 import { testDatabase } from './test-database.ts';
+import { Wire } from './wire.ts';
 
 export interface LinkedCores {
   /** The leader first. */
   readonly cores: readonly Core[];
   readonly clock: FakeClock;
-  /** Which of them may write a room; any that is not set, all. */
-  readonly owners: Map<string, number>;
+  readonly ownership: LinkedOwners;
+  /**
+   * Gives everything to some of the cores, or what is named to those named. Resolves when the leader
+   * goes by it: the others hear of it in their turn.
+   */
+  move(to: { members?: readonly number[]; pins?: Readonly<Record<string, number>> }): Promise<void>;
   /** Once everyone has heard of everything. */
   settled(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Delivers texts one after the other, each in a turn of its own. */
-class Wire {
-  #last: Promise<void> = Promise.resolve();
-
-  send(text: string, receive: (text: string) => void): void {
-    this.#last = this.#last.then(async () => {
-      await new Promise((resolve) => setImmediate(resolve));
-      receive(text);
-    });
-  }
-
-  get idle(): Promise<void> {
-    return this.#last;
-  }
-}
-
 export const linkedCores = async (count: number): Promise<LinkedCores> => {
   const { database, close } = await testDatabase();
   const clock = new FakeClock();
-  const options = (name: string): CoreOptions => ({
+  const ownership = new LinkedOwners(count);
+  const options = (name: string, nth: number): CoreOptions => ({
+    owners: ownership.owners[nth],
     database,
     logger: silentLogger,
     serverName: testServerName as ServerName,
@@ -55,20 +47,28 @@ export const linkedCores = async (count: number): Promise<LinkedCores> => {
     clock,
     random: seededRandom(name),
   });
-  const owners = new Map<string, number>();
-  const leader = await createCore(options('leader'));
+  const leader = await createCore({
+    ...options('leader', 0),
+    log: { owns: (roomId) => ownership.ownerOf(0, roomId) === '0' },
+  });
   const wires: Wire[] = [];
   const members: { readonly id: string; readonly down: Wire; readonly writer: RemoteWriter }[] = [];
   const relay = new LogRelay({
     log: leader.log,
     sections: logSections,
-    mayWrite: (member, roomId) => (owners.get(roomId) ?? Number(member)) === Number(member),
+    mayWrite: (member, roomId) => ownership.ownerOf(0, roomId) === member,
     publish: (_after, position, writes) => {
       for (const { id, down, writer } of members) {
         const told = writes.map(({ origin, receipt, body }) => (origin === id ? receipt : body));
         down.send(JSON.stringify(told), (text) => writer.follow(position, JSON.parse(text)));
       }
     },
+  });
+  // Between two batches: what is being written now is the old owner's, and told before the change.
+  leader.log.onBatch(() => {
+    const { newest } = ownership;
+    ownership.tell(0, newest);
+    for (const { id, down } of members) down.send('', () => ownership.tell(Number(id), newest));
   });
   const cores = [leader];
   for (let nth = 1; nth < count; nth += 1) {
@@ -89,15 +89,22 @@ export const linkedCores = async (count: number): Promise<LinkedCores> => {
         members.push({ id, down, writer });
         return writer;
       });
-    cores.push(await createCore({ ...options(id), openLog }));
+    cores.push(await createCore({ ...options(id, nth), openLog }));
   }
   return {
     cores,
     clock,
-    owners,
+    ownership,
+    async move({ members: nths, pins = {} }) {
+      ownership.change(nths, new Map(Object.entries(pins)));
+      await leader.log.append({ parts: [] });
+    },
     async settled() {
       await leader.log.settled();
-      for (let round = 0; round < 2; round += 1) await Promise.all(wires.map(({ idle }) => idle));
+      for (let round = 0; round < 2; round += 1) {
+        await Promise.all(wires.map(({ idle }) => idle));
+        await ownership.idle;
+      }
     },
     async close() {
       for (const core of cores.toReversed()) await core.close();

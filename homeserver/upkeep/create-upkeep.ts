@@ -3,6 +3,7 @@ import { Counter, type Registry } from 'prom-client';
 import type { Sessions } from '../accounts/sessions.ts';
 import type { Config } from '../config/schema.ts';
 import type { Core } from '../core.ts';
+import { atOwner } from '../owners.ts';
 import { AbandonedRooms } from '../rooms/abandoned-rooms.ts';
 import { abandonedRoomTasks, type EndOfRooms } from './abandoned-room-tasks.ts';
 import { accountTasks } from './account-tasks.ts';
@@ -30,7 +31,9 @@ export const upkeepSettings = (
     rooms.forgotten_kept_days === null
       ? undefined
       : {
-          abandonedRooms: new AbandonedRooms(core),
+          abandonedRooms: atOwner(core.owners, 'abandonedRooms', new AbandonedRooms(core), {
+            end: ({ roomId }) => roomId,
+          }),
           serverName: core.serverName,
           keptMs: rooms.forgotten_kept_days * DAY_MS,
         },

@@ -7,7 +7,11 @@ import type { ClientApiDeps } from '../../deps.ts';
 import { clientPaths } from '../../paths.ts';
 import { EnteredRoom, JoinBody, ViaQuery, viaOf } from './entry.ts';
 
-export const joinRoom = ({ auth, membership }: Pick<ClientApiDeps, 'auth' | 'membership'>) =>
+export const joinRoom = ({
+  auth,
+  membership,
+  roomAliases,
+}: Pick<ClientApiDeps, 'auth' | 'membership' | 'roomAliases'>) =>
   route({
     operationId: 'joinRoom',
     method: 'POST',
@@ -19,8 +23,11 @@ export const joinRoom = ({ auth, membership }: Pick<ClientApiDeps, 'auth' | 'mem
     body: JoinBody,
     response: EnteredRoom,
     handler: async ({ requester, params, query, body }) => {
-      const roomId = await membership.join(requester.userId, params.roomIdOrAlias, {
-        via: viaOf(query),
+      const { userId } = requester;
+      const target = params.roomIdOrAlias;
+      const { roomId, servers } = await roomAliases.locate(target, userId, viaOf(query));
+      await membership.join(userId, roomId, {
+        via: servers,
         reason: body.reason,
         isGuest: requester.isGuest,
         thirdPartySigned: body.third_party_signed,

@@ -7,7 +7,11 @@ import type { ClientApiDeps } from '../../deps.ts';
 import { clientPaths } from '../../paths.ts';
 import { EnteredRoom, ViaQuery, viaOf } from './entry.ts';
 
-export const knockRoom = ({ auth, membership }: Pick<ClientApiDeps, 'auth' | 'membership'>) =>
+export const knockRoom = ({
+  auth,
+  membership,
+  roomAliases,
+}: Pick<ClientApiDeps, 'auth' | 'membership' | 'roomAliases'>) =>
   route({
     operationId: 'knockRoom',
     method: 'POST',
@@ -18,11 +22,10 @@ export const knockRoom = ({ auth, membership }: Pick<ClientApiDeps, 'auth' | 'me
     query: ViaQuery,
     body: Type.Object({ reason: Type.Optional(Type.String()) }),
     response: EnteredRoom,
-    handler: async ({ requester, params, query, body }) => {
-      const roomId = await membership.knock(requester.userId, params.roomIdOrAlias, {
-        via: viaOf(query),
-        reason: body.reason,
-      });
+    handler: async ({ requester: { userId }, params, query, body }) => {
+      const target = params.roomIdOrAlias;
+      const { roomId, servers } = await roomAliases.locate(target, userId, viaOf(query));
+      await membership.knock(userId, roomId, { via: servers, reason: body.reason });
       return { room_id: roomId };
     },
   });
