@@ -205,6 +205,7 @@ const build = async (
     maxBodyBytes: config.limits.max_body_bytes,
     connections: connectionLimits(config),
     translateError: serviceError,
+    caughtUp: () => core.log.caughtUp(),
     ...(limits !== undefined && { rateLimits: limits }),
   });
   const upkeep = createUpkeep(

@@ -97,6 +97,11 @@ export interface RouteEnvironment {
   readonly limits: RateLimits | undefined;
   readonly maxBodyBytes: number;
   readonly checkResponses: boolean;
+  /**
+   * Resolves once memory has whatever any process had answered before; undefined where it has. Asked
+   * before the handler of whoever has said who they are.
+   */
+  readonly caughtUp?: (() => Promise<void> | undefined) | undefined;
 }
 
 /** A declaration made ready to serve. */
@@ -276,6 +281,8 @@ export const route = <
       if (limitKey !== undefined && rateCost !== undefined) {
         limits?.takeMore(limitName as RateLimitName, limitKey, rateCost(body, request.bodyBytes));
       }
+      const behind = auth === undefined ? undefined : environment.caughtUp?.();
+      if (behind !== undefined) await behind;
       const answer = await handler(new Call(request, requester, params, query, body));
       if (environment.checkResponses && schemas.response !== undefined) {
         checkResponse(operationId, schemas.response, answer);

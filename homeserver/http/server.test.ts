@@ -402,6 +402,34 @@ describe('answers', () => {
     expect((await lax.request('GET', '/wrong')).body).toEqual({ n: 1.5 });
   });
 
+  it('of those who have said who they are wait until memory has what others were told', async () => {
+    let follow: () => void = () => undefined;
+    let isBehind = true;
+    const caughtUp = () => {
+      if (!isBehind) return undefined;
+      return new Promise<void>((resolve) => {
+        follow = () => {
+          isBehind = false;
+          resolve();
+        };
+      });
+    };
+    const reading = route({
+      rateLimit: exempt('a test'),
+      operationId: 'reading',
+      method: 'GET',
+      path: '/reading',
+      auth: { name: undefined, authenticate: () => 'somebody' },
+      handler: () => ({ isBehind }),
+    });
+    const { request } = await start([reading, answering(() => ({ isBehind }))], { caughtUp });
+    expect((await request('GET', '/answer')).body).toEqual({ isBehind: true });
+    const answer = request('GET', '/reading');
+    setTimeout(() => follow(), 200);
+    expect((await answer).body).toEqual({ isBehind: false });
+    expect((await request('GET', '/reading')).body).toEqual({ isBehind: false });
+  });
+
   it('leave one line each, without the query, and are counted by operation', async () => {
     const lines: string[] = [];
     const logger = createLogger(

@@ -48,6 +48,8 @@ export interface HttpServerOptions {
   readonly translateError?: ErrorTranslation;
   /** Fails a request whose answer does not match its schema: for tests and development. */
   readonly checkResponses?: boolean;
+  /** See `RouteEnvironment.caughtUp`. */
+  readonly caughtUp?: () => Promise<void> | undefined;
 }
 
 export interface HttpServer {
@@ -157,6 +159,7 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
         limits: options.rateLimits,
         maxBodyBytes: options.maxBodyBytes ?? DEFAULT_MAX_BODY_BYTES,
         checkResponses,
+        caughtUp: options.caughtUp,
       },
       logger: options.logger,
       metrics,

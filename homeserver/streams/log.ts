@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import type { Database } from '../storage/database.ts';
 import { LogSessions } from '../storage/log-session.ts';
 import type { LogSection } from './log-batch.ts';
+import { type AskPosition, LogFreshness } from './log-freshness.ts';
 import {
   type LogMemory,
   type LogOptions,
@@ -59,6 +60,7 @@ export class Log implements LogMemory {
   /** What has been told since the log advanced, where somebody wants it. */
   #told: LogWrite[] | undefined;
   #writer: LogWriter | undefined;
+  #freshness: LogFreshness | undefined;
   #position: number;
   /** Followers have been reset and not been told since where the log is. */
   #isMemoryLost = false;
@@ -76,10 +78,18 @@ export class Log implements LogMemory {
     return log;
   }
 
-  /** A log that another process writes: this one follows it, from where it is now. */
-  static following(position: number, writerOf: (memory: LogMemory) => LogWriter): Log {
+  /**
+   * A log that another process writes: this one follows it, from where it is now.
+   * @param askPosition where the log is for its writer; undefined at once while that is this process
+   */
+  static following(
+    position: number,
+    writerOf: (memory: LogMemory) => LogWriter,
+    askPosition?: AskPosition,
+  ): Log {
     const log = new Log(position);
     log.#writer = writerOf(log);
+    if (askPosition !== undefined) log.#freshness = new LogFreshness(log, askPosition);
     return log;
   }
 
@@ -91,6 +101,15 @@ export class Log implements LogMemory {
   /** Whether this process may write the log now: false from the loss of its session to the next. */
   get isOpen(): boolean {
     return this.#writer?.isOpen === true;
+  }
+
+  /**
+   * Resolves once memory has everything that any process had been answered before this was called;
+   * undefined where it has already, as it always does in the process that writes the log.
+   * @throws {LogWriteFailed} when that cannot be found out for seconds
+   */
+  caughtUp(): Promise<void> | undefined {
+    return this.#freshness?.caughtUp();
   }
 
   /** Called after every commit with the new position, once memory is in line with it. */

@@ -83,12 +83,20 @@ export const linkedCores = async (count: number): Promise<LinkedCores> => {
           relay.write(id, JSON.parse(text)).then(() => answer(), answer);
         });
       });
-    const openLog = async (): Promise<Log> =>
-      Log.following(leader.log.position, (memory) => {
-        const writer = new RemoteWriter({ memory, sections: logSections, askLeader });
-        members.push({ id, down, writer });
-        return writer;
+    const askPosition = (): Promise<number> =>
+      new Promise((resolve) => {
+        up.send('', () => down.send(`${leader.log.position}`, (text) => resolve(Number(text))));
       });
+    const openLog = async (): Promise<Log> =>
+      Log.following(
+        leader.log.position,
+        (memory) => {
+          const writer = new RemoteWriter({ memory, sections: logSections, askLeader });
+          members.push({ id, down, writer });
+          return writer;
+        },
+        askPosition,
+      );
     cores.push(await createCore({ ...options(id, nth), openLog }));
   }
   return {
