@@ -96,8 +96,11 @@ export interface LogWriter {
 }
 
 export interface SessionWriterParts {
-  readonly sessions: LogSessions;
+  /** Where another session comes from when one is lost. */
+  readonly sessions: Pick<LogSessions, 'open'>;
   readonly session: LogSession;
+  /** Told when a session is lost. */
+  readonly onLost?: () => void;
   readonly memory: LogMemory;
   readonly logger: Logger;
   readonly options: LogOptions;
@@ -108,7 +111,8 @@ export class SessionWriter implements LogWriter {
   readonly #logger: Logger;
   readonly #options: LogOptions;
   readonly #maxBatch: number;
-  readonly #sessions: LogSessions;
+  readonly #sessions: Pick<LogSessions, 'open'>;
+  readonly #onLost: (() => void) | undefined;
   readonly #heart: NodeJS.Timeout;
   /** Undefined while there is none: nothing is written then. */
   #session: LogSession | undefined;
@@ -117,7 +121,8 @@ export class SessionWriter implements LogWriter {
   #committing: Promise<void> | undefined;
   #beatIsDue = false;
 
-  constructor({ sessions, session, memory, logger, options }: SessionWriterParts) {
+  constructor({ sessions, session, memory, logger, options, onLost }: SessionWriterParts) {
+    this.#onLost = onLost;
     this.#sessions = sessions;
     this.#memory = memory;
     this.#logger = logger;
@@ -289,6 +294,7 @@ export class SessionWriter implements LogWriter {
     this.#session.abandon();
     this.#session = undefined;
     this.#memory.lose();
+    this.#onLost?.();
   }
 
   async #open(): Promise<LogSession> {
