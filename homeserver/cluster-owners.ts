@@ -11,6 +11,8 @@ export interface OwningCluster {
   /** @throws what was thrown there; `isUnsent` tells what cannot have run */
   call(member: string, method: string, args: unknown): Promise<unknown>;
   isUnsent(error: unknown): boolean;
+  /** Nobody knows whether it has run. */
+  isLost(error: unknown): boolean;
 }
 
 /** The process that was asked does not own it, or not any more. */
@@ -49,7 +51,7 @@ export class ClusterOwners implements Owners {
       } catch (error) {
         const hasMoved = error instanceof LogWriteFailed && this.#cluster.ownerOf(key) !== owner;
         if (!(error instanceof NotOwner) && !this.#cluster.isUnsent(error) && !hasMoved) {
-          throw error;
+          throw this.#cluster.isLost(error) ? new LogWriteFailed((error as Error).message) : error;
         }
         if (performance.now() > endMs) throw new LogWriteFailed('The owner is not to be reached');
       }

@@ -11,6 +11,7 @@ import { inboundMetrics } from '../federation/transactions/inbound-metrics.ts';
 import type { ServerName } from '../spec/identifiers.ts';
 import { createAccounts } from './accounts/accounts.ts';
 import { OpenIdTokens } from './accounts/openid-tokens.ts';
+import type { ChildPlace } from './child-processes.ts';
 import { version } from './cli/version.ts';
 import { systemClock } from './clock.ts';
 import {
@@ -29,6 +30,7 @@ import { createCore } from './core.ts';
 import { createDiscovery } from './discovery/create-discovery.ts';
 import { RateLimits } from './http/rate-limits.ts';
 import { createHttpServer } from './http/server.ts';
+import { joinCluster } from './join-cluster.ts';
 import { logMetrics, registerAccountMetrics, registerCoreMetrics } from './ops/core-metrics.ts';
 import type { Logger } from './ops/logger.ts';
 import { createMetricsRegistry } from './ops/metrics.ts';
@@ -41,19 +43,23 @@ import { systemRandom } from './random.ts';
 import { History, noHistoryFiller } from './rooms/history.ts';
 import { createRoomServices } from './rooms/room-services.ts';
 import { SigningKeys } from './signing-keys/signing-keys.ts';
-import { openDatabase } from './storage/open-database.ts';
+import { joinDatabase, openDatabase } from './storage/open-database.ts';
 import { assertServerName } from './storage/server-identity.ts';
 import { createSync } from './sync/create-sync.ts';
 import { createUpkeep, upkeepMetrics, upkeepSettings } from './upkeep/create-upkeep.ts';
 
 /** Resolves when every listener answers. Throws a `StartFailure` for what an operator can mend. */
-export const startServer = async (config: Config, logger: Logger): Promise<RunningServer> => {
+export const startServer = async (
+  config: Config,
+  logger: Logger,
+  place?: ChildPlace,
+): Promise<RunningServer> => {
   const closers: (() => unknown)[] = [];
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).reverse()) await closer();
   };
   try {
-    return await build(config, logger, closers, close);
+    return await build(config, logger, place, closers, close);
   } catch (error) {
     await close();
     throw error;
@@ -63,6 +69,7 @@ export const startServer = async (config: Config, logger: Logger): Promise<Runni
 const build = async (
   config: Config,
   logger: Logger,
+  place: ChildPlace | undefined,
   closers: (() => unknown)[],
   close: () => Promise<void>,
 ): Promise<RunningServer> => {
@@ -74,7 +81,7 @@ const build = async (
   const limits = limitTable && new RateLimits(limitTable, clock);
   const draining = new AbortController();
 
-  const opened = await openDatabase(config, logger);
+  const opened = await (place === undefined ? openDatabase : joinDatabase)(config, logger);
   closers.push(() => opened.stop());
   const { database } = opened;
   await assertServerName(database, serverName);
@@ -88,6 +95,16 @@ const build = async (
   });
   closers.push(() => signingKeys.close());
 
+  const observe = logMetrics(metrics);
+  const cluster = await joinCluster(config, place, {
+    database,
+    logger,
+    random,
+    serverName,
+    observe,
+  });
+  closers.push(() => cluster?.stop());
+
   let fail: (error: Error) => void = () => undefined;
   const failed = new Promise<Error>((resolve) => {
     fail = resolve;
@@ -99,14 +116,19 @@ const build = async (
     signingKey: () => signingKeys.current,
     clock,
     random,
-    log: { observe: logMetrics(metrics), onSuperseded: fail },
+    log: { observe, onSuperseded: fail },
+    openLog: cluster && (async () => cluster.log),
     presenceEnabled: config.presence.enabled,
     typingEnabled: config.typing.enabled,
     showDeviceNames: config.accounts.show_device_names,
     maxCacheBytes: config.caches.max_bytes,
     rateLimits: limits,
   });
-  closers.push(() => core.close());
+  // The lead is given away with everything written, before the log is closed.
+  closers.push(
+    () => core.close(),
+    () => cluster?.stop(),
+  );
   draining.signal.addEventListener('abort', () => core.notifier.drain());
   registerCoreMetrics(metrics, core);
 
@@ -215,6 +237,7 @@ const build = async (
   upkeep.start();
   closers.push(() => upkeep.stop());
 
+  cluster?.begin();
   await http.start();
   closers.push(() => http.stop({ graceMs: config.limits.stop_timeout_ms }));
 
@@ -224,6 +247,7 @@ const build = async (
     failed,
     async stop() {
       draining.abort();
+      await cluster?.leave();
       await close();
     },
   };

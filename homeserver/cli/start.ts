@@ -1,5 +1,12 @@
 /** `parley start`: runs the server until a signal, and tells a person how to reach it. */
 import { basename } from 'node:path';
+import {
+  type ChildPlace,
+  childPlace,
+  processCount,
+  startChildren,
+  tellParent,
+} from '../child-processes.ts';
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
 import { startServer } from '../main.ts';
@@ -80,6 +87,22 @@ const firstSignal = (logger: Logger): Promise<void> =>
     for (const name of stopSignals) process.on(name, onSignal);
   });
 
+const start = async (
+  config: Config,
+  logger: Logger,
+  place: ChildPlace | undefined,
+): Promise<RunningServer> => {
+  if (place === undefined && processCount(config) > 1) return startChildren(config, logger);
+  try {
+    return await startServer(config, logger, place);
+  } catch (error) {
+    if (error instanceof StartFailure) {
+      tellParent({ failure: { message: error.message, kind: error.kind } });
+    }
+    throw error;
+  }
+};
+
 export const startCommand: Command = {
   name: 'start',
   summary: 'runs the server',
@@ -90,8 +113,13 @@ export const startCommand: Command = {
     const logger = loggerFor(config);
     const signalled = firstSignal(logger).then(() => 0);
     const bugs = watchForBugs({ logger, clock: systemClock, source: process });
-    const server = await startServer(config, logger);
-    announce(config, server, file, logger);
+    const place = childPlace();
+    const server = await start(config, logger, place);
+    if (place === undefined) announce(config, server, file, logger);
+    else {
+      const { baseUrl, registrationToken } = server;
+      tellParent({ running: { baseUrl, registrationToken } });
+    }
     const failed = server.failed.then((error) => {
       logger.fatal({ reason: error.message }, 'stopping');
       return error instanceof StartFailure ? error.exitCode : 1;

@@ -61,14 +61,25 @@ const badServerName = ({ server_name }: Config): Problem[] =>
         },
       ];
 
-/** Better than to let somebody believe that two processes may run. */
+/** Better than to let somebody believe that it is used. */
 const notYet = ({ redis }: Config): Problem[] =>
   redis.url === null
     ? []
     : [
         {
           path: ['redis', 'url'],
-          text: 'is set, but this release runs as a single process and does not use Redis: leave it null',
+          text: 'is set, but this release has no use for Redis, with several processes neither: leave it null',
+        },
+      ];
+
+/** Other machines cannot reach a database that lies in this one's data folder. */
+const clusterWithoutDatabase = ({ cluster, database }: Config): Problem[] =>
+  cluster.port === null || database.url !== null
+    ? []
+    : [
+        {
+          path: ['cluster', 'port'],
+          text: 'needs a database that all machines reach: database.url',
         },
       ];
 
@@ -78,4 +89,5 @@ export const crossChecks = (config: Config): Problem[] => [
   ...badAddresses(config),
   ...noClients(config),
   ...notYet(config),
+  ...clusterWithoutDatabase(config),
 ];

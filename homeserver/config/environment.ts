@@ -16,6 +16,8 @@ export interface EnvironmentValue {
   readonly value: unknown;
 }
 
+/** What a process tells its child processes of their place; see `child-processes.ts`. */
+export const childVariable = 'PARLEY_CHILD';
 /** The variable that names the configuration file itself. */
 export const configFileVariable = 'PARLEY_CONFIG';
 const prefix = 'PARLEY_';
@@ -31,6 +33,9 @@ export const variableOf = (path: readonly string[]): string =>
 const parse = (schema: FieldSchema, raw: string): unknown => {
   const types = [schema.type ?? []].flat();
   if (types.includes('null') && (raw === '' || raw === 'null')) return null;
+  if (types.includes('string') && types.includes('integer')) {
+    return /^\d+$/.test(raw) ? Number(raw) : raw;
+  }
   if (types.includes('string')) return raw;
   if (types.includes('boolean')) {
     if (raw === 'true' || raw === '1') return true;
@@ -63,7 +68,7 @@ export interface EnvironmentResult {
 export const readEnvironment = (schema: FieldSchema, env: Environment): EnvironmentResult => {
   const values: EnvironmentValue[] = [];
   const problems: EnvironmentResult['problems'] = [];
-  const known = new Set([configFileVariable]);
+  const known = new Set([configFileVariable, childVariable]);
   for (const leaf of leavesOf(schema)) {
     const variable = variableOf(leaf.path);
     known.add(variable).add(`${variable}_FILE`);

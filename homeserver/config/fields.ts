@@ -56,6 +56,17 @@ export const whole = (
 ): TUnsafe<number> =>
   field({ type: 'integer', expects: between('a whole number', options), ...options });
 
+/** A whole number, or `auto` for what the machine has. */
+export const wholeOrAuto = (
+  options: Described<number | 'auto'> & { minimum: number; maximum: number },
+): TUnsafe<number | 'auto'> =>
+  field({
+    type: ['integer', 'string'],
+    pattern: '^auto$',
+    expects: `${between('a whole number', options)}, or auto`,
+    ...options,
+  });
+
 /** `null` for none. */
 export const optionalWhole = (
   options: Described<number | null> & { minimum: number; maximum?: number },

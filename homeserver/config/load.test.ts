@@ -108,7 +108,7 @@ describe('loadConfig', () => {
 
   it('refuses Redis, which nothing would use', () => {
     expect(failureOf({ env: { PARLEY_REDIS_URL: 'redis://localhost' } })).toContain(
-      'redis.url (from PARLEY_REDIS_URL) is set, but this release runs as a single process',
+      'redis.url (from PARLEY_REDIS_URL) is set, but this release has no use for Redis',
     );
   });
 

@@ -15,6 +15,7 @@ import {
   text,
   texts,
   whole,
+  wholeOrAuto,
 } from './fields.ts';
 import { serverNamePattern } from './patterns.ts';
 import { rateLimitsSchema } from './rate-limits.ts';
@@ -112,6 +113,36 @@ export const configSchema = group('', {
       'key (default null: plain HTTP, for behind a reverse proxy); resources, any of ' +
       `${listenerResources.join(', ')} (default all but metrics).`,
   }),
+  processes: wholeOrAuto({
+    default: 1,
+    minimum: 1,
+    maximum: 256,
+    description:
+      'How many processes serve together on this machine; more make use of more cores. auto: one ' +
+      'fewer than the machine has cores, and one at least.',
+  }),
+  cluster: group('Several machines as one server, on one database (database.url).', {
+    port: optionalWhole({
+      default: null,
+      minimum: 0,
+      maximum: 65_535,
+      description:
+        'Where the other machines reach this one, over TLS with a key that the database keeps; 0: any ' +
+        'free port. They find each other through the database. null: there are no other machines.',
+    }),
+    bind: text({
+      default: '0.0.0.0',
+      minLength: 1,
+      expects: 'an IP address',
+      description: 'The address to listen on.',
+    }),
+    advertise: optionalText({
+      minLength: 1,
+      expects: 'an address or a host name, or null',
+      description:
+        'What the others call this machine. null: the address from which it reaches the database.',
+    }),
+  }),
   trusted_proxies: texts({
     default: [],
     each: 'an IP address or range such as 10.0.0.0/8',
@@ -140,7 +171,7 @@ export const configSchema = group('', {
     }),
   }),
   redis: group(
-    'Redis, for several processes under one server name. This release runs as one process.',
+    'Redis. This release has no use for it: several processes find each other by the database.',
     {
       url: optionalText({
         pattern: '^rediss?://\\S+$',

@@ -179,6 +179,7 @@ const startEmbedded = async (
   folder: string,
   lock: DataFolderLock,
   logger: Logger,
+  processes: number,
 ): Promise<OpenDatabase> => {
   let server: EmbeddedPostgres | undefined;
   let database: Database | undefined;
@@ -191,7 +192,7 @@ const startEmbedded = async (
     server = await EmbeddedPostgres.start({
       dataFolder: folder,
       logger,
-      maxConnections: config.database.pool_size + spareConnections,
+      maxConnections: processes * (config.database.pool_size + 1) + spareConnections,
     });
     await createOwnDatabase(server.address, logger);
   } catch (error) {
@@ -206,22 +207,50 @@ const startEmbedded = async (
  * Opens the database for a server. Holds the data folder until stopped, with an external database
  * too, since media and keys live there. Throws a `StartFailure` for whatever an operator can mend.
  */
-export const openDatabase = async (config: Config, logger: Logger): Promise<OpenDatabase> => {
+export const openDatabase = async (
+  config: Config,
+  logger: Logger,
+  { processes = 1 }: { readonly processes?: number } = {},
+): Promise<OpenDatabase> => {
   const folder = await ensureDataFolder(config.data_dir);
   const { url } = config.database;
   const lock = await lockDataFolder(folder);
-  if (url === null) return startEmbedded(config, folder, lock, logger);
+  if (url === null) return startEmbedded(config, folder, lock, logger, processes);
   try {
     const database = await openExternal(config, url, logger);
     const stop = async () => {
       await database.close();
       await lock.release();
     };
-    return await fenced(database, logger, stop);
+    // Of several machines another one may write the log already.
+    const isShared = config.cluster.port !== null;
+    return await (isShared ? migrated : fenced)(database, logger, stop);
   } catch (error) {
     await lock.release();
     throw error;
   }
+};
+
+/**
+ * The database that the process which started this one has opened, or, on another machine, any. What
+ * holds it open is not this process.
+ */
+export const joinDatabase = async (config: Config, logger: Logger): Promise<OpenDatabase> => {
+  const { url } = config.database;
+  let database: Database;
+  if (url !== null) database = await openExternal(config, url, logger);
+  else {
+    const folder = await ensureDataFolder(config.data_dir);
+    const running = await findRunningPostmaster(join(folder, 'postgres'));
+    if (running === undefined) throw new StartFailure('unavailable', 'The database does not run.');
+    database = connect(config, logger, {
+      host: running.socketFolder,
+      port: running.port,
+      user: embeddedName,
+      database: embeddedName,
+    });
+  }
+  return { database, migrated: [], stop: () => database.close() };
 };
 
 /**

@@ -22,7 +22,6 @@ import { RemoteWriter } from './remote-writer.ts';
 
 /** What is needed of the cluster, once it runs. */
 export interface LogCluster {
-  readonly id: string;
   ownerOf(key: string): string | undefined;
   askLeader(method: string, args: unknown): Promise<unknown>;
   publish(after: number, position: number, writes: readonly RelayedWrite[]): void;
