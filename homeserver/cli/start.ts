@@ -70,9 +70,17 @@ const announce = (
 
 const stopSignals = ['SIGINT', 'SIGTERM'] as const;
 
-/** Resolves at the first signal. From then on a second one ends the process at once. */
-const firstSignal = (logger: Logger): Promise<void> =>
+/**
+ * Resolves at the first signal. From then on a second one ends the process at once. A child stops when
+ * its parent says so: a terminal's Ctrl-C reaches both.
+ */
+const firstSignal = (logger: Logger, isChild: boolean): Promise<void> =>
   new Promise((resolve) => {
+    if (isChild) {
+      process.on('SIGINT', () => undefined);
+      process.on('SIGTERM', () => resolve());
+      return;
+    }
     let stopping = false;
     const onSignal = (name: NodeJS.Signals) => {
       if (stopping) {
@@ -111,9 +119,9 @@ export const startCommand: Command = {
     const file = configFile(options);
     const config = configFor(options);
     const logger = loggerFor(config);
-    const signalled = firstSignal(logger).then(() => 0);
-    const bugs = watchForBugs({ logger, clock: systemClock, source: process });
     const place = childPlace();
+    const signalled = firstSignal(logger, place !== undefined).then(() => 0);
+    const bugs = watchForBugs({ logger, clock: systemClock, source: process });
     const server = await start(config, logger, place);
     if (place === undefined) announce(config, server, file, logger);
     else {
