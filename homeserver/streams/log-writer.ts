@@ -120,6 +120,7 @@ export class SessionWriter implements LogWriter {
   #flushing: Promise<void> | undefined;
   #committing: Promise<void> | undefined;
   #beatIsDue = false;
+  #provenMs = performance.now();
 
   constructor({ sessions, session, memory, logger, options, onLost }: SessionWriterParts) {
     this.#onLost = onLost;
@@ -139,6 +140,19 @@ export class SessionWriter implements LogWriter {
 
   get isOpen(): boolean {
     return this.#session !== undefined;
+  }
+
+  /** When a statement was sent that the session has carried out: it held the lock then. */
+  get provenMs(): number {
+    return this.#provenMs;
+  }
+
+  /** Proves it now. @throws where the session is lost */
+  async confirm(): Promise<void> {
+    if (this.#session === undefined) throw new LogWriteFailed('The log has no session here');
+    const sentMs = performance.now();
+    await this.#session.beat();
+    this.#provenMs = sentMs;
   }
 
   /** Resolves once the write is durable. @throws {LogWriteFailed} */
@@ -184,7 +198,8 @@ export class SessionWriter implements LogWriter {
   async #beat(): Promise<void> {
     this.#beatIsDue = false;
     try {
-      await (this.#session ?? (await this.#open())).beat();
+      if (this.#session === undefined) await this.#open();
+      await this.confirm();
     } catch (error) {
       this.#logger.error({ err: error }, 'the log cannot be written at present');
       this.#lose();
@@ -218,6 +233,7 @@ export class SessionWriter implements LogWriter {
         live.map(({ write }) => write),
       );
       observe('committed');
+      this.#provenMs = startedMs;
     } catch (error) {
       observe('failed');
       await this.#recover(live, error as Error);

@@ -31,6 +31,8 @@ export interface LogCluster {
 export interface LogLead {
   readonly term: number;
   readonly position: number;
+  provenMs(): number;
+  confirm(): Promise<void>;
   announce(self: Omit<Leader, 'term'>): Promise<void>;
   onLost(listener: () => void): void;
   release(): Promise<void>;
@@ -104,6 +106,8 @@ export class SharedLog {
       return {
         term,
         position,
+        provenMs: () => writer.provenMs,
+        confirm: () => writer.confirm(),
         announce: (self) => writeLeader(db, { ...self, term }),
         onLost: (listener) => {
           lose = listener;
