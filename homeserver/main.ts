@@ -118,6 +118,7 @@ const build = async (
     random,
     log: { observe, onSuperseded: fail },
     openLog: cluster && (async () => cluster.log),
+    owners: cluster?.owners,
     presenceEnabled: config.presence.enabled,
     typingEnabled: config.typing.enabled,
     showDeviceNames: config.accounts.show_device_names,

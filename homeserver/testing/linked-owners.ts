@@ -45,6 +45,7 @@ export class LinkedOwners {
           ownerOf: (key) => this.ownerOf(nth, key),
           call: (member, method, args) => this.#call(nth, Number(member), method, args),
           isUnsent: () => false,
+          isLost: () => false,
         }),
     );
   }
