@@ -74,10 +74,8 @@ describe('a listener', () => {
     ['a large frame', Buffer.from([0, 1, 0, 0, 1])],
     ['random bytes', randomBytes(64).fill(0xff, 0, 1)],
   ])('hangs up at once on a stranger who says %s, without a word', async (_what, said) => {
-    wire = await Wire.open({ dialer: {} });
-    const startedMs = performance.now();
+    wire = await Wire.open({ handshakeMs: 3_600_000 });
     expect(await stranger(said)).toEqual(Buffer.alloc(0));
-    expect(performance.now() - startedMs).toBeLessThan(wire.options.handshakeMs);
   });
 
   it('hangs up on a stranger who greets and then gives back what it was told', async () => {

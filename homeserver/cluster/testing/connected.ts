@@ -12,6 +12,7 @@ import { ErrorTranslator } from '../travelling-errors.ts';
 
 export interface Wiring {
   readonly tcp?: boolean;
+  readonly handshakeMs?: number;
   readonly dialer?: Partial<TransportOptions>;
   /** Of both ends, but for the dialler's ticks. */
   readonly connection?: Partial<TransportOptions['connection']>;
@@ -46,7 +47,7 @@ export class Wire {
       serverName: 'wire.test',
       secret: Buffer.alloc(32, 1),
       self: () => ({ id: 'far', addresses: [] }),
-      handshakeMs: 300,
+      handshakeMs: wiring.handshakeMs ?? 300,
       connection: {
         ...clusterLimits,
         ...clusterTimings,
