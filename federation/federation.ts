@@ -40,6 +40,7 @@ import { InboundQueue } from './transactions/inbound-queue.ts';
 import { OutsideDepartures } from './transactions/outside-departures.ts';
 import { handlePresenceEdus } from './transactions/presence-edus.ts';
 import { handleRoomEdus } from './transactions/room-edus.ts';
+import { RoomIntake } from './transactions/room-intake.ts';
 import { TransactionReceiver } from './transactions/transaction-receiver.ts';
 import { createTransport, type Transport } from './transport.ts';
 
@@ -110,11 +111,11 @@ export const createFederation = async (options: FederationOptions): Promise<Fede
   const inbound = options.inboundMetrics ?? noInboundMetrics;
   const queue = await InboundQueue.open({ ...core, access, receiver });
   const outsideDepartures = new OutsideDepartures({ ...parts, outsideRooms });
+  const intake = new RoomIntake({ ...core, access, receiver, queue, metrics: inbound });
   const transactions = new TransactionReceiver({
     ...parts,
     access,
-    receiver,
-    queue,
+    intake,
     edus,
     outsideDepartures,
     metrics: inbound,
@@ -147,7 +148,7 @@ export const createFederation = async (options: FederationOptions): Promise<Fede
     routes: (services) => [
       ...transport.routes,
       ...federationRoutes(
-        { core, auth, keyRing, access, receiver, outsideRooms, transactions },
+        { core, auth, keyRing, access, receiver: intake, outsideRooms, transactions },
         services,
       ),
     ],

@@ -7,12 +7,14 @@
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import type { Clock } from '../homeserver/clock.ts';
+import { type Owners, whereOwned } from '../homeserver/owners.ts';
 import type { EventStore } from '../homeserver/rooms/event-store.ts';
 import type { HistoryFill } from '../homeserver/rooms/fill.ts';
 import type { EventNearTime, HistoryFiller, HistoryGap } from '../homeserver/rooms/history.ts';
 import type { LiveRoom } from '../homeserver/rooms/live-room.ts';
 import type { RemoteEvents } from '../homeserver/rooms/remote-events.ts';
-import { type EventId, type ServerName, serverNameOf } from '../spec/identifiers.ts';
+import type { RoomRegistry } from '../homeserver/rooms/room-registry.ts';
+import { type EventId, type RoomId, type ServerName, serverNameOf } from '../spec/identifiers.ts';
 import { FederationError } from './federation-error.ts';
 import { HistoryByTime } from './history-by-time.ts';
 import type { FederationClient } from './http-client.ts';
@@ -24,6 +26,8 @@ export interface FederatedHistoryDeps {
   readonly events: EventStore;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly registry: RoomRegistry;
+  readonly owners: Owners;
 }
 
 const EVENTS_ASKED = 100;
@@ -48,14 +52,41 @@ export class FederatedHistory implements HistoryFiller {
   constructor(deps: FederatedHistoryDeps) {
     this.#deps = deps;
     this.#byTime = new HistoryByTime(deps);
+    deps.owners.answer('history.fill', async (roomId: RoomId, gap: HistoryGap) => {
+      const room = await deps.registry.find(roomId);
+      return room !== undefined && this.#fillHere(room, gap);
+    });
+    deps.owners.answer('history.fetchNear', async (roomId: RoomId, wanted: EventNearTime) => {
+      const room = await deps.registry.find(roomId);
+      return room !== undefined && this.#fetchNearHere(room, wanted);
+    });
   }
 
-  async fetchNear(room: LiveRoom, wanted: EventNearTime): Promise<boolean> {
-    return this.#byTime.fetch(room, wanted, await this.#candidates(room, wanted.gap));
+  fetchNear(room: LiveRoom, wanted: EventNearTime): Promise<boolean> {
+    return this.#atOwner('fetchNear', room, wanted, () => this.#fetchNearHere(room, wanted));
   }
 
   /** Several who page back together wait for the same answer. */
   fill(room: LiveRoom, gap: HistoryGap): Promise<boolean> {
+    return this.#atOwner('fill', room, gap, () => this.#fillHere(room, gap));
+  }
+
+  #atOwner(
+    method: 'fill' | 'fetchNear',
+    { id }: LiveRoom,
+    wanted: HistoryGap | EventNearTime,
+    here: () => Promise<boolean>,
+  ): Promise<boolean> {
+    const { owners } = this.#deps;
+    const there = async () => (await owners.ask(id, `history.${method}`, [id, wanted])) === true;
+    return whereOwned(owners, id, here, there);
+  }
+
+  async #fetchNearHere(room: LiveRoom, wanted: EventNearTime): Promise<boolean> {
+    return this.#byTime.fetch(room, wanted, await this.#candidates(room, wanted.gap));
+  }
+
+  #fillHere(room: LiveRoom, gap: HistoryGap): Promise<boolean> {
     const { clock } = this.#deps;
     if ((this.#hopeless.get(gap.eventId) ?? 0) > clock.nowMs()) return Promise.resolve(false);
     let filling = this.#filling.get(gap.eventId);

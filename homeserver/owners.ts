@@ -3,6 +3,7 @@
  * time, and whoever is asked for something that only the owner can do asks the owner. A server that is
  * one process owns everything and asks nobody.
  */
+import { LogWriteFailed } from './streams/log-writer.ts';
 
 export interface Owners {
   /** The process that owns the key; undefined where it is this one. */
@@ -28,6 +29,27 @@ export const soleOwner: Owners = {
   ask: () => Promise.reject(new Error('There is nobody else to ask')),
   answer: () => undefined,
   onChange: () => undefined,
+};
+
+/**
+ * Does something here where this process owns the key, and otherwise `there`: also where another one
+ * came to own it before it was done.
+ */
+export const whereOwned = async <T>(
+  owners: Owners,
+  key: string,
+  here: () => Promise<T>,
+  there: () => Promise<T>,
+): Promise<T> => {
+  if (owners === soleOwner) return here();
+  if (owners.elsewhere(key) === undefined) {
+    try {
+      return await here();
+    } catch (error) {
+      if (!(error instanceof LogWriteFailed) || owners.elsewhere(key) === undefined) throw error;
+    }
+  }
+  return there();
 };
 
 type KeysOf<Service> = {

@@ -8,7 +8,6 @@
 import type { EventStore } from '../../homeserver/rooms/event-store.ts';
 import type { LiveRoom } from '../../homeserver/rooms/live-room.ts';
 import type { LocalEvents } from '../../homeserver/rooms/local-events.ts';
-import type { RemoteReceiver } from '../../homeserver/rooms/receive.ts';
 import type { RestrictedJoins } from '../../homeserver/rooms/restricted-joins.ts';
 import type { StoredEvent } from '../../homeserver/rooms/stored-event.ts';
 import { matrixError } from '../../spec/errors.ts';
@@ -17,6 +16,7 @@ import { type RoomId, type ServerName, serverNameOf, type UserId } from '../../s
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import { authorisingUserOf, type SigningKey } from '../../spec/signing.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
+import type { RoomIntake } from '../transactions/room-intake.ts';
 import type { RoomAccess } from './room-access.ts';
 import { type HandshakeMembership, signedMemberEvent } from './signed-member-event.ts';
 
@@ -28,7 +28,7 @@ export interface MembershipHandshakesDeps {
   readonly events: EventStore;
   readonly localEvents: LocalEvents;
   readonly restrictedJoins: RestrictedJoins;
-  readonly receiver: RemoteReceiver;
+  readonly receiver: Pick<RoomIntake, 'receive'>;
 }
 
 export interface Template {

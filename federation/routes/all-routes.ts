@@ -5,10 +5,10 @@ import type { Core } from '../../homeserver/core.ts';
 import { RoomSummaries } from '../../homeserver/discovery/room-summaries.ts';
 import { ServerHierarchy } from '../../homeserver/discovery/server-hierarchy.ts';
 import type { Auth, Route } from '../../homeserver/http/route.ts';
+import { atOwner } from '../../homeserver/owners.ts';
 import type { Invites } from '../../homeserver/rooms/invites.ts';
 import type { OutsideRooms } from '../../homeserver/rooms/outside-rooms.ts';
 import type { PublicRooms } from '../../homeserver/rooms/public-rooms.ts';
-import type { RemoteReceiver } from '../../homeserver/rooms/receive.ts';
 import type { RestrictedJoins } from '../../homeserver/rooms/restricted-joins.ts';
 import type { RoomAliases } from '../../homeserver/rooms/room-aliases.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
@@ -19,6 +19,7 @@ import { MembershipHandshakes } from '../rooms/membership-handshakes.ts';
 import type { RoomAccess } from '../rooms/room-access.ts';
 import { ServerVisibility } from '../rooms/server-visibility.ts';
 import { StateAnswers } from '../rooms/state-answers.ts';
+import type { RoomIntake } from '../transactions/room-intake.ts';
 import type { TransactionReceiver } from '../transactions/transaction-receiver.ts';
 import { backfillRoom } from './backfill-room.ts';
 import { claimUserEncryptionKeys } from './claim-user-encryption-keys.ts';
@@ -63,7 +64,7 @@ export interface RouteParts {
   readonly auth: Auth<ServerName>;
   readonly keyRing: KeyRing;
   readonly access: RoomAccess;
-  readonly receiver: RemoteReceiver;
+  readonly receiver: Pick<RoomIntake, 'receive'>;
   readonly outsideRooms: OutsideRooms;
   readonly transactions: TransactionReceiver;
 }
@@ -71,13 +72,13 @@ export interface RouteParts {
 export const federationRoutes = (parts: RouteParts, services: FederationServices): Route[] => {
   const { core, auth, keyRing, access, receiver, outsideRooms, transactions } = parts;
   const db = core.database;
-  const handshakes = new MembershipHandshakes({
-    ...core,
-    keyRing,
-    access,
-    receiver,
-    restrictedJoins: services.restrictedJoins,
-  });
+  const { restrictedJoins } = services;
+  const handshakes = atOwner(
+    core.owners,
+    'handshakes',
+    new MembershipHandshakes({ ...core, keyRing, access, receiver, restrictedJoins }),
+    { template: (_origin, roomId) => roomId },
+  );
   const inboundInvites = new InboundInvites({
     ...core,
     db,
@@ -97,7 +98,7 @@ export const federationRoutes = (parts: RouteParts, services: FederationServices
   const handshake = { ...reading, handshakes };
   const invite = { auth, invites: inboundInvites };
   const userKeys = { ...core, auth };
-  const summaries = new RoomSummaries({ ...core, restrictedJoins: services.restrictedJoins });
+  const summaries = new RoomSummaries({ ...core, restrictedJoins });
   const hierarchy = new ServerHierarchy({ ...core, summaries });
   const queries = { ...services, auth, serverName: core.serverName };
   return [

@@ -6,8 +6,10 @@
  * Specification:
  * https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Clock } from '../../homeserver/clock.ts';
+import type { Owners } from '../../homeserver/owners.ts';
 import type { LiveRoom } from '../../homeserver/rooms/live-room.ts';
 import type { Receipt, RemoteReceiver } from '../../homeserver/rooms/receive.ts';
 import type { Database } from '../../homeserver/storage/database.ts';
@@ -28,6 +30,7 @@ import type { MatrixEvent } from '../../spec/event.ts';
 import { storedEvent } from '../../spec/event-format.ts';
 import type { EventId, RoomId, ServerName } from '../../spec/identifiers.ts';
 import type { RoomAccess } from '../rooms/room-access.ts';
+import { addTo, WaitingCounts } from './waiting-counts.ts';
 
 export interface InboundQueueDeps {
   readonly database: Database;
@@ -36,6 +39,8 @@ export interface InboundQueueDeps {
   readonly receiver: RemoteReceiver;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Of the rooms: the events that wait in a room are its owner's to work on. */
+  readonly owners: Owners;
 }
 
 /** One server's events in one room. */
@@ -59,55 +64,53 @@ const MAX_TIMER_MS = 60_000;
 
 export class InboundQueue {
   readonly #deps: InboundQueueDeps;
-  /** Waiting events by room and by origin. */
-  readonly #byRoom = new Map<RoomId, Map<ServerName, number>>();
-  readonly #byOrigin = new Map<ServerName, number>();
+  /** In the rooms that this process owns. */
+  readonly #counts = new WaitingCounts();
   /** Lanes with something due, in turn. */
   readonly #ready = new Map<string, Lane>();
   readonly #running = new Map<string, Promise<void>>();
   readonly #runningOf = new Map<ServerName, number>();
   readonly #timers = new Map<string, NodeJS.Timeout>();
+  /** What changes how many wait, in the database and then here. */
+  readonly #counting = new Set<Promise<unknown>>();
+  /** While they are counted anew. */
+  #recounting: Promise<void> | undefined;
+  #isRecountDue = false;
   #isStopped = false;
 
   private constructor(deps: InboundQueueDeps) {
     this.#deps = deps;
   }
 
-  /** Takes up what an earlier process left. */
+  /** Takes up what an earlier process left, or another one that owned the room. */
   static async open(deps: InboundQueueDeps): Promise<InboundQueue> {
     const queue = new InboundQueue(deps);
-    for (const { roomId, origin, count } of await waitingCounts(deps.database)) {
-      queue.#count(roomId, origin, count);
-      const lane = laneOf(roomId, origin);
-      queue.#ready.set(lane.key, lane);
-    }
-    queue.#startReady();
+    deps.owners.answer('inboundQueue.recount', async () => queue.#recount());
+    await queue.#takeUp();
+    deps.owners.onChange(() => queue.#recount());
     return queue;
   }
 
   isWaiting(roomId: RoomId): boolean {
-    return this.#byRoom.has(roomId);
+    return this.#counts.has(roomId);
   }
 
   /** Whether events of one server wait in a room: those it sends afterwards take their turn. */
   isWaitingFrom(roomId: RoomId, origin: ServerName): boolean {
-    return this.#byRoom.get(roomId)?.has(origin) === true;
+    return this.#counts.has(roomId, origin);
   }
 
   /** How many events of a server wait. */
   backlogOf(origin: ServerName): number {
-    return this.#byOrigin.get(origin) ?? 0;
+    return this.#counts.ofOrigin(origin);
   }
 
   get waitingEvents(): number {
-    let events = 0;
-    for (const origins of this.#byRoom.values())
-      for (const count of origins.values()) events += count;
-    return events;
+    return this.#counts.events;
   }
 
   get waitingRooms(): number {
-    return this.#byRoom.size;
+    return this.#counts.rooms;
   }
 
   /** Resolves when the events are durable; they are worked on afterwards. */
@@ -121,9 +124,13 @@ export class InboundQueue {
       json: exactJson(event.pdu),
       isNew: false,
     }));
-    await this.#deps.log.append({ parts: [rowsOf(inboundPdus, rows)] });
-    this.#count(room.id, origin, rows.filter(({ isNew }) => isNew).length);
-    this.#wake(laneOf(room.id, origin));
+    while (this.#recounting !== undefined) await this.#recounting;
+    await this.#counted(async () => {
+      await this.#deps.log.append({ parts: [rowsOf(inboundPdus, rows)] });
+      this.#counts.add(room.id, origin, rows.filter(({ isNew }) => isNew).length);
+    });
+    if (this.#isOurs(room.id)) this.#wake(laneOf(room.id, origin));
+    else await this.#deps.owners.ask(room.id, 'inboundQueue.recount', []);
   }
 
   /** Waits for what is under way; the rest is taken up by the next start. */
@@ -134,19 +141,52 @@ export class InboundQueue {
     await Promise.all(this.#running.values());
   }
 
-  /** `by` is below zero for those that wait no more. */
-  #count(roomId: RoomId, origin: ServerName, by: number): void {
-    const origins = this.#byRoom.get(roomId) ?? new Map<ServerName, number>();
-    addTo(origins, origin, by);
-    if (origins.size === 0) this.#byRoom.delete(roomId);
-    else this.#byRoom.set(roomId, origins);
-    addTo(this.#byOrigin, origin, by);
+  #isOurs(roomId: RoomId): boolean {
+    return this.#deps.owners.elsewhere(roomId) === undefined;
   }
 
-  /** None of the room's events waits any more. */
-  #clearCounts(roomId: RoomId): void {
-    for (const [origin, count] of this.#byRoom.get(roomId) ?? []) {
-      this.#count(roomId, origin, -count);
+  /** The rooms are others' now. What is under way in one that was this process's comes to nothing. */
+  #recount(): void {
+    this.#isRecountDue = true;
+    this.#recounting ??= this.#recountAll().finally(() => {
+      this.#recounting = undefined;
+    });
+  }
+
+  async #recountAll(): Promise<void> {
+    while (this.#isRecountDue && !this.#isStopped) {
+      this.#isRecountDue = false;
+      try {
+        await Promise.allSettled(this.#counting);
+        await this.#takeUp();
+      } catch (error) {
+        this.#deps.logger.error({ err: error }, 'waiting events could not be counted');
+        this.#isRecountDue = true;
+        await sleep(DATABASE_RETRY_MS, undefined, { ref: false });
+      }
+    }
+  }
+
+  async #takeUp(): Promise<void> {
+    const counts = await waitingCounts(this.#deps.database);
+    this.#counts.clear();
+    for (const { roomId, origin, count } of counts) {
+      if (!this.#isOurs(roomId)) continue;
+      this.#counts.add(roomId, origin, count);
+      const lane = laneOf(roomId, origin);
+      this.#ready.set(lane.key, lane);
+    }
+    this.#startReady();
+  }
+
+  /** For work that ends in a change of the counts. */
+  async #counted(work: () => Promise<void>): Promise<void> {
+    const counting = work();
+    this.#counting.add(counting);
+    try {
+      await counting;
+    } finally {
+      this.#counting.delete(counting);
     }
   }
 
@@ -179,10 +219,11 @@ export class InboundQueue {
     const { roomId, origin } = lane;
     try {
       while (!this.#isStopped) {
+        if (!this.#isOurs(roomId)) return;
         const room = await access.ours(roomId);
         if (room === undefined) {
           await deleteRoomWaiting(database, roomId);
-          this.#clearCounts(roomId);
+          this.#counts.clearRoom(roomId);
           return;
         }
         const due = await duePdus(database, roomId, origin, clock.nowMs(), BATCH);
@@ -241,12 +282,11 @@ export class InboundQueue {
       }
     }
     if (done.length === 0) return;
-    await deleteWaiting(
-      database,
-      room.id,
-      done.map(({ eventId }) => eventId),
-    );
-    for (const { origin } of done) this.#count(room.id, origin, -1);
+    const eventIds = done.map(({ eventId }) => eventId);
+    await this.#counted(async () => {
+      await deleteWaiting(database, room.id, eventIds);
+      for (const { origin } of done) this.#counts.add(room.id, origin, -1);
+    });
   }
 }
 
@@ -255,12 +295,6 @@ const laneOf = (roomId: RoomId, origin: ServerName): Lane => ({
   roomId,
   origin,
 });
-
-const addTo = <K>(counts: Map<K, number>, key: K, by: number): void => {
-  const count = (counts.get(key) ?? 0) + by;
-  if (count > 0) counts.set(key, count);
-  else counts.delete(key);
-};
 
 /**
  * Whom to ask for what is missing: the server that sent the event at first, and should it not help,

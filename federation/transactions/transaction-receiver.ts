@@ -8,24 +8,21 @@
 
 import { LRUCache } from 'lru-cache';
 import type { LiveRoom } from '../../homeserver/rooms/live-room.ts';
-import type { RemoteReceiver } from '../../homeserver/rooms/receive.ts';
 import { emptyRecord } from '../../spec/empty-record.ts';
-import { limitExceeded } from '../../spec/errors.ts';
 import type { JsonObject, MatrixEvent } from '../../spec/event.ts';
-import { type EventId, isRoomId, type RoomId, type ServerName } from '../../spec/identifiers.ts';
+import { isRoomId, type RoomId, type ServerName } from '../../spec/identifiers.ts';
 import { checkPdus } from '../checked-events.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import type { RoomAccess } from '../rooms/room-access.ts';
 import type { Edu, EduDispatcher } from './edu-dispatcher.ts';
 import type { InboundMetrics } from './inbound-metrics.ts';
-import type { InboundQueue } from './inbound-queue.ts';
 import type { OutsideDepartures } from './outside-departures.ts';
+import type { RoomIntake } from './room-intake.ts';
 
 export interface TransactionReceiverDeps {
   readonly keyRing: KeyRing;
   readonly access: RoomAccess;
-  readonly receiver: RemoteReceiver;
-  readonly queue: InboundQueue;
+  readonly intake: RoomIntake;
   readonly edus: EduDispatcher;
   readonly outsideDepartures: OutsideDepartures;
   readonly metrics: InboundMetrics;
@@ -41,9 +38,6 @@ export type PduResults = Record<string, { error?: string }>;
 
 /** Transactions whose answer is remembered: a server repeats only its last one. */
 const MAX_REMEMBERED = 5000;
-/** Events of one server that may wait; it is asked to wait itself beyond that. */
-const MAX_BACKLOG = 5000;
-const BACKLOG_RETRY_MS = 10_000;
 
 export class TransactionReceiver {
   readonly #deps: TransactionReceiverDeps;
@@ -62,9 +56,7 @@ export class TransactionReceiver {
     const key = `${origin} ${txnId}`;
     const known = this.#answers.get(key);
     if (known !== undefined) return known;
-    if (this.#deps.queue.backlogOf(origin) > MAX_BACKLOG) {
-      throw limitExceeded(BACKLOG_RETRY_MS, 'Too many of your events wait to be taken in');
-    }
+    this.#deps.intake.checkBacklog(origin);
     const answer = this.#receive(origin, transaction);
     this.#answers.set(key, answer);
     answer.catch(() => {
@@ -99,7 +91,7 @@ export class TransactionReceiver {
     roomId: RoomId,
     pdus: readonly JsonObject[],
   ): Promise<PduResults> {
-    const { access, keyRing, outsideDepartures, metrics } = this.#deps;
+    const { access, keyRing, intake, outsideDepartures, metrics } = this.#deps;
     const room = await access.ours(roomId);
     if (room === undefined) {
       metrics.received('dropped', pdus.length);
@@ -118,45 +110,8 @@ export class TransactionReceiver {
       }
     }
     metrics.received('dropped', pdus.length - events.length);
-    for (const [eventId, result] of await this.#takeIn(origin, room, events)) {
+    for (const [eventId, result] of await intake.take(origin, room, events)) {
       results[eventId] = result;
-    }
-    return results;
-  }
-
-  /** What stands on its own is taken in at once; from the first event that does not, all wait. */
-  async #takeIn(
-    origin: ServerName,
-    room: LiveRoom,
-    events: readonly MatrixEvent[],
-  ): Promise<Map<EventId, { error?: string }>> {
-    const { receiver, queue, metrics } = this.#deps;
-    const atOnce: MatrixEvent[] = [];
-    const alongside = new Set<EventId>();
-    if (!queue.isWaitingFrom(room.id, origin)) {
-      for (const event of events) {
-        if (!(await receiver.isSelfContained(room, event, alongside))) break;
-        atOnce.push(event);
-        alongside.add(event.eventId);
-      }
-    }
-    const later = events.slice(atOnce.length);
-    const results = new Map<EventId, { error?: string }>();
-    if (atOnce.length > 0) {
-      const receipts = await receiver.receive(origin, room, atOnce);
-      // An answer is final: what says nothing of an event is tried again from the queue.
-      const again = atOnce.filter(({ eventId }) => receipts.get(eventId)?.isPassing === true);
-      later.unshift(...again);
-      for (const { eventId } of atOnce) {
-        const error = receipts.get(eventId)?.error;
-        results.set(eventId, error === undefined ? {} : { error });
-      }
-    }
-    metrics.received('kept', events.length - later.length);
-    metrics.received('waiting', later.length);
-    if (later.length > 0) {
-      await queue.add(origin, room, later);
-      for (const { eventId } of later) results.set(eventId, {});
     }
     return results;
   }

@@ -51,7 +51,7 @@ export class EventsByTime {
     const { room } = access;
     const here = await this.#nearestHere(access, timestampMs, direction);
     const withinMs =
-      here === undefined ? Number.POSITIVE_INFINITY : Math.abs(here.originServerTs - timestampMs);
+      here === undefined ? Number.MAX_SAFE_INTEGER : Math.abs(here.originServerTs - timestampMs);
     const gap = withinMs === 0 ? undefined : await this.#gapAt(room, timestampMs);
     let event = here;
     if (gap !== undefined) {

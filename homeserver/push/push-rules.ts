@@ -11,7 +11,7 @@ import { NO_USER_PUSH_RULES, type UserPushRules } from '../../spec/push-rules/us
 import { inBatches } from '../in-batches.ts';
 import { KeyedQueue } from '../keyed-queue.ts';
 import { LoadingCache } from '../loading-cache.ts';
-import { type Owners, soleOwner } from '../owners.ts';
+import { type Owners, soleOwner, whereOwned } from '../owners.ts';
 import type { Db } from '../storage/database.ts';
 import { type PushRulesRow, pushRulesOf, pushRulesSection } from '../storage/push-rules.ts';
 import { freshGround, type Log, LogWriteFailed, rowsOf } from '../streams/log.ts';
@@ -67,17 +67,12 @@ export class PushRules {
    * @throws MatrixError M_TOO_LARGE
    */
   change(userId: UserId, change: Change): Promise<void> {
-    if (this.#owners.elsewhere(userId) !== undefined) return this.#changeThere(userId, change);
-    const changed = this.#turns.run(userId, async () => {
-      const { stored } = await this.of(userId);
-      await this.#put(userId, change(stored));
-    });
-    if (this.#owners === soleOwner) return changed;
-    return changed.catch((error: unknown) => {
-      const hasMoved = this.#owners.elsewhere(userId) !== undefined;
-      if (!hasMoved || !(error instanceof LogWriteFailed)) throw error;
-      return this.#changeThere(userId, change);
-    });
+    const here = () =>
+      this.#turns.run(userId, async () => {
+        const { stored } = await this.of(userId);
+        await this.#put(userId, change(stored));
+      });
+    return whereOwned(this.#owners, userId, here, () => this.#changeThere(userId, change));
   }
 
   /** Where another process takes the turns: it replaces what was read, as long as it is still that. */

@@ -6,10 +6,18 @@
 import { exactJson } from '../../spec/canonical-json.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { MatrixEvent } from '../../spec/event.ts';
-import { type RoomId, type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
+import { storedEvent } from '../../spec/event-format.ts';
+import {
+  type EventId,
+  type RoomId,
+  type ServerName,
+  serverNameOf,
+  type UserId,
+} from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
 import type { Clock } from '../clock.ts';
 import { KeyedQueue } from '../keyed-queue.ts';
+import { type Owners, whereOwned } from '../owners.ts';
 import type { Db } from '../storage/database.ts';
 import { type RoomWrite, roomEvents } from '../storage/event-section.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
@@ -32,6 +40,7 @@ export interface OutsideRoomsDeps {
   readonly ids: IdAllocator;
   readonly events: EventStore;
   readonly clock: Clock;
+  readonly owners: Owners;
   /** Two writers must not both make a room's row. */
   readonly roomTurns: KeyedQueue<RoomId>;
 }
@@ -52,6 +61,12 @@ export class OutsideRooms {
 
   constructor(deps: OutsideRoomsDeps) {
     this.#deps = deps;
+    deps.owners.answer(
+      'outsideRooms.record',
+      async (roomId: RoomId, version: string, id: EventId, json: string, stripped?: string) => {
+        await this.#recordHere(roomId, version, storedEvent(json, id), stripped);
+      },
+    );
   }
 
   /**
@@ -61,7 +76,25 @@ export class OutsideRooms {
    */
   async record(
     roomId: RoomId,
-    rules: RoomVersionRules,
+    { version }: RoomVersionRules,
+    event: MatrixEvent,
+    strippedState: string | undefined,
+  ): Promise<void> {
+    const { owners } = this.#deps;
+    await whereOwned(
+      owners,
+      roomId,
+      () => this.#recordHere(roomId, version, event, strippedState),
+      async () => {
+        const args = [roomId, version, event.eventId, exactJson(event.pdu), strippedState];
+        await owners.ask(roomId, 'outsideRooms.record', args);
+      },
+    );
+  }
+
+  async #recordHere(
+    roomId: RoomId,
+    version: string,
     event: MatrixEvent,
     strippedState: string | undefined,
   ): Promise<void> {
@@ -69,7 +102,7 @@ export class OutsideRooms {
     await this.#byUser.run(user, async () => {
       if (strippedState !== undefined) await this.checkRoom(user, serverNameOf(event.sender));
       await this.#deps.roomTurns.run(roomId, () =>
-        this.#record(roomId, rules, event, strippedState),
+        this.#record(roomId, version, event, strippedState),
       );
     });
   }
@@ -101,7 +134,7 @@ export class OutsideRooms {
 
   async #record(
     roomId: RoomId,
-    rules: RoomVersionRules,
+    version: string,
     event: MatrixEvent,
     strippedState: string | undefined,
   ): Promise<void> {
@@ -141,7 +174,7 @@ export class OutsideRooms {
         : {
             eventNid: stored.nid,
             server: serverNameOf(event.sender),
-            roomVersion: rules.version,
+            roomVersion: version,
             bytes: Buffer.byteLength(strippedState),
             receivedAtMs,
           };

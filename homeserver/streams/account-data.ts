@@ -13,7 +13,7 @@ import { inBatches } from '../in-batches.ts';
 import { KeyedQueue } from '../keyed-queue.ts';
 import { LoadingCache } from '../loading-cache.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
-import { type Owners, soleOwner } from '../owners.ts';
+import { type Owners, soleOwner, whereOwned } from '../owners.ts';
 import {
   type AccountDataRow,
   accountDataBetween,
@@ -118,19 +118,13 @@ export class AccountData {
 
   /** Changes an entry by what it is now; `change` returning undefined leaves it alone. */
   update(userId: UserId, roomId: RoomId | undefined, type: string, change: Change): Promise<void> {
-    if (this.#owners.elsewhere(userId) !== undefined) {
-      return this.#updateThere(userId, roomId, type, change);
-    }
-    const updated = this.#turns.run(userId, async () => {
-      const changed = change(await this.get(userId, roomId, type));
-      if (changed !== undefined) await this.put(userId, roomId, type, changed);
-    });
-    if (this.#owners === soleOwner) return updated;
-    return updated.catch((error: unknown) => {
-      const hasMoved = this.#owners.elsewhere(userId) !== undefined;
-      if (!hasMoved || !(error instanceof LogWriteFailed)) throw error;
-      return this.#updateThere(userId, roomId, type, change);
-    });
+    const here = () =>
+      this.#turns.run(userId, async () => {
+        const changed = change(await this.get(userId, roomId, type));
+        if (changed !== undefined) await this.put(userId, roomId, type, changed);
+      });
+    const there = () => this.#updateThere(userId, roomId, type, change);
+    return whereOwned(this.#owners, userId, here, there);
   }
 
   /** Where another process takes the turns: it replaces what was read, as long as it is still that. */
