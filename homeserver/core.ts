@@ -40,6 +40,7 @@ import { Visibility } from './rooms/visibility.ts';
 import type { Database } from './storage/database.ts';
 import { IdAllocator } from './storage/id-allocator.ts';
 import { AccountData } from './streams/account-data.ts';
+import { type Broadcast, Serials, SoleBroadcast } from './streams/broadcast.ts';
 import { Log, type LogOptions, unknownPosition } from './streams/log.ts';
 import { Notifier } from './streams/notifier.ts';
 import { Presence } from './streams/presence.ts';
@@ -67,6 +68,8 @@ export interface CoreOptions {
   readonly maxCacheBytes?: number;
   /** Who answers for what, where the server is several processes. */
   readonly owners?: Owners | undefined;
+  /** How processes tell each other what is in no log; otherwise there is this one alone. */
+  readonly broadcast?: Broadcast | undefined;
   /** Of what one request may do many times; none without. */
   readonly rateLimits?: RateLimits | undefined;
 }
@@ -129,6 +132,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
   const { owners = soleOwner } = options;
   const ids = await IdAllocator.open(database);
   const log = await (options.openLog?.() ?? Log.open(database, logger, options.log));
+  const broadcast = options.broadcast ?? new SoleBroadcast(await Serials.open(database));
   const notifier = new Notifier();
   const budget = new MemoryBudget(options.maxCacheBytes);
   const events = new EventStore(database, budget);
@@ -224,6 +228,10 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     registry,
     clock,
     notifier,
+    broadcast,
+    owners,
+    userRooms,
+    serverName,
     enabled: options.typingEnabled ?? true,
   });
   const presence = new Presence(

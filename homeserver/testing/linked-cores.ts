@@ -8,10 +8,11 @@ import { testSigningKey } from '../../spec/testing/room-builder.ts';
 import { type Core, type CoreOptions, createCore } from '../core.ts';
 import { silentLogger } from '../ops/logger.ts';
 import { logSections } from '../storage/log-sections.ts';
+import { Serials } from '../streams/broadcast.ts';
 import { Log } from '../streams/log.ts';
 import { LogRelay } from '../streams/log-relay.ts';
-import type { WriteText } from '../streams/log-text.ts';
 import { RemoteWriter } from '../streams/remote-writer.ts';
+import { SharedBroadcast } from '../streams/shared-broadcast.ts';
 import { FakeClock } from './fake-clock.ts';
 import { LinkedOwners } from './linked-owners.ts';
 import { seededRandom } from './seeded-random.ts';
@@ -47,21 +48,38 @@ export const linkedCores = async (count: number): Promise<LinkedCores> => {
     clock,
     random: seededRandom(name),
   });
+  const broadcast = new SharedBroadcast({
+    askLeader: () => Promise.reject(new Error('It leads')),
+    isUnsent: () => false,
+  });
   const leader = await createCore({
     ...options('leader', 0),
+    broadcast,
     log: { owns: (roomId) => ownership.ownerOf(0, roomId) === '0' },
   });
   const wires: Wire[] = [];
-  const members: { readonly id: string; readonly down: Wire; readonly writer: RemoteWriter }[] = [];
+  const members: {
+    readonly id: string;
+    readonly down: Wire;
+    readonly tell: (position: number, told: readonly unknown[]) => void;
+  }[] = [];
   const relay = new LogRelay({
     log: leader.log,
     sections: logSections,
     mayWrite: (member, roomId) => ownership.ownerOf(0, roomId) === member,
     publish: (_after, position, writes) => {
-      for (const { id, down, writer } of members) {
-        const told = writes.map(({ origin, receipt, body }) => (origin === id ? receipt : body));
-        down.send(JSON.stringify(told), (text) => writer.follow(position, JSON.parse(text)));
+      for (const { id, tell } of members) {
+        tell(
+          position,
+          writes.map(({ origin, receipt, body }) => (origin === id ? receipt : body)),
+        );
       }
+    },
+  });
+  broadcast.lead({
+    serials: await Serials.open(database),
+    publish: (news) => {
+      for (const { tell } of members) tell(leader.log.position, [news]);
     },
   });
   // Between two batches: what is being written now is the old owner's, and told before the change.
@@ -75,29 +93,46 @@ export const linkedCores = async (count: number): Promise<LinkedCores> => {
     const id = `${nth}`;
     const [up, down] = [new Wire(), new Wire()];
     wires.push(up, down);
-    const askLeader = (write: WriteText): Promise<unknown> =>
+    /** Resolves with what the leader answers, after all it had told by then. */
+    const ask = <Asked, Answer>(
+      asked: Asked,
+      run: (asked: Asked) => Promise<Answer>,
+    ): Promise<Answer> =>
       new Promise((resolve, reject) => {
-        const answer = (error?: Error) =>
-          down.send('', () => (error === undefined ? resolve(undefined) : reject(error)));
-        up.send(JSON.stringify(write), (text) => {
-          relay.write(id, JSON.parse(text)).then(() => answer(), answer);
+        up.send(JSON.stringify(asked), (text) => {
+          run(JSON.parse(text)).then(
+            (answer) =>
+              down.send(JSON.stringify(answer ?? null), (got) => resolve(JSON.parse(got))),
+            (error) => down.send('', () => reject(error)),
+          );
         });
       });
-    const askPosition = (): Promise<number> =>
-      new Promise((resolve) => {
-        up.send('', () => down.send(`${leader.log.position}`, (text) => resolve(Number(text))));
-      });
+    const heard = new SharedBroadcast({
+      askLeader: (news) => ask(news, async (text) => broadcast.relay(text)),
+      isUnsent: () => false,
+    });
     const openLog = async (): Promise<Log> =>
       Log.following(
         leader.log.position,
         (memory) => {
-          const writer = new RemoteWriter({ memory, sections: logSections, askLeader });
-          members.push({ id, down, writer });
+          const writer = new RemoteWriter({
+            memory,
+            sections: logSections,
+            askLeader: (write) => ask(write, (text) => relay.write(id, text)),
+          });
+          const tell = (position: number, told: readonly unknown[]): void =>
+            down.send(JSON.stringify(told), (text) => {
+              const parsed = JSON.parse(text);
+              if (!heard.heard(parsed)) writer.follow(position, parsed);
+            });
+          members.push({ id, down, tell });
           return writer;
         },
-        askPosition,
+        () => ask(null, async () => leader.log.position),
       );
-    cores.push(await createCore({ ...options(id, nth), openLog }));
+    const member = await createCore({ ...options(id, nth), openLog, broadcast: heard });
+    heard.restore(await ask(null, async () => broadcast.kept()));
+    cores.push(member);
   }
   return {
     cores,

@@ -22,6 +22,7 @@ import { roomStatesMigration } from './0023-room-states.ts';
 import { abandonedRoomsMigration } from './0024-abandoned-rooms.ts';
 import { clusterMigration } from './0025-cluster.ts';
 import { presenceMigration } from './0026-presence.ts';
+import { ephemeraMigration } from './0027-ephemera.ts';
 
 export const migrations: readonly Migration[] = [
   { name: '0001-core', up: core.up },
@@ -46,4 +47,5 @@ export const migrations: readonly Migration[] = [
   abandonedRoomsMigration,
   clusterMigration,
   presenceMigration,
+  ephemeraMigration,
 ];
