@@ -13,12 +13,20 @@ export interface OwningCluster {
   isUnsent(error: unknown): boolean;
   /** Nobody knows whether it has run. */
   isLost(error: unknown): boolean;
+  /** How far this process has followed the log. */
+  position(): number;
+  /** Resolves once it has followed so far; undefined where it has already. */
+  reached(position: number): Promise<void> | undefined;
 }
 
 /** The process that was asked does not own it, or not any more. */
 export class NotOwner extends Error {
   override readonly name = 'NotOwner';
 }
+
+/** Positions are those of the log that the caller, and the one who answers, have followed. */
+type CallText = readonly [key: string, args: readonly unknown[], position: number];
+type AnswerText = readonly [answer: unknown, position: number];
 
 const pauseMs = 25;
 /** A dead owner is replaced sooner. */
@@ -45,8 +53,7 @@ export class ClusterOwners implements Owners {
       try {
         if (owner === this.#cluster.id) return await this.#run(method, args);
         if (owner !== undefined) {
-          const answer = await this.#cluster.call(owner, method, [key, args]);
-          return answer ?? undefined;
+          return await this.#callOwner(owner, key, method, args);
         }
       } catch (error) {
         const hasMoved = error instanceof LogWriteFailed && this.#cluster.ownerOf(key) !== owner;
@@ -70,14 +77,32 @@ export class ClusterOwners implements Owners {
 
   /** Another process asks. @throws {NotOwner} */
   async handle(method: string, text: unknown): Promise<unknown> {
-    const [key, args] = text as [string, unknown[]];
+    const [key, args, position] = text as CallText;
+    await this.#cluster.reached(position);
     if (this.elsewhere(key) !== undefined) throw new NotOwner(`${key} is not owned here`);
-    return this.#run(method, args);
+    const answer = await this.#run(method, args);
+    return [answer, this.#cluster.position()] satisfies AnswerText;
   }
 
   /** The membership has changed. */
   changed(): void {
     for (const listener of this.#listeners) listener();
+  }
+
+  /**
+   * What has been written before the call is known to whoever answers it, and what it has written to
+   * whoever has asked, although calls and the log take different ways.
+   */
+  async #callOwner(
+    owner: string,
+    key: string,
+    method: string,
+    args: readonly unknown[],
+  ): Promise<unknown> {
+    const text: CallText = [key, args, this.#cluster.position()];
+    const [answer, position] = (await this.#cluster.call(owner, method, text)) as AnswerText;
+    await this.#cluster.reached(position);
+    return answer ?? undefined;
   }
 
   #run(method: string, args: readonly unknown[]): Promise<unknown> {

@@ -60,9 +60,15 @@ export class ServerCluster {
       call: (member, method, args) => running().call(member, method, args),
       isUnsent: (error) => error instanceof CallLost && !error.mayHaveRun,
       isLost: (error) => error instanceof CallLost,
+      position: () => shared.log.position,
+      reached: (position) => shared.log.reached(position),
     });
     shared.connect({
+      get id() {
+        return running().id;
+      },
       ownerOf,
+      askPosition: async () => running().askPosition(),
       askLeader: (method, args) => running().call('leader', method, args),
       publish: (after, position, writes) => node?.publish(after, position, writes),
     });

@@ -16,6 +16,11 @@ export interface Lead {
   provenMs(): number;
   /** Makes such a statement. @throws when the right is lost */
   confirm(): Promise<void>;
+  /**
+   * Runs it while nothing is being written: at once, or when what is being written has been published.
+   * Who owns what changes then, so that the next owner has heard of everything that the last one wrote.
+   */
+  atRest(run: () => void): void;
   /** Called, at least once, should the right be lost. */
   onLost(listener: () => void): void;
   /** Gives it to whoever wants it, with everything written. Called when it was lost, too. */

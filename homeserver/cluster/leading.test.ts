@@ -15,6 +15,7 @@ const held = (term: number, provenMs = () => performance.now()) => ({
   position: 100,
   provenMs,
   confirm: () => Promise.reject(new Error('replaced')),
+  atRest: (run: () => void) => run(),
 });
 
 const leads = (options: Partial<LeadingOptions> = {}) => {

@@ -18,7 +18,7 @@ export interface StreamWrite {
 
 export interface LeadingOptions {
   readonly self: Member;
-  readonly lead: Pick<Lead, 'term' | 'position' | 'provenMs' | 'confirm'>;
+  readonly lead: Pick<Lead, 'term' | 'position' | 'provenMs' | 'confirm' | 'atRest'>;
   /** Whoever has not proved to lead for so long may have been replaced. */
   readonly maxUnprovenMs: number;
   /** Who belonged here before, and is waited for before the first epoch. */
@@ -152,10 +152,11 @@ export class Leading {
   #change(): void {
     if (this.#isChangeDue || !this.#isGathered) return;
     this.#isChangeDue = true;
-    setImmediate(() => {
+    const announce = (): void => {
       this.#isChangeDue = false;
       if (!this.#isClosed) this.#announce();
-    });
+    };
+    setImmediate(() => this.#options.lead.atRest(announce));
   }
 
   #announce(): void {

@@ -39,7 +39,7 @@ export class LogFreshness {
     const endMs = performance.now() + maxWaitMs;
     for (let answer: Promise<number> | undefined = asked; answer !== undefined; ) {
       try {
-        await this.#reached(await answer);
+        await this.reached(await answer);
         return;
       } catch (error) {
         if (performance.now() > endMs) {
@@ -51,7 +51,8 @@ export class LogFreshness {
     }
   }
 
-  #reached(position: number): Promise<void> | undefined {
+  /** Resolves once memory has followed so far; undefined where it has already. */
+  reached(position: number): Promise<void> | undefined {
     if (position <= this.#log.position) return undefined;
     return new Promise((resolve) => {
       const at = this.#waiting.findLastIndex((other) => other.position <= position);

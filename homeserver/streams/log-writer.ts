@@ -120,6 +120,8 @@ export class SessionWriter implements LogWriter {
   #flushing: Promise<void> | undefined;
   #committing: Promise<void> | undefined;
   #beatIsDue = false;
+  #isWriting = false;
+  readonly #waitingForRest: (() => void)[] = [];
   #provenMs = performance.now();
 
   constructor({ sessions, session, memory, logger, options, onLost }: SessionWriterParts) {
@@ -168,6 +170,12 @@ export class SessionWriter implements LogWriter {
     await this.#committing;
   }
 
+  /** Runs it while nothing is being written: what was has been told by then. */
+  atRest(run: () => void): void {
+    if (this.#isWriting) this.#waitingForRest.push(run);
+    else run();
+  }
+
   /** Waits for everything appended so far, and lets others write the log. */
   async close(): Promise<void> {
     clearInterval(this.#heart);
@@ -184,8 +192,11 @@ export class SessionWriter implements LogWriter {
       // A statement is a sign of life.
       this.#beatIsDue = false;
       const batch = this.#pending.splice(0, this.#maxBatch);
+      this.#isWriting = true;
       this.#committing = this.#commit(batch);
       await this.#committing;
+      this.#isWriting = false;
+      for (const run of this.#waitingForRest.splice(0)) run();
     }
     if (this.#beatIsDue) await this.#beat();
     this.#committing = undefined;

@@ -112,6 +112,11 @@ export class Log implements LogMemory {
     return this.#freshness?.caughtUp();
   }
 
+  /** Resolves once memory has followed so far; undefined where it has already. */
+  reached(position: number): Promise<void> | undefined {
+    return this.#freshness?.reached(position);
+  }
+
   /** Called after every commit with the new position, once memory is in line with it. */
   onAdvance(listener: (position: number) => void): void {
     this.#listeners.add(listener);

@@ -22,8 +22,11 @@ import { RemoteWriter } from './remote-writer.ts';
 
 /** What is needed of the cluster, once it runs. */
 export interface LogCluster {
+  readonly id: string;
   ownerOf(key: string): string | undefined;
   askLeader(method: string, args: unknown): Promise<unknown>;
+  /** Where the log is for whoever leads. */
+  askPosition(): Promise<number>;
   publish(after: number, position: number, writes: readonly RelayedWrite[]): void;
 }
 
@@ -33,6 +36,7 @@ export interface LogLead {
   readonly position: number;
   provenMs(): number;
   confirm(): Promise<void>;
+  atRest(run: () => void): void;
   announce(self: Omit<Leader, 'term'>): Promise<void>;
   onLost(listener: () => void): void;
   release(): Promise<void>;
@@ -47,6 +51,9 @@ export interface SharedLogDeps {
 /** Of a leader: the others are told when it dies, so it need not be seen to live in the database. */
 const leaderSession: LogSessionOptions = { heartbeatMs: 1_000, maxSilentMs: 3_000, waitMs: 50 };
 
+/** A leader that fell silent is replaced later. */
+const surelyLeadsMs = 2_000;
+
 export const writeMethod = 'log.write';
 
 export class SharedLog {
@@ -59,6 +66,7 @@ export class SharedLog {
   /** That of a leader, from the moment it has the lock. */
   #leading: { readonly writer: SessionWriter; readonly position: number } | undefined;
   #following: RemoteWriter | undefined;
+  #isLeading = false;
 
   constructor(deps: SharedLogDeps) {
     this.#deps = deps;
@@ -66,7 +74,11 @@ export class SharedLog {
       ...deps.options.session,
       ...leaderSession,
     });
-    this.log = Log.following(0, () => this.#writer);
+    this.log = Log.following(
+      0,
+      () => this.#writer,
+      () => this.#askPosition(),
+    );
     this.#relay = new LogRelay({
       log: this.log,
       sections: logSections,
@@ -96,7 +108,12 @@ export class SharedLog {
       sessions: { open: () => Promise.reject(new Error('This process leads no more')) },
       memory: this.log,
       logger,
-      options: { ...options, session: leaderSession },
+      options: {
+        ...options,
+        session: leaderSession,
+        owns: (key) =>
+          this.#cluster !== undefined && this.#cluster.ownerOf(key) === this.#cluster.id,
+      },
       onLost: () => lose(),
     });
     try {
@@ -108,6 +125,7 @@ export class SharedLog {
         position,
         provenMs: () => writer.provenMs,
         confirm: () => writer.confirm(),
+        atRest: (run) => writer.atRest(run),
         announce: (self) => writeLeader(db, { ...self, term }),
         onLost: (listener) => {
           lose = listener;
@@ -127,6 +145,7 @@ export class SharedLog {
   onRole(role: 'leader' | 'member' | 'seeking'): void {
     this.#following?.lose('The leader of the log is lost');
     this.#following = undefined;
+    this.#isLeading = role === 'leader';
     this.#writer.become(undefined);
     this.log.lose();
     if (role === 'leader') this.#lead();
@@ -146,6 +165,15 @@ export class SharedLog {
   /** A member asks for what the leader does. */
   write(member: string, write: unknown): Promise<void> {
     return this.#relay.write(member, write as WriteText);
+  }
+
+  /** A leader that has written a moment ago need not ask itself. */
+  #askPosition(): Promise<number> | undefined {
+    const writer = this.#isLeading ? this.#leading?.writer : undefined;
+    if (writer !== undefined && performance.now() - writer.provenMs < surelyLeadsMs) {
+      return undefined;
+    }
+    return this.#cluster?.askPosition() ?? Promise.reject(new Error('There is no cluster yet'));
   }
 
   async #openSession(): Promise<LogSession | undefined> {

@@ -134,6 +134,7 @@ export const linkedCores = async (count: number): Promise<LinkedCores> => {
     heard.restore(await ask(null, async () => broadcast.kept()));
     cores.push(member);
   }
+  ownership.logs.push(...cores.map(({ log }) => log));
   return {
     cores,
     clock,

@@ -5,7 +5,7 @@
 import { Membership } from '../cluster/members.ts';
 import { ErrorTranslator, type TravellingError } from '../cluster/travelling-errors.ts';
 import { ClusterOwners, NotOwner } from '../cluster-owners.ts';
-import { LogWriteFailed } from '../streams/log.ts';
+import { type Log, LogWriteFailed } from '../streams/log.ts';
 import { Wire } from './wire.ts';
 
 /** What one core believes. */
@@ -28,6 +28,7 @@ const membersOf = (nths: readonly number[]): Membership =>
 export class LinkedOwners {
   /** By core, the leader first. */
   readonly owners: readonly ClusterOwners[];
+  readonly logs: Log[] = [];
   readonly #beliefs: Belief[];
   readonly #wires = new Map<string, Wire>();
   #newest: Belief;
@@ -46,6 +47,8 @@ export class LinkedOwners {
           call: (member, method, args) => this.#call(nth, Number(member), method, args),
           isUnsent: () => false,
           isLost: () => false,
+          position: () => this.logs[nth]?.position ?? 0,
+          reached: (position) => this.logs[nth]?.reached(position),
         }),
     );
   }

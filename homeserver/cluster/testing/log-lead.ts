@@ -45,6 +45,7 @@ export const logLead = (database: Database): TestLead => {
         position,
         provenMs: () => provenMs,
         confirm,
+        atRest: (run) => run(),
         announce: (self) => writeLeader(db, { ...self, term }),
         onLost(listener) {
           lose = listener;
