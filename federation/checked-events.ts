@@ -7,7 +7,7 @@
  * https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu
  */
 import type { RoomOfVersion } from '../homeserver/rooms/remote-events.ts';
-import { turns } from '../homeserver/turns.ts';
+import { sharedTurn } from '../homeserver/turns.ts';
 import type { JsonObject, MatrixEvent } from '../spec/event.ts';
 import { InvalidEventError, parsePdu, withCheckedContent } from '../spec/event-format.ts';
 import type { EventId } from '../spec/identifiers.ts';
@@ -41,7 +41,6 @@ export const checkPdus = async (
 ): Promise<CheckedPdu[]> => {
   const checked: CheckedPdu[] = [];
   const wellFormed: { readonly index: number; readonly event: MatrixEvent }[] = [];
-  const giveWay = turns();
   let index = 0;
   for (const pdu of pdus) {
     // 1. Is a valid event, otherwise it is dropped.
@@ -49,7 +48,7 @@ export const checkPdus = async (
     checked.push(result);
     if (result.event !== undefined) wellFormed.push({ index, event: result.event });
     index++;
-    await giveWay();
+    await sharedTurn();
   }
   // 2. Passes signature checks, otherwise it is dropped.
   const failures = await verifyEvents(
@@ -64,7 +63,7 @@ export const checkPdus = async (
         ? // 3. Passes hash checks, otherwise it is redacted before being processed further.
           { event: withCheckedContent(event, room.rules), eventId: event.eventId }
         : { eventId: event.eventId, error: failure.message };
-    await giveWay();
+    await sharedTurn();
   }
   return checked;
 };

@@ -6,7 +6,7 @@
  * https://spec.matrix.org/v1.19/server-server-api/#backfilling-and-retrieving-missing-events
  */
 import type { RemoteEvents, RoomOfVersion } from '../homeserver/rooms/remote-events.ts';
-import { turns } from '../homeserver/turns.ts';
+import { sharedTurn } from '../homeserver/turns.ts';
 import type { JsonObject, MatrixEvent } from '../spec/event.ts';
 import { type EventId, isEventIdInFormat, type ServerName } from '../spec/identifiers.ts';
 import { JsonTextList } from '../spec/json-pieces.ts';
@@ -181,17 +181,16 @@ export class FederationEvents implements RemoteEvents {
     const state = await this.#checked(room, listOf(server, statePdus, MAX_STATE_EVENTS));
     const known = new Map<string, MatrixEvent>();
     const both: MatrixEvent[] = [];
-    const giveWay = turns();
     for (const event of state) {
       known.set(signatureKey(event.pdu), event);
-      await giveWay();
+      await sharedTurn();
     }
     const others: unknown[] = [];
     for (const pdu of listOf(server, authPdus, MAX_STATE_EVENTS)) {
       const event = known.get(signatureKey(pdu));
       if (event === undefined) others.push(pdu);
       else both.push(event);
-      await giveWay();
+      await sharedTurn();
     }
     return { state, authChain: [...(await this.#checked(room, others)), ...both] };
   }

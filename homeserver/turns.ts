@@ -23,3 +23,10 @@ export const turns = (): (() => Promise<void> | undefined) => {
     });
   };
 };
+
+/**
+ * One turn for everything in this process that other servers and clients can ask for many times at
+ * once and that takes milliseconds each: a hundred of them hold the event loop as long as one. It is
+ * awaited as what {@link turns} returns.
+ */
+export const sharedTurn = turns();

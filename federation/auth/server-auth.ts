@@ -6,7 +6,7 @@
 import type { Clock } from '../../homeserver/clock.ts';
 import type { HttpRequest } from '../../homeserver/http/request.ts';
 import type { Auth } from '../../homeserver/http/route.ts';
-import { turns } from '../../homeserver/turns.ts';
+import { sharedTurn } from '../../homeserver/turns.ts';
 import { lenientCanonicalJson } from '../../spec/canonical-json.ts';
 import { matrixError } from '../../spec/errors.ts';
 import type { JsonValue } from '../../spec/event.ts';
@@ -113,22 +113,21 @@ const isSigned = async (
   claims: readonly Claim[],
 ): Promise<boolean> => {
   const { bytes, hasUnsafeNumber } = await request.body();
-  const giveWay = turns();
   const isSignedAs = async (canonicalBody: Buffer): Promise<boolean> => {
-    await giveWay();
+    await sharedTurn();
     const text = signedRequest(target, canonicalBody);
     return claims.some(({ signature, publicKey }) => verifyBytes(text, signature, publicKey));
   };
   if (await isSignedAs(bytes)) return true;
   if (bytes.length === 0) return false;
-  await giveWay();
+  await sharedTurn();
   const json = await request.json();
-  await giveWay();
+  await sharedTurn();
   if (await isSignedAs(canonical(hasUnsafeNumber ? plainNumbers(json) : json))) return true;
   if (!hasUnsafeNumber) return false;
-  await giveWay();
+  await sharedTurn();
   const exact = parseExactJson(bytes.toString('utf8'));
-  await giveWay();
+  await sharedTurn();
   return isSignedAs(canonical(exact));
 };
 

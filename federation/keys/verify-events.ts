@@ -5,7 +5,7 @@
  * https://spec.matrix.org/v1.19/server-server-api/#validating-hashes-and-signatures-on-received-events
  */
 import type { RemoteKey } from '../../homeserver/storage/remote-keys.ts';
-import { turns } from '../../homeserver/turns.ts';
+import { sharedTurn } from '../../homeserver/turns.ts';
 import type { MatrixEvent } from '../../spec/event.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
 import type { RoomVersionRules } from '../../spec/room-versions.ts';
@@ -30,11 +30,10 @@ export const verifyEvents = async (
 ): Promise<(SignatureFailure | undefined)[]> => {
   const wishesOf = events.map((event) => signersOf(event, rules));
   const keys = await keyRing.keysFor(merged(wishesOf.flat()));
-  const giveWay = turns();
   const results: (SignatureFailure | undefined)[] = [];
   for (const [index, event] of events.entries()) {
     results.push(failureOf(keyRing, event, rules, wishesOf[index] as KeyWish[], keys));
-    await giveWay();
+    await sharedTurn();
   }
   return results;
 };

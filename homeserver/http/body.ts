@@ -9,6 +9,7 @@ import type { JsonValue } from '../../spec/event.ts';
 import { parseExactJson, RawNumber } from '../../spec/exact-numbers.ts';
 import { isWellFormedText } from '../../spec/identifiers.ts';
 import { JsonScan } from '../../spec/json-scan.ts';
+import { sharedTurn } from '../turns.ts';
 import type { BodyCharge } from './body-budget.ts';
 
 /** The other end went away before its request was complete: there is nobody to answer. */
@@ -24,6 +25,9 @@ export class ClientGone extends Error {
  * holds about half as many, and to parse so many takes milliseconds.
  */
 export const DEFAULT_MAX_BODY_VALUES = 100_000;
+
+/** What a body has beyond this is read, and what is larger is parsed, in turns with that of others. */
+export const PROMPT_BYTES = 32_768;
 
 /** What a body may be; declared by the route or the server. */
 export interface BodyRules {
@@ -90,7 +94,13 @@ export const readBody = (
         chunks = [];
         charge.release();
         reject(error);
+        return;
       }
+      const turn = bytes > PROMPT_BYTES ? sharedTurn() : undefined;
+      if (turn === undefined) return;
+      // Until then the rest stays in its connection.
+      incoming.pause();
+      void turn.then(() => incoming.resume());
     });
     incoming.on('end', () => {
       resolve({

@@ -4,7 +4,15 @@
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import type { JsonValue } from '../../spec/event.ts';
-import { type Body, type BodyRules, parseJsonBody, readBody } from './body.ts';
+import { sharedTurn } from '../turns.ts';
+import {
+  type Body,
+  type BodyRules,
+  type JsonTrust,
+  PROMPT_BYTES,
+  parseJsonBody,
+  readBody,
+} from './body.ts';
 import type { BodyBudget, BodyCharge } from './body-budget.ts';
 import { type ParsedQuery, parseQuery } from './query.ts';
 
@@ -97,7 +105,10 @@ export class HttpRequest {
   json(): Promise<JsonValue | undefined> {
     this.#json ??= this.body().then((body) => {
       this.bodyBytes = body.bytes.length;
-      return parseJsonBody(body, (this.#bodyRules as BodyRules).trust);
+      const { trust } = this.#bodyRules as BodyRules;
+      return body.bytes.length > PROMPT_BYTES
+        ? parsedInTurn(body, trust)
+        : parseJsonBody(body, trust);
     });
     return this.#json;
   }
@@ -128,3 +139,11 @@ export class HttpRequest {
     return this.#log;
   }
 }
+
+const parsedInTurn = async (body: Body, trust: JsonTrust): Promise<JsonValue | undefined> => {
+  await sharedTurn();
+  const json = parseJsonBody(body, trust);
+  // What is made of it is work as well.
+  await sharedTurn();
+  return json;
+};

@@ -1,17 +1,21 @@
 /**
  * What still comes of a body after its request has been answered. It is received and dropped for a
  * while, because closing on a client that is still sending would make it see a broken connection
- * instead of the answer; but only for a while, because it may have no end.
+ * instead of the answer; but only for a while, because it may have no end, and of many such bodies
+ * only one at a time, because to receive is work too.
  */
 import type { IncomingMessage } from 'node:http';
+import { sharedTurn } from '../turns.ts';
 
 export interface RestLimits {
   readonly maxBytes: number;
   readonly maxMs: number;
 }
 
-/** A program on the same machine sends some 20 MB meanwhile. */
-const LOOK_EVERY_MS = 10;
+/** Between two rounds of the event loop in which a body is received: at most 2 MB come in one. */
+const MIN_PAUSE_MS = 10;
+/** Where nothing came the last time. */
+const MAX_PAUSE_MS = 320;
 
 export const REST_OF_BODY: RestLimits = { maxBytes: 16 * 1_048_576, maxMs: 10_000 };
 
@@ -24,11 +28,28 @@ export const dropRestOfBody = (
   const { socket } = incoming;
   const bytesBefore = socket.bytesRead;
   const deadlineMs = performance.now() + maxMs;
+  let pauseMs = MIN_PAUSE_MS;
   // Node drops these bytes by itself and tells nobody of them but the socket's own count.
-  const timer = setInterval(() => {
-    if (incoming.complete || socket.destroyed) clearInterval(timer);
-    else if (socket.bytesRead - bytesBefore > maxBytes || performance.now() > deadlineMs) {
+  const receive = async (): Promise<void> => {
+    await sharedTurn();
+    const bytesSoFar = socket.bytesRead;
+    socket.resume();
+    await aRound();
+    if (incoming.complete || socket.destroyed) return;
+    if (socket.bytesRead - bytesBefore > maxBytes || performance.now() > deadlineMs) {
       socket.destroy();
+      return;
     }
-  }, LOOK_EVERY_MS).unref();
+    socket.pause();
+    pauseMs = socket.bytesRead > bytesSoFar ? MIN_PAUSE_MS : Math.min(2 * pauseMs, MAX_PAUSE_MS);
+    setTimeout(() => void receive(), pauseMs).unref();
+  };
+  socket.pause();
+  void receive();
 };
+
+/** Of the event loop, in which whatever has arrived is received. */
+const aRound = (): Promise<void> =>
+  new Promise((resolve) => {
+    setImmediate(() => setImmediate(resolve));
+  });

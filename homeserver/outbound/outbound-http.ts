@@ -11,7 +11,7 @@ import https from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import type { Readable } from 'node:stream';
 import tls, { type SecureContext } from 'node:tls';
-import { turns } from '../turns.ts';
+import { sharedTurn } from '../turns.ts';
 import type { AddressGuard } from './address-guard.ts';
 import { ACCEPTED_CODINGS, boundedBody } from './bounded-body.ts';
 import {
@@ -134,7 +134,6 @@ export class OutboundHttp {
     const { response } = exchange;
     const status = response.statusCode ?? 0;
     const sink = sinkFor(status);
-    const giveWay = turns();
     // What the sink refuses is no failure of the network.
     let refusal: { readonly error: unknown } | undefined;
     try {
@@ -146,7 +145,7 @@ export class OutboundHttp {
           refusal = { error };
           throw error;
         }
-        await giveWay();
+        await sharedTurn();
       }
     } catch (error) {
       const failure = exchange.failureOf(error);
