@@ -222,6 +222,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     accountData,
     clock,
     budget,
+    serverName,
   });
   log.follow(receipts);
   const typing = new Typing({
@@ -235,7 +236,18 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     enabled: options.typingEnabled ?? true,
   });
   const presence = new Presence(
-    { db: database, logger, clock, notifier, observer, registry, userRooms, serverName },
+    {
+      db: database,
+      logger,
+      clock,
+      notifier,
+      observer,
+      registry,
+      userRooms,
+      serverName,
+      broadcast,
+      owners,
+    },
     { enabled: options.presenceEnabled ?? true },
   );
   log.follow(presence);

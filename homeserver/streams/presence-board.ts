@@ -23,6 +23,12 @@ export interface PresenceEntry {
   readonly serial: number;
 }
 
+export type PresenceText = readonly [
+  current: UserPresence,
+  roomNids: readonly number[],
+  serial: number,
+];
+
 /** Changes of several people, oldest first, as far as they go. */
 export interface PresenceChanges<User> {
   readonly users: readonly User[];
@@ -46,10 +52,11 @@ export class PresenceBoard {
   readonly #changes: LogTail<UserId, number | undefined>;
   #serial: number;
 
-  constructor(nowMs: number, maxUsers: number) {
+  /** @param serial of the newest change of all that went before */
+  constructor(serial: number, maxUsers: number) {
     this.#entries = new LRUCache({ max: maxUsers });
-    this.#serial = nowMs;
-    this.#changes = new LogTail(nowMs, { maxBytes: maxChangesBytes });
+    this.#serial = serial;
+    this.#changes = new LogTail(serial, { maxBytes: maxChangesBytes });
   }
 
   get serial(): number {
@@ -74,8 +81,8 @@ export class PresenceBoard {
     return found;
   }
 
-  put(current: UserPresence, rooms: Set<number>, nowMs: number): void {
-    const serial = this.#add(current.userId, undefined, nowMs);
+  put(current: UserPresence, rooms: Set<number>, serial: number): void {
+    this.#add(current.userId, undefined, serial);
     this.#entries.set(current.userId, { current, rooms, serial });
   }
 
@@ -86,8 +93,41 @@ export class PresenceBoard {
   }
 
   /** The members of a room may not have heard of the user before. */
-  introduce(userId: UserId, roomNid: number, nowMs: number): void {
-    this.#add(userId, roomNid, nowMs);
+  introduce(userId: UserId, roomNid: number, serial: number): void {
+    this.#add(userId, roomNid, serial);
+  }
+
+  /** Everyone, oldest change first, as plain JSON. */
+  state(): PresenceText[] {
+    const texts = [...this.#entries.values()].map(
+      ({ current, rooms, serial }): PresenceText => [current, [...rooms], serial],
+    );
+    return texts.reverse();
+  }
+
+  /**
+   * Takes what another process had. Whoever was thought to be otherwise has changed, with the newest
+   * serial. Returns them.
+   */
+  restore(texts: readonly PresenceText[], newest: number): UserId[] {
+    const before = new Map(this.#entries.entries());
+    const changed: PresenceEntry[] = [];
+    this.#entries.clear();
+    this.#changes.reset(newest);
+    this.#serial = newest;
+    for (const [current, roomNids, serial] of texts) {
+      const known = before.get(current.userId);
+      before.delete(current.userId);
+      const entry: PresenceEntry = { current, rooms: new Set(roomNids), serial };
+      if (isSame(known?.current, current)) this.#entries.set(current.userId, entry);
+      else changed.push({ ...entry, serial: newest });
+    }
+    for (const { current, rooms } of before.values()) {
+      if (current.presence === 'offline') continue;
+      changed.push({ current: { ...current, presence: 'offline' }, rooms, serial: newest });
+    }
+    for (const entry of changed) this.#entries.set(entry.current.userId, entry);
+    return changed.map(({ current }) => current.userId);
   }
 
   /**
@@ -136,9 +176,12 @@ export class PresenceBoard {
     return newest.reverse();
   }
 
-  #add(userId: UserId, roomNid: number | undefined, nowMs: number): number {
-    this.#serial = Math.max(nowMs, this.#serial + 1);
-    this.#changes.add(userId, this.#serial, roomNid);
-    return this.#serial;
+  #add(userId: UserId, roomNid: number | undefined, serial: number): void {
+    this.#serial = serial;
+    this.#changes.add(userId, serial, roomNid);
   }
 }
+
+/** Whether this is no news. When someone was last active is none. */
+export const isSame = (before: UserPresence | undefined, now: UserPresence): boolean =>
+  (before?.presence ?? 'offline') === now.presence && before?.statusMsg === now.statusMsg;

@@ -4,12 +4,14 @@
  */
 import { type ServerName, serverNameOf, type UserId } from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
+import { type Owners, soleOwner } from '../owners.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
+import type { Broadcast } from './broadcast.ts';
 import type { PresenceActivity } from './presence-activity.ts';
 import type { PresenceBoard, PresenceEntry, UserPresence } from './presence-board.ts';
 import type { PresenceWaking } from './presence-waking.ts';
 
-/** One of this server's users is to be made known to other servers. */
+/** One of this server's users is to be made known to other servers; every process is told. */
 export type PresenceListener = (news: {
   readonly user: UserPresence;
   /** The servers with members in these rooms are concerned; */
@@ -23,8 +25,16 @@ export interface PresenceIntroductionsDeps {
   readonly serverName: ServerName;
   readonly board: PresenceBoard;
   readonly waking: PresenceWaking;
-  /** Local users with a device that is connected. */
+  readonly broadcast: Broadcast;
+  readonly owners: Owners;
+  /** Local users with a device that is connected, of those whose owner this process is. */
   readonly active: ReadonlyMap<UserId, PresenceActivity>;
+}
+
+/** The members of a room may not have heard of the user before. */
+interface Met {
+  readonly userId: UserId;
+  readonly roomNid: number;
 }
 
 /** Other servers are reminded this often of who is online. */
@@ -41,6 +51,9 @@ export class PresenceIntroductions {
 
   constructor(deps: PresenceIntroductionsDeps) {
     this.#deps = deps;
+    const { broadcast } = deps;
+    broadcast.onTold('presence.met', (news: Met, serial) => this.#met(news, serial));
+    broadcast.onTold('presence.reminder', (userId: UserId) => this.remind(userId));
   }
 
   onNews(listener: PresenceListener): void {
@@ -51,14 +64,18 @@ export class PresenceIntroductions {
   remind(userId: UserId): void {
     const entry = this.#deps.board.get(userId);
     if (entry === undefined) return;
-    this.#reminded.set(userId, this.#deps.clock.nowMs());
+    if (this.#deps.active.has(userId)) this.#reminded.set(userId, this.#deps.clock.nowMs());
     this.#tell({ user: this.#upToDate(entry), roomNids: entry.rooms });
   }
 
-  /** The same, if the last time is long ago. */
+  /** The same in every process, if the last time is long ago. Asked by the owner of the user. */
   remindInTime(userId: UserId): void {
-    const sinceMs = this.#deps.clock.nowMs() - (this.#reminded.get(userId) ?? 0);
-    if (sinceMs >= remindEveryMs) this.remind(userId);
+    const { broadcast, clock } = this.#deps;
+    const sinceMs = clock.nowMs() - (this.#reminded.get(userId) ?? 0);
+    if (sinceMs < remindEveryMs) return;
+    this.#reminded.set(userId, clock.nowMs());
+    // Otherwise it is done the next time.
+    broadcast.tell('presence.reminder', userId)?.catch(() => this.#reminded.delete(userId));
   }
 
   /** Somebody who was there before a restart: the first time is when they can have come back. */
@@ -91,24 +108,34 @@ export class PresenceIntroductions {
     for (const roomNid of missed) this.#introduce(roomNid, userId, entry);
   }
 
+  /** All processes follow who comes to rooms; the owner of the user makes it news. */
   #introduce(roomNid: number, userId: UserId, entry: PresenceEntry | undefined): void {
-    const { board, clock, serverName, waking } = this.#deps;
-    const isLocal = serverNameOf(userId) === serverName;
-    if (entry === undefined && !isLocal) return;
+    const { broadcast, owners, serverName } = this.#deps;
+    if (entry === undefined && serverNameOf(userId) !== serverName) return;
     entry?.rooms.add(roomNid);
-    board.introduce(userId, roomNid, clock.nowMs());
+    if (owners.elsewhere(userId) !== undefined) return;
+    const news: Met = { userId, roomNid };
+    broadcast.tell('presence.met', news)?.catch(() => undefined);
+  }
+
+  #met({ userId, roomNid }: Met, serial: number): void {
+    const { board, serverName, waking } = this.#deps;
+    board.introduce(userId, roomNid, serial);
+    const entry = board.get(userId);
     if (entry === undefined || entry.current.presence === 'offline') return;
     waking.add(userId);
-    if (isLocal) this.#tell({ user: this.#upToDate(entry), roomNids: [roomNid] });
+    if (serverNameOf(userId) !== serverName) return;
+    this.#tell({ user: this.#upToDate(entry), roomNids: [roomNid] });
   }
 
   /** Local members of a room, to a server that may know nothing of them yet. */
   #introduceTo(room: LiveRoom, server: ServerName): void {
-    const { active, board, serverName } = this.#deps;
+    const { active, board, owners, serverName } = this.#deps;
     if (server === serverName || this.#listeners.length === 0) return;
     let introduced = 0;
     const { joinedLocalUsers: members } = room;
-    const few = members.size < active.size ? members : active.keys();
+    const isFew = owners !== soleOwner || members.size < active.size;
+    const few = isFew ? members : active.keys();
     for (const userId of few) {
       if (introduced === maxIntroduced) return;
       const entry = board.get(userId);

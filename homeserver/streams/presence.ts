@@ -2,11 +2,14 @@
  * Who is online. In memory: what people's devices do makes their state, changes of it wake those who
  * share a room, and other servers hear of it through a listener.
  *
+ * The owner of a person keeps what their devices do, wherever they do it, and tells all processes how
+ * the person is (streams/broadcast.ts). Where the owner changes or dies, the next takes people as they
+ * are seen, and those of whom it hears nothing within a minute go offline; so does the process after a
+ * restart, with how its people were seen last (presence-memory.ts).
+ *
  * A session of the log that is lost takes nothing of it along, for who is online does not go through
  * it. Only the rooms noted beside each person come from the log, which `RoomObserver` keeps up after
- * each commit: they are read again then (presence-rooms.ts). It all belongs to this process: when it
- * ends, the next takes up how its people were seen last (presence-memory.ts), and those who do not come
- * back within a minute go offline.
+ * each commit: they are read again then (presence-rooms.ts).
  * https://spec.matrix.org/v1.19/client-server-api/#presence
  */
 import {
@@ -17,21 +20,25 @@ import {
 } from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../ops/logger.ts';
+import { type Owners, soleOwner } from '../owners.ts';
 import type { LiveRoom } from '../rooms/live-room.ts';
 import type { RoomObserver } from '../rooms/room-observer.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { StoredEvent } from '../rooms/stored-event.ts';
 import type { UserRooms } from '../rooms/user-rooms.ts';
 import type { Db } from '../storage/database.ts';
+import type { RoomWrite } from '../storage/event-section.ts';
 import { joinedRoomNids } from '../storage/snapshots.ts';
+import type { Broadcast } from './broadcast.ts';
 import { unknownPosition } from './log.ts';
 import type { Notifier } from './notifier.ts';
-import { PresenceActivity, type PresenceState } from './presence-activity.ts';
+import type { PresenceActivity, PresenceState } from './presence-activity.ts';
 import {
+  isSame,
   PresenceBoard,
   type PresenceChanges,
-  type PresenceEntry,
   type PresenceRange,
+  type PresenceText,
   type UserPresence,
 } from './presence-board.ts';
 import {
@@ -40,6 +47,7 @@ import {
   upToDate,
 } from './presence-introductions.ts';
 import { PresenceMemory } from './presence-memory.ts';
+import { type PresenceNews, PresencePeople } from './presence-people.ts';
 import { PresenceRooms, shareRoom } from './presence-rooms.ts';
 import { PresenceWaking } from './presence-waking.ts';
 
@@ -56,6 +64,8 @@ export interface PresenceDeps {
   readonly registry: RoomRegistry;
   readonly userRooms: UserRooms;
   readonly serverName: ServerName;
+  readonly broadcast: Broadcast;
+  readonly owners: Owners;
 }
 
 export interface PresenceOptions {
@@ -76,38 +86,42 @@ export class Presence {
   readonly enabled: boolean;
   readonly #deps: PresenceDeps;
   readonly #board: PresenceBoard;
-  /** Local users with a device that is connected. */
-  readonly #active = new Map<UserId, PresenceActivity>();
   /** When each remote user was last heard of, oldest first. */
   readonly #heard = new Map<UserId, number>();
   readonly #rooms: PresenceRooms;
   readonly #memory: PresenceMemory;
   readonly #waking: PresenceWaking;
   readonly #introductions: PresenceIntroductions;
+  readonly #people: PresencePeople;
   #expireTimer: NodeJS.Timeout | undefined;
 
   constructor(deps: PresenceDeps, { enabled, maxUsers = 20_000 }: PresenceOptions) {
     this.#deps = deps;
     this.enabled = enabled;
-    this.#board = new PresenceBoard(deps.clock.nowMs(), maxUsers);
+    this.#board = new PresenceBoard(deps.broadcast.serial, maxUsers);
     this.#waking = new PresenceWaking(deps, (userId) => this.#board.get(userId)?.rooms ?? []);
-    this.#introductions = new PresenceIntroductions({
-      ...deps,
-      board: this.#board,
-      waking: this.#waking,
-      active: this.#active,
+    const active = new Map<UserId, PresenceActivity>();
+    const parts = { ...deps, board: this.#board, waking: this.#waking, active };
+    this.#introductions = new PresenceIntroductions(parts);
+    this.#people = new PresencePeople({
+      ...parts,
+      introductions: this.#introductions,
+      onCome: () => this.#schedule(),
     });
     this.#rooms = new PresenceRooms(deps.db, (userId, roomNids) =>
       this.#introductions.isIn(userId, roomNids),
     );
     this.#memory = new PresenceMemory(deps.db, deps.logger, (userId) => {
       const entry = this.#board.get(userId);
-      return entry && { ...upToDate(entry, this.#active), serial: entry.serial };
+      return entry && { ...upToDate(entry, this.#people.active), serial: entry.serial };
     });
-    if (enabled) deps.observer.onAppended((room, events) => this.#follow(room, events));
+    this.#listen();
+    if (!enabled) return;
+    deps.observer.onAppended((room, events) => this.#follow(room, events));
+    deps.observer.onUnseen((write) => this.#followUnseen(write));
   }
 
-  /** The newest change. Serials rise, across restarts too: they are times in ms, or just above. */
+  /** The newest change. Serials rise, across restarts too. */
   get serial(): number {
     return this.#board.serial;
   }
@@ -119,7 +133,7 @@ export class Presence {
   /** What is known of a user; undefined for one who was never seen. */
   of(userId: UserId): UserPresence | undefined {
     const entry = this.#board.get(userId);
-    return entry && upToDate(entry, this.#active);
+    return entry && upToDate(entry, this.#people.active);
   }
 
   /** A device begins to sync, and may stay connected for as long as `timeoutMs`. */
@@ -129,10 +143,7 @@ export class Presence {
     wish: PresenceState,
     timeoutMs: number,
   ): void {
-    if (!this.enabled) return;
-    if (wish === 'offline' && !this.#active.has(userId)) return;
-    this.#activity(userId).synced(deviceId ?? '', wish, timeoutMs, this.#deps.clock.nowMs());
-    this.#show(userId);
+    if (this.enabled) this.#people.seen(userId, deviceId, wish, timeoutMs);
   }
 
   /** A user says how they are. Resolves once others can see it. */
@@ -143,16 +154,12 @@ export class Presence {
     statusMsg: string | undefined,
   ): Promise<void> {
     if (!this.enabled) return;
-    this.#activity(userId).said(deviceId ?? '', presence, this.#deps.clock.nowMs());
-    await this.#publish(userId, { statusMsg: statusMsg?.slice(0, maxStatusLength) });
+    await this.#people.set(userId, deviceId, presence, statusMsg?.slice(0, maxStatusLength));
   }
 
   /** A user did something. Whoever has no device connected stays offline. */
   acted(userId: UserId, deviceId?: string): void {
-    const activity = this.#active.get(userId);
-    if (activity === undefined) return;
-    activity.acted(deviceId, this.#deps.clock.nowMs());
-    this.#show(userId);
+    this.#people.acted(userId, deviceId);
   }
 
   /**
@@ -161,22 +168,20 @@ export class Presence {
    */
   async receive(users: readonly UserPresence[]): Promise<void> {
     if (!this.enabled || users.length === 0) return;
-    const nowMs = this.#deps.clock.nowMs();
     const unknown = users.filter(({ userId }) => this.#board.get(userId) === undefined);
     const rooms = await joinedRoomNids(
       this.#deps.db,
       unknown.map(({ userId }) => userId),
     );
+    const news: PresenceNews[] = [];
     for (const user of users) {
       const known = this.#board.get(user.userId);
-      const joined = known?.rooms ?? new Set(rooms.get(user.userId));
-      if (joined.size === 0) continue;
+      const roomNids = known === undefined ? rooms.get(user.userId) : undefined;
+      if ((known?.rooms.size ?? roomNids?.length ?? 0) === 0) continue;
       const statusMsg = user.statusMsg?.slice(0, maxStatusLength);
-      this.#heard.delete(user.userId);
-      if (user.presence !== 'offline') this.#heard.set(user.userId, nowMs);
-      this.#put(known, { ...user, statusMsg }, joined);
+      news.push({ user: { ...user, statusMsg }, ...(roomNids && { roomNids }) });
     }
-    this.#schedule();
+    if (news.length > 0) await this.#deps.broadcast.tell('presence.heard', news);
   }
 
   /** Whether someone may see a user's presence: it is their own, or they share a room. */
@@ -222,7 +227,9 @@ export class Presence {
 
   /** Everyone in these rooms of whom something is known, at most `limit`, newest change first. */
   knownIn(viewer: UserId, joined: ReadonlySet<number>, limit: number): UserPresence[] {
-    return this.#board.knownIn(viewer, joined, limit).map((entry) => upToDate(entry, this.#active));
+    return this.#board
+      .knownIn(viewer, joined, limit)
+      .map((entry) => upToDate(entry, this.#people.active));
   }
 
   /** Lets everyone go whose time has come. Runs by itself while anyone is here. */
@@ -230,21 +237,18 @@ export class Presence {
     clearTimeout(this.#expireTimer);
     this.#expireTimer = undefined;
     const nowMs = this.#deps.clock.nowMs();
-    for (const [userId, activity] of this.#active) {
-      this.#show(userId);
-      if (activity.isGone) {
-        this.#active.delete(userId);
-        this.#introductions.forget(userId);
-      } else this.#introductions.remindInTime(userId);
-    }
+    this.#people.expire();
     void this.#rooms.read();
     for (const [userId, heardMs] of this.#heard) {
       if (nowMs - heardMs < believeForMs) break;
+      if (this.#isElsewhere(userId)) continue;
       this.#heard.delete(userId);
       const entry = this.#board.get(userId);
-      if (entry !== undefined) {
-        this.#put(entry, { ...entry.current, presence: 'offline' }, entry.rooms);
-      }
+      if (entry === undefined) continue;
+      const news: PresenceNews = { user: { ...entry.current, presence: 'offline' } };
+      this.#deps.broadcast.tell('presence.heard', [news])?.catch(() => {
+        this.#heard.set(userId, heardMs);
+      });
     }
     this.#schedule();
   }
@@ -259,14 +263,10 @@ export class Presence {
   /** Takes up how people were seen last. Before anything else is asked of a process that starts. */
   async recall(): Promise<void> {
     if (!this.enabled) return;
-    const nowMs = this.#deps.clock.nowMs();
     for (const { serial, roomNids, presence: stored, ...seen } of await this.#memory.recall()) {
       const presence = stored as PresenceState;
       this.#board.recall({ current: { ...seen, presence }, rooms: new Set(roomNids), serial });
-      if (presence === 'offline') continue;
-      this.#active.set(seen.userId, PresenceActivity.recalled(presence, seen.lastActiveMs, nowMs));
-      // Other servers are reminded once those who do not come back are gone.
-      this.#introductions.remindLater(seen.userId);
+      this.#people.takeUp(seen.userId);
     }
     this.#schedule();
   }
@@ -277,64 +277,62 @@ export class Presence {
     return this.#memory.save();
   }
 
-  #activity(userId: UserId): PresenceActivity {
-    let activity = this.#active.get(userId);
-    if (activity === undefined) {
-      activity = new PresenceActivity(this.#board.get(userId)?.current.lastActiveMs ?? 0);
-      this.#active.set(userId, activity);
-      this.#schedule();
+  #listen(): void {
+    const { broadcast } = this.#deps;
+    broadcast.onTold('presence', (news: PresenceNews, serial) => this.#toldLocal(news, serial));
+    broadcast.onTold('presence.heard', (news: readonly PresenceNews[], serial) => {
+      this.#toldRemote(news, serial);
+    });
+    broadcast.keep('presence', {
+      state: () => ({ texts: this.#board.state(), heard: [...this.#heard.keys()] }),
+      restore: (state: { texts: PresenceText[]; heard: UserId[] }, serial) => {
+        const nowMs = this.#deps.clock.nowMs();
+        for (const userId of state.heard) this.#heard.set(userId, nowMs);
+        for (const userId of this.#board.restore(state.texts, serial)) this.#waking.add(userId);
+        this.#people.goByOwners();
+      },
+    });
+  }
+
+  #isElsewhere(userId: UserId): boolean {
+    return this.#deps.owners.elsewhere(userId) !== undefined;
+  }
+
+  #toldLocal({ user, roomNids }: PresenceNews, serial: number): void {
+    const { userId } = user;
+    if (this.#put({ user, roomNids }, serial)) {
+      this.#introductions.remind(userId);
+      if (!this.#isElsewhere(userId)) this.#memory.changed(userId);
     }
-    return activity;
+    if (this.#deps.owners !== soleOwner) this.#people.settle(userId);
   }
 
-  #show(userId: UserId): void {
-    // Where the rooms could not be read, the user's next step tries again.
-    this.#publish(userId)?.catch(() => undefined);
-  }
-
-  /** Shows a local user's state to others where it is another than before. */
-  #publish(userId: UserId, say?: Pick<UserPresence, 'statusMsg'>): Promise<void> | undefined {
-    const entry = this.#board.get(userId);
-    if (entry !== undefined) {
-      this.#publishIn(userId, entry, entry.rooms, say);
-      return undefined;
+  #toldRemote(news: readonly PresenceNews[], serial: number): void {
+    const nowMs = this.#deps.clock.nowMs();
+    for (const each of news) {
+      const { userId, presence } = each.user;
+      this.#heard.delete(userId);
+      if (presence !== 'offline') this.#heard.set(userId, nowMs);
+      this.#put(each, serial);
     }
-    const rooms = this.#deps.userRooms.of(userId);
-    const publish = (found: Awaited<typeof rooms>): void => {
-      const joined = new Set<number>();
-      for (const room of found.values()) if (room.membership === 'join') joined.add(room.roomNid);
-      this.#publishIn(userId, this.#board.get(userId), joined, say);
-    };
-    if (rooms instanceof Promise) return rooms.then(publish);
-    publish(rooms);
-    return undefined;
-  }
-
-  #publishIn(
-    userId: UserId,
-    known: PresenceEntry | undefined,
-    rooms: Set<number>,
-    say: Pick<UserPresence, 'statusMsg'> | undefined,
-  ): void {
-    const activity = this.#active.get(userId);
-    const presence = activity?.stateAt(this.#deps.clock.nowMs()) ?? 'offline';
-    const lastActiveMs = activity?.lastActiveMs ?? known?.current.lastActiveMs ?? 0;
-    const { statusMsg } = say ?? known?.current ?? { statusMsg: undefined };
-    const user: UserPresence = { userId, presence, statusMsg, lastActiveMs };
-    if (this.#put(known, user, rooms)) this.#introductions.remind(userId);
+    this.#schedule();
   }
 
   /** Whether that is news. When someone was last active is not, while they are online. */
-  #put(known: PresenceEntry | undefined, user: UserPresence, rooms: Set<number>): boolean {
-    const before = known?.current ?? { presence: 'offline', statusMsg: undefined };
-    const same = before.presence === user.presence && before.statusMsg === user.statusMsg;
-    if (same) {
+  #put({ user, roomNids }: PresenceNews, serial: number): boolean {
+    const { userId } = user;
+    const known = this.#board.get(userId);
+    if (isSame(known?.current, user)) {
       if (known !== undefined) known.current = user;
       return false;
     }
-    this.#board.put(user, rooms, this.#deps.clock.nowMs());
-    this.#waking.add(user.userId);
-    if (serverNameOf(user.userId) === this.#deps.serverName) this.#memory.changed(user.userId);
+    this.#board.put(user, known?.rooms ?? new Set(roomNids), serial);
+    this.#waking.add(userId);
+    if (known === undefined && this.#deps.owners !== soleOwner) {
+      // They may have moved since the teller has read them.
+      this.#rooms.doubt([userId]);
+      void this.#rooms.read();
+    }
     return true;
   }
 
@@ -355,6 +353,18 @@ export class Presence {
     }
   }
 
+  /** Of a room that is not in memory here: who has come or gone is read. */
+  #followUnseen({ events, changes }: RoomWrite): void {
+    for (const { sender, senderDevice } of events) {
+      if (senderDevice !== null) this.acted(sender as UserId, senderDevice);
+    }
+    const moved = changes.flatMap(({ users }) => users.map(({ userId }) => userId as UserId));
+    const known = moved.filter((userId) => this.#board.get(userId) !== undefined);
+    if (known.length === 0) return;
+    this.#rooms.doubt(known);
+    void this.#rooms.read();
+  }
+
   /** Whether readers are to hear of the user's newest change only together with others. */
   isHeld(userId: UserId): boolean {
     return this.#waking.has(userId);
@@ -362,7 +372,7 @@ export class Presence {
 
   #schedule(): void {
     if (this.#expireTimer !== undefined) return;
-    if (this.#active.size === 0 && this.#heard.size === 0) return;
+    if (this.#people.active.size === 0 && this.#heard.size === 0) return;
     this.#expireTimer = setTimeout(() => this.expire(), expireEveryMs);
     // People going offline are no reason to keep the process.
     this.#expireTimer.unref();

@@ -2,7 +2,14 @@
  * How far people have read. https://spec.matrix.org/v1.19/client-server-api/#receipts
  */
 import { matrixError } from '../../spec/errors.ts';
-import { type EventId, isEventId, type RoomId, type UserId } from '../../spec/identifiers.ts';
+import {
+  type EventId,
+  isEventId,
+  type RoomId,
+  type ServerName,
+  serverNameOf,
+  type UserId,
+} from '../../spec/identifiers.ts';
 import type { Clock } from '../clock.ts';
 import { inBatches } from '../in-batches.ts';
 import type { MemoryBudget } from '../memory-budget.ts';
@@ -40,9 +47,10 @@ export interface ReceiptsDeps {
   readonly accountData: AccountData;
   readonly clock: Clock;
   readonly budget: MemoryBudget;
+  readonly serverName: ServerName;
 }
 
-/** A public receipt of one of this server's users has moved. */
+/** A public receipt of one of this server's users has moved; every process is told. */
 export type ReceiptListener = (room: LiveRoom, receipt: ReceiptRow) => void;
 
 /** What another server says its user has read. */
@@ -110,9 +118,6 @@ export class Receipts {
     if (threadId !== undefined) await this.#checkThread(stored, threadId);
     const row = this.#row(room.nid, userId, type, eventId, threadId, stored);
     await this.#append([row]);
-    if (type === 'm.read' && row.streamPos > 0) {
-      for (const listener of this.#listeners) listener(room, row);
-    }
   }
 
   /**
@@ -242,11 +247,24 @@ export class Receipts {
       this.#recent.add(row.roomNid, row.streamPos, row);
       notifier.mark([row.userId]);
       if (row.type !== 'm.read.private') shownIn.add(row.roomNid);
+      if (row.type === 'm.read') this.#tell(row);
     }
     for (const roomNid of shownIn) {
       const room = registry.cached(roomNid);
       if (room !== undefined) notifier.markEphemeral(roomNid, room.joinedLocalUsers);
     }
+  }
+
+  /** Where the room is not in memory, which another process has told of it, it is read first. */
+  #tell(row: ReceiptRow): void {
+    const tell = (room: LiveRoom | undefined): void => {
+      if (room === undefined) return;
+      for (const listener of this.#listeners) listener(room, row);
+    };
+    if (serverNameOf(row.userId) !== this.#deps.serverName) return;
+    const room = this.#deps.registry.findByNid(row.roomNid);
+    if (room instanceof Promise) room.then(tell, () => undefined);
+    else tell(room);
   }
 
   /** https://spec.matrix.org/v1.19/client-server-api/#threaded-read-receipts */
