@@ -5,6 +5,7 @@ import { LogWriteFailed } from '../streams/log.ts';
 import { createSync } from '../sync/create-sync.ts';
 import { parseSyncToken } from '../sync/tokens.ts';
 import { type LinkedCores, linkedCores } from '../testing/linked-cores.ts';
+import { eventually } from '../testing/server-process.ts';
 import { localUser } from '../testing/test-core.ts';
 import { type TestRooms, testRooms } from '../testing/test-rooms.ts';
 import type { LiveRoom } from './live-room.ts';
@@ -128,6 +129,35 @@ describe('a room that several processes have in memory', () => {
     expect(loaded).not.toBe(room);
     return knownOf(loaded);
   };
+
+  it('misses nothing that is committed elsewhere while it is loaded', async () => {
+    const roomId = await aRoom();
+    const { core } = at(1);
+    const { next_batch: since } = await syncAt(core, bob);
+    core.registry.clear();
+    core.snapshots.clear();
+    const holder = await core.database.pool.connect();
+    await holder.query('BEGIN; LOCK TABLE state_snapshots IN ACCESS EXCLUSIVE MODE');
+    const loading = roomAt(core, roomId);
+    await eventually('the room is being read', async () => {
+      const { rows } = await holder.query(
+        "SELECT 1 FROM pg_locks WHERE relation = 'state_snapshots'::regclass AND NOT granted",
+      );
+      return rows.length > 0;
+    });
+    const said = [
+      await at(0).rooms.say(roomId, alice, 'meanwhile'),
+      await at(0).rooms.say(roomId, alice, 'and more'),
+    ];
+    await linked.settled();
+    await holder.query('COMMIT');
+    holder.release();
+    const loaded = await loading;
+    expect(loaded.extremities.map(({ event }) => event.eventId)).toEqual([said[1]]);
+    const { rooms } = await syncAt(core, bob, since);
+    expect(rooms.join[roomId].timeline.events.map(({ event_id }: never) => event_id)).toEqual(said);
+    expect(knownOf(loaded)).toEqual(knownOf(await roomAt(at(0).core, roomId)));
+  });
 
   it('is one chain of events, whoever writes the next one', async () => {
     const roomId = await aRoom(1);

@@ -64,15 +64,22 @@ export class RoomFollower {
     if (first === undefined) return;
     const room = registry.following(write.roomNid);
     const stored = this.#take(write);
-    if (write.redactions.length > 0) this.#redact(room, write, stored);
-    if (room !== undefined && !isOurs) this.#keepGround(room, write, stored);
+    if (room === undefined) {
+      if (write.redactions.length > 0) this.#redact(undefined, write, stored);
+      registry.onceLoaded(write.roomNid, (loaded) => this.#show(loaded, write, stored, isOurs));
+    } else this.#show(room, write, stored, isOurs);
     if (first.place !== 'live') observer.usersChanged(write.roomNid, first.roomId as RoomId, write);
     else if (room === undefined) observer.appendedUnseen(stored, write);
-    else {
-      room.committed = isOurs ? this.#viewAfter(room.committed, write) : room.ahead;
-      this.#addToTimeline(room, write, stored);
-      observer.appended(room, stored, write, isOurs);
-    }
+    else observer.appended(room, stored, write, isOurs);
+  }
+
+  /** Brings a room in memory in line with a write to it. */
+  #show(room: LiveRoom, write: RoomWrite, stored: StoredEvent[], isOurs: boolean): void {
+    if (write.redactions.length > 0) this.#redact(room, write, stored);
+    if (!isOurs) this.#keepGround(room, write, stored);
+    if (write.events[0]?.place !== 'live') return;
+    room.committed = isOurs ? this.#viewAfter(room.committed, write) : room.ahead;
+    this.#addToTimeline(room, write, stored);
   }
 
   /** What the next event of the room will build on, which another process has moved. */

@@ -44,6 +44,8 @@ export class RoomRegistry {
   /** Counts the uses of rooms: the order in which they were last used. */
   #uses = 0;
   readonly #loading = new Map<number, Promise<LiveRoom | undefined>>();
+  /** Of rooms that are being loaded: what has been committed since, by other processes. */
+  readonly #committedMeanwhile = new Map<number, ((room: LiveRoom) => void)[]>();
   readonly #nidById = new Map<RoomId, number>();
   /** Rooms dropped while a write to them may be under way, and when it no longer is. */
   readonly #settling = new Map<number, { room: LiveRoom; settled: Promise<void> }>();
@@ -88,6 +90,14 @@ export class RoomRegistry {
     return this.#rooms.get(roomNid) ?? this.#settling.get(roomNid)?.room;
   }
 
+  /**
+   * For a write to a room that is not in memory: `show` brings the room in line with it once it is
+   * loaded, before anybody has it. Nothing where it is not being loaded.
+   */
+  onceLoaded(roomNid: number, show: (room: LiveRoom) => void): void {
+    this.#committedMeanwhile.get(roomNid)?.push(show);
+  }
+
   /** Like `find`. */
   findByNid(roomNid: number): LiveRoom | Promise<LiveRoom | undefined> {
     const room = this.cached(roomNid);
@@ -105,7 +115,10 @@ export class RoomRegistry {
   ): Promise<LiveRoom | undefined> {
     const loading = batch
       .then((rooms) => rooms.get(roomNid))
-      .finally(() => this.#loading.delete(roomNid));
+      .finally(() => {
+        this.#loading.delete(roomNid);
+        this.#committedMeanwhile.delete(roomNid);
+      });
     this.#loading.set(roomNid, loading);
     return loading;
   }
@@ -187,8 +200,9 @@ export class RoomRegistry {
     const { db, log, events, snapshots } = this.#deps;
     for (const nid of roomNids) await this.#settling.get(nid)?.settled;
     const generation = this.#generation;
-    // Read before the rows: a commit in between is then read twice, never missed.
+    // Read before the rows: a commit in between is then seen twice, never missed.
     const position = log.position;
+    for (const nid of roomNids) this.#committedMeanwhile.set(nid, []);
     const rows = (await roomsByNid(db, roomNids)).filter(hasHead);
     const [states, extremities, redactions, gaps] = await Promise.all([
       snapshots
@@ -226,6 +240,8 @@ export class RoomRegistry {
       });
       this.add(room);
       rooms.set(nid, room);
+      for (const show of this.#committedMeanwhile.get(nid) ?? []) show(room);
+      this.#committedMeanwhile.delete(nid);
     }
     return rooms;
   }
