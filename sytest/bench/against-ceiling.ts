@@ -13,8 +13,10 @@ const ROUNDS = 2;
 export interface Comparison {
   readonly server: LoopResult;
   readonly ceiling: LoopResult;
-  /** Processor time of the server's process as a share of one core, where known. */
+  /** Processor time of the server's processes as a share of one core, where known. */
   readonly serverCpuShare: number | undefined;
+  /** That of its PostgreSQL. */
+  readonly databaseCpuShare: number | undefined;
 }
 
 /** A message as people send them; `text` makes it findable. */
@@ -63,15 +65,22 @@ export const compareWithCeiling = async (
   const ceiling: LoopResult[] = [];
   const server: LoopResult[] = [];
   const cpuShares: number[] = [];
+  const databaseShares: number[] = [];
   try {
     for (let round = 0; round < ROUNDS; round++) {
       ceiling.push(await closedLoop({ ...loop, work: toCeiling }));
       const startedMs = performance.now();
       const cpuBefore = pid === undefined ? undefined : await cpuSecondsOf(pid);
+      const databaseBefore = await world.databaseCpuSeconds();
       server.push(await closedLoop({ ...loop, work: send }));
       const cpuAfter = pid === undefined ? undefined : await cpuSecondsOf(pid);
+      const databaseAfter = await world.databaseCpuSeconds();
+      const seconds = (performance.now() - startedMs) / 1000;
       if (cpuBefore !== undefined && cpuAfter !== undefined) {
-        cpuShares.push(((cpuAfter - cpuBefore) * 1000) / (performance.now() - startedMs));
+        cpuShares.push((cpuAfter - cpuBefore) / seconds);
+      }
+      if (databaseBefore !== undefined && databaseAfter !== undefined) {
+        databaseShares.push((databaseAfter - databaseBefore) / seconds);
       }
     }
   } finally {
@@ -80,9 +89,11 @@ export const compareWithCeiling = async (
   return {
     ceiling: mergeRounds(ceiling),
     server: mergeRounds(server),
-    serverCpuShare:
-      cpuShares.length === ROUNDS
-        ? cpuShares.reduce((sum, share) => sum + share, 0) / ROUNDS
-        : undefined,
+    serverCpuShare: meanOfAll(cpuShares),
+    databaseCpuShare: meanOfAll(databaseShares),
   };
 };
+
+/** Undefined unless there is one of each round. */
+const meanOfAll = (shares: readonly number[]): number | undefined =>
+  shares.length === ROUNDS ? shares.reduce((sum, share) => sum + share, 0) / ROUNDS : undefined;

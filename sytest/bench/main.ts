@@ -25,7 +25,7 @@ const chooseScenarios = ({ only }: Options): readonly Scenario[] => {
 const describeConditions = (
   ceiling: Ceiling,
   target: URL,
-  seconds: number,
+  { seconds, processes }: Options,
 ): Record<string, string | number> => ({
   date: new Date().toISOString(),
   node: process.version,
@@ -37,6 +37,7 @@ const describeConditions = (
     `PostgreSQL ${ceiling.database.version}, fsync ${ceiling.database.fsync}, ` +
     `synchronous_commit ${ceiling.database.synchronousCommit}`,
   target: target.href,
+  processes,
   seconds,
 });
 
@@ -132,20 +133,20 @@ const bench = async (options: Options): Promise<number> => {
       worlds.push(world);
       return world;
     };
-    const start = async (root?: string): Promise<RunningServer> => {
-      const server = await startServer({ profileDir, keep: options.keep, root });
+    const start = async (processes: number, root?: string): Promise<RunningServer> => {
+      const server = await startServer({ profileDir, keep: options.keep, root, processes });
       servers.push(server);
       return server;
     };
-    const server = options.target === undefined ? await start() : undefined;
+    const server = options.target === undefined ? await start(options.processes) : undefined;
     const world = openWorld(server);
     const url = world.url;
-    const conditions = describeConditions(ceiling, url, options.seconds);
+    const conditions = describeConditions(ceiling, url, options);
     say(Object.values(conditions).join(' · '));
     if (server !== undefined)
       say(`the server answered ${Math.round(server.startedInMs)} ms after its start`);
     if (options.against !== undefined) {
-      const other = openWorld(await start(resolve(options.against)));
+      const other = openWorld(await start(1, resolve(options.against)));
       return await runComparisons(chosen, [world, other], options, say);
     }
     const results = await runScenarios(chosen, world, say);

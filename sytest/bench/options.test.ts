@@ -15,6 +15,7 @@ describe('parseOptions', () => {
     ['a time that is no number', ['--seconds', 'x']],
     ['no time at all', ['--seconds', '0']],
     ['a target beside another checkout', ['--against', '..', '--target', 'http://localhost:8008']],
+    ['processes of a target', ['--processes', '2', '--target', 'http://localhost:8008']],
     ['a target that is no web address', ['--target', 'localhost:8008']],
   ])('refuses %s', (_, argv) => {
     expect(() => parseOptions(argv)).toThrow(UsageError);

@@ -23,6 +23,8 @@ export interface Options {
   readonly against: string | undefined;
   /** How often each of the two does a scenario. */
   readonly rounds: number;
+  /** How many the measured server is; the one it is compared with is one. */
+  readonly processes: number;
 }
 
 export const USAGE = `npm run bench -- [scenario...] [options]
@@ -36,6 +38,7 @@ export const USAGE = `npm run bench -- [scenario...] [options]
   --pid N                    the target's process id, for memory and processor time
   --against DIR              the server of another built checkout does every scenario too, in turns
   --rounds N                 how often each of the two does it (default 3)
+  --processes N              the server is N processes; the one of --against stays one (default 1)
   --profile                  start our server with --cpu-prof and say where the profile lies
   --work-dir DIR             where temporary data goes: the disk that is measured
   --keep                     leave the temporary data and the server's log
@@ -49,6 +52,9 @@ export const parseOptions = (argv: readonly string[]): Options => {
   const { values, positionals } = parse(argv);
   if (values.against !== undefined && values.target !== undefined) {
     throw new UsageError('--against compares two checkouts, and --target is neither');
+  }
+  if (values.processes !== undefined && values.target !== undefined) {
+    throw new UsageError('--processes is for a server started here, and --target is none');
   }
   const only = [...positionals, ...(values.only ?? [])]
     .flatMap((names) => names.split(','))
@@ -68,6 +74,7 @@ export const parseOptions = (argv: readonly string[]): Options => {
     keep: values.keep ?? false,
     against: values.against,
     rounds: positiveNumber('rounds', values.rounds ?? '3'),
+    processes: positiveNumber('processes', values.processes ?? '1'),
   };
 };
 
@@ -91,6 +98,7 @@ const parse = (argv: readonly string[]) => {
         keep: { type: 'boolean' },
         against: { type: 'string' },
         rounds: { type: 'string' },
+        processes: { type: 'string' },
       },
     });
   } catch (error) {

@@ -113,6 +113,11 @@ export class World {
     return this.#server?.pid ?? this.#pid;
   }
 
+  /** Processor time of its PostgreSQL so far; undefined where it is not known. */
+  async databaseCpuSeconds(): Promise<number | undefined> {
+    return this.#server?.databaseCpuSeconds();
+  }
+
   /** @throws NotApplicable for a target, which is not ours to restart or to look into */
   get server(): RunningServer {
     if (this.#server === undefined) throw new NotApplicable('a --target is not ours to restart');

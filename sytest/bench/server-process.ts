@@ -1,11 +1,12 @@
 /** The built server, started as a person would start it, with what a measurement needs to know. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import { Authority } from '../lib/authority.ts';
+import { connectTo, postmasterOf } from '../lib/embedded-database.ts';
 import { parley } from '../lib/parley.ts';
 import { type Recipe, Server, type ServerAddress } from '../lib/server.ts';
-import { cpuSecondsOf } from './processes.ts';
+import { cpuSecondsOf, databaseCpuSecondsOf } from './processes.ts';
 
 export interface ServerOptions {
   /** Set to write a processor profile there when the server stops. */
@@ -14,6 +15,7 @@ export interface ServerOptions {
   readonly keep: boolean;
   /** The built checkout to run; this one if not given. */
   readonly root?: string | undefined;
+  readonly processes?: number | undefined;
 }
 
 export interface RunningServer {
@@ -23,8 +25,10 @@ export interface RunningServer {
   /** Whose certificates it trusts. */
   readonly authority: Authority;
   readonly pid: number;
-  /** Processor time of its process so far, all threads. @throws where the system does not tell */
+  /** Processor time of its processes so far, all threads. @throws where the system does not tell */
   cpuSeconds(): Promise<number>;
+  /** That of its PostgreSQL. */
+  databaseCpuSeconds(): Promise<number | undefined>;
   readonly folder: string;
   /** From the start of the process until it was ready. */
   readonly startedInMs: number;
@@ -41,8 +45,10 @@ export const startServer = async ({
   profileDir,
   keep,
   root,
+  processes = 1,
 }: ServerOptions): Promise<RunningServer> => {
-  const recipe = parley({ log: { level: 'warn' } }, root);
+  const settings = { log: { level: 'warn' }, ...(processes > 1 && { processes }) };
+  const recipe = parley(settings, root);
   const authority = new Authority();
   const server = await Server.create(withProfile(recipe, profileDir), authority);
   const startedMs = performance.now();
@@ -61,26 +67,15 @@ export const startServer = async ({
       if (seconds === undefined) throw new Error('the system tells no processor time');
       return seconds;
     },
+    databaseCpuSeconds: () => databaseCpuSecondsOf(postmasterOf(server)),
     restart: () => server.restart(),
-    database: () => connectTo(join(server.site.dir, 'data')),
+    database: () => connectTo(server),
     stop: async () => {
       await (keep ? server.stop() : server.destroy());
       if (profileDir === undefined) return [];
       return (await readdir(profileDir)).map((name) => join(profileDir, name));
     },
   };
-};
-
-/** The layout is that of `docs/configuration.md`: the fifth line names the socket's folder. */
-const connectTo = async (dataDir: string): Promise<pg.Client> => {
-  const file = await readFile(join(dataDir, 'postgres/postmaster.pid'), 'utf8');
-  const client = new pg.Client({
-    host: file.split('\n')[4]!,
-    user: 'parley',
-    database: 'parley',
-  });
-  await client.connect();
-  return client;
 };
 
 /** The arguments of a recipe's command are those of Node, the program's own after them. */

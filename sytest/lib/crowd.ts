@@ -17,6 +17,8 @@ export interface Sent {
   readonly eventId: string;
   /** Requests that were made for it. */
   readonly attempts: number;
+  /** By the clock of `performance.now`. */
+  readonly acknowledgedMs: number;
 }
 
 const RETRY_PAUSE_MS = 50;
@@ -63,7 +65,11 @@ async function insists(
   for (let attempts = 1; ; attempts += 1) {
     const response = await fetch(`${person.server.clientUrl}/_matrix/client/v3${path}`, {
       method,
-      headers: { Authorization: `Bearer ${person.token}`, 'Content-Type': 'application/json' },
+      headers: {
+        Authorization: `Bearer ${person.token}`,
+        'Content-Type': 'application/json',
+        ...(person.server.isSpread === true && { Connection: 'close' }),
+      },
       signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     }).catch(() => undefined);
@@ -98,6 +104,7 @@ export async function insistsOnSending(
     text,
     eventId: (answer as { event_id: string }).event_id,
     attempts,
+    acknowledgedMs: performance.now(),
   };
 }
 

@@ -6,6 +6,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import pg from 'pg';
 import type { Server } from './server.ts';
 
 /** The database's main process. */
@@ -19,6 +20,16 @@ export function socketOf(server: Server): string {
   const file = join(server.site.dir, 'data/postgres/postmaster.pid');
   const [, , , port, folder] = readFileSync(file, 'utf8').split('\n');
   return `${folder}/.s.PGSQL.${port}`;
+}
+
+/** A connection to it, for the caller to end. */
+export async function connectTo(server: Server, database = 'parley'): Promise<pg.Client> {
+  const [, host, port] = /^(.*)\/\.s\.PGSQL\.(\d+)$/.exec(socketOf(server)) ?? [];
+  const client = new pg.Client({ host: host!, port: Number(port), user: 'parley', database });
+  // Whoever waits for an answer is told; the loss of an idle connection is nobody's.
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
 }
 
 /** The processes that serve connections, the server's own unless another database is named. */

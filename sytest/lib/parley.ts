@@ -7,6 +7,9 @@ import type { Recipe, Site } from './server.ts';
 
 type Settings = { readonly [key: string]: unknown };
 
+/** PARLEY_SUITE_PROCESSES=3 runs the suite against servers of three processes each. */
+const SUITE_PROCESSES = Number(process.env['PARLEY_SUITE_PROCESSES'] ?? 1);
+
 /**
  * @param changes merged over the test configuration, section by section; a test
  *   names only what it is about
@@ -55,6 +58,7 @@ function settingsFor(site: Site): Settings {
       allow_private_addresses: true,
     },
     log: { level: 'info', format: 'json' },
+    ...(SUITE_PROCESSES > 1 && { processes: SUITE_PROCESSES }),
   };
 }
 

@@ -18,6 +18,8 @@ export interface ServerAddress {
   readonly name: string;
   /** Plain HTTP, for clients; no slash at the end. */
   readonly clientUrl: string;
+  /** Each request comes by a connection of its own, so that any process may get it. */
+  readonly isSpread?: boolean | undefined;
 }
 
 export interface Recipe {

@@ -7,8 +7,7 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
-import { backendsOf, socketOf } from '../lib/embedded-database.ts';
+import { backendsOf, connectTo, socketOf } from '../lib/embedded-database.ts';
 import { parley } from '../lib/parley.ts';
 import { Server } from '../lib/server.ts';
 import { TcpProxy } from '../lib/tcp-proxy.ts';
@@ -25,24 +24,12 @@ let proxy: TcpProxy;
 let server: Server;
 let scene: CrashScene;
 
-const connectHost = async (): Promise<pg.Client> => {
-  const [, folder, port] = /^(.*)\/\.s\.PGSQL\.(\d+)$/.exec(socketOf(host)) ?? [];
-  const client = new pg.Client({
-    host: folder as string,
-    port: Number(port),
-    user: 'parley',
-    database: 'parley',
-  });
-  await client.connect();
-  return client;
-};
-
 beforeAll(async () => {
   // As many connections as a PostgreSQL has that nobody has configured: those of a lost server go late.
   const lending = { log: { level: 'warn' }, database: { pool_size: 90 } };
   host = await Server.create(parley(lending), authority);
   await host.start();
-  const client = await connectHost();
+  const client = await connectTo(host);
   await client.query(`CREATE DATABASE ${DATABASE} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'`);
   await client.end();
   proxy = await TcpProxy.to(socketOf(host));
@@ -61,7 +48,7 @@ afterAll(async () => {
 
 /** The database process that writes the log. */
 const logBackend = async (): Promise<number> => {
-  const client = await connectHost();
+  const client = await connectTo(host);
   const { rows } = await client.query<{ pid: number }>(
     `SELECT pid FROM pg_stat_activity
       WHERE datname = $1 AND application_name LIKE 'parley log%'`,

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Crowd, insistsOnSending, Reader, type Sent } from '../lib/crowd.ts';
 import { type ClientEvent, type Person, registers } from '../lib/person.ts';
 import { type SeededRandom, seededRandom } from '../lib/seeded-random.ts';
-import type { Server } from '../lib/server.ts';
+import type { ServerAddress } from '../lib/server.ts';
 import { eventually } from '../lib/wait.ts';
 
 const ROOMS = 5;
@@ -22,24 +22,49 @@ export const ROUNDS = Number(process.env['CRASH_ROUNDS'] ?? 2);
 export const TIMEOUT_MS = 60_000 + ROUNDS * 30_000;
 const SEED = Number(process.env['CRASH_SEED'] ?? Date.now() % 1_000_000);
 
+export interface SceneOptions {
+  /** What chooses moments and victims. */
+  readonly seed?: number;
+  readonly rooms?: number;
+  /** Whether all of the server is back; its readiness unless given. */
+  readonly isReady?: () => Promise<true | undefined>;
+}
+
+/** What everybody sent around one strike. */
+export interface Struck {
+  /** In the order of the acknowledgements. */
+  readonly sent: readonly Sent[];
+  /** By the clock of `performance.now`. */
+  readonly struckMs: number;
+}
+
 export class CrashScene {
-  readonly server: Server;
+  readonly server: ServerAddress;
   readonly random: SeededRandom;
   readonly senders: { person: Person; room: string }[] = [];
   readonly sent: Sent[] = [];
   readonly readers: Reader[] = [];
 
-  private constructor(server: Server) {
-    process.stderr.write(`crash test: CRASH_SEED=${SEED} CRASH_ROUNDS=${ROUNDS}\n`);
+  readonly #isReady: () => Promise<true | undefined>;
+
+  private constructor(server: ServerAddress, seed: number, isReady: SceneOptions['isReady']) {
     this.server = server;
-    this.random = seededRandom(SEED);
+    this.random = seededRandom(seed);
+    this.#isReady = isReady ?? (() => saysItIsReady(server.clientUrl));
   }
 
   /** On a server that runs. */
-  static async prepare(server: Server): Promise<CrashScene> {
-    const scene = new CrashScene(server);
-    const names = Array.from({ length: ROOMS }, (_, i) => `room${i}`);
-    const rooms = await Promise.all(names.map((name) => scene.#newRoom(name)));
+  static async prepare(
+    server: ServerAddress,
+    { seed, rooms: roomCount = ROOMS, isReady }: SceneOptions = {},
+  ): Promise<CrashScene> {
+    if (seed === undefined) {
+      process.stderr.write(`crash test: CRASH_SEED=${SEED} CRASH_ROUNDS=${ROUNDS}\n`);
+    }
+    const scene = new CrashScene(server, seed ?? SEED, isReady);
+    const names = Array.from({ length: roomCount }, (_, i) => `room${i}`);
+    const people = Math.floor(PEOPLE / roomCount);
+    const rooms = await Promise.all(names.map((name) => scene.#newRoom(name, people)));
     for (const [i, room] of rooms.entries()) {
       const person = await registers(server, `reader-${i}`);
       await person.joins(room);
@@ -51,15 +76,15 @@ export class CrashScene {
   }
 
   /** Lets everybody send, strikes at a random moment, and lets them go on once the server is back. */
-  async strikeWhilePeopleSend(what: string, strike: () => Promise<void>): Promise<void> {
+  async strikeWhilePeopleSend(what: string, strike: () => Promise<void>): Promise<Struck> {
     const crowd = new Crowd(what, this.senders, this.random);
     await crowd.waitsForMore(PEOPLE);
     await sleep(this.random.below(LONGEST_LIFE_MS));
     const before = crowd.sent.length;
-    const struckMs = Date.now();
+    const struckMs = performance.now();
     await strike();
     await eventually('ready again', () => this.#isReady(), { timeoutMs: RECOVERY_MS });
-    const readyMs = Date.now() - struckMs;
+    const readyMs = Math.round(performance.now() - struckMs);
     await crowd.waitsForMore(SENT_AFTERWARDS);
     await crowd.finish();
     const repeated = crowd.sent.filter(({ attempts }) => attempts > 1);
@@ -72,26 +97,27 @@ export class CrashScene {
       expect(again.eventId).toBe(each.eventId);
     }
     this.sent.push(...crowd.sent);
+    return { sent: crowd.sent, struckMs };
   }
 
-  async #newRoom(name: string): Promise<string> {
+  async #newRoom(name: string, people: number): Promise<string> {
     const host = await registers(this.server, `${name}-0`);
     const room = await host.createsRoom({ preset: 'public_chat' });
     this.senders.push({ person: host, room });
-    for (let i = 1; i < PEOPLE / ROOMS; i += 1) {
+    for (let i = 1; i < people; i += 1) {
       const person = await registers(this.server, `${name}-${i}`);
       await person.joins(room);
       this.senders.push({ person, room });
     }
     return room;
   }
-
-  async #isReady(): Promise<true | undefined> {
-    const response = await fetch(`${this.server.clientUrl}/health/ready`);
-    await response.body?.cancel();
-    return response.ok ? true : undefined;
-  }
 }
+
+export const saysItIsReady = async (clientUrl: string): Promise<true | undefined> => {
+  const response = await fetch(`${clientUrl}/health/ready`);
+  await response.body?.cancel();
+  return response.ok ? true : undefined;
+};
 
 /**
  * To be called within a `describe`, after the tests that strike.

@@ -17,12 +17,14 @@ interface Seat {
 const COMPARED: Scenario['compared'] = [
   { detail: 'perSecond', better: 'higher' },
   { detail: 'cpuMicrosecondsPerSend', better: 'lower' },
+  { detail: 'databaseCpuMicrosecondsPerSend', better: 'lower' },
+  { detail: 'allCpuMicrosecondsPerSend', better: 'lower' },
 ];
 
 const compareSends = async (world: World, seats: readonly Seat[]): Promise<Outcome> => {
   const lastTexts = new Map<Seat, string>();
   let sends = 0;
-  const { server, ceiling, serverCpuShare } = await compareWithCeiling(
+  const { server, ceiling, serverCpuShare, databaseCpuShare } = await compareWithCeiling(
     world,
     seats.length,
     async (worker) => {
@@ -40,11 +42,14 @@ const compareSends = async (world: World, seats: readonly Seat[]): Promise<Outco
   const summary = summarise(server.latenciesMs);
   const ceilingSummary = summarise(ceiling.latenciesMs);
   const cpu = serverCpuShare === undefined ? '' : `, server ${percent(serverCpuShare)} of a core`;
+  const databaseCpu =
+    databaseCpuShare === undefined ? '' : `, its database ${percent(databaseCpuShare)}`;
+  const perSend = (share: number): number => (share * 1e6) / rate;
   return {
     figure:
       `${perSecond(rate)}, p50 ${ms(summary.p50)}, p95 ${ms(summary.p95)}; ` +
       `ceiling ${perSecond(ceilingRate)}, p50 ${ms(ceilingSummary.p50)}; ratio ${number(ratio)}` +
-      `${cpu}, load ${percent(server.loadCpuShare)}`,
+      `${cpu}${databaseCpu}, load ${percent(server.loadCpuShare)}`,
     details: {
       perSecond: rate,
       p50Ms: summary.p50,
@@ -58,7 +63,13 @@ const compareSends = async (world: World, seats: readonly Seat[]): Promise<Outco
       ceilingLoadCpuShare: ceiling.loadCpuShare,
       ...(serverCpuShare === undefined
         ? {}
-        : { serverCpuShare, cpuMicrosecondsPerSend: (serverCpuShare * 1e6) / rate }),
+        : { serverCpuShare, cpuMicrosecondsPerSend: perSend(serverCpuShare) }),
+      ...(databaseCpuShare === undefined
+        ? {}
+        : { databaseCpuShare, databaseCpuMicrosecondsPerSend: perSend(databaseCpuShare) }),
+      ...(serverCpuShare === undefined || databaseCpuShare === undefined
+        ? {}
+        : { allCpuMicrosecondsPerSend: perSend(serverCpuShare + databaseCpuShare) }),
     },
   };
 };
