@@ -32,8 +32,8 @@ type Change = (stored: UserPushRules) => UserPushRules;
 const maxBytes = 262_144;
 /** People. */
 const maxReadTogether = 50;
-/** How often rules may change under way while they are being changed. */
-const maxTries = 10;
+/** How often other processes may be quicker to change them. */
+const maxTries = 50;
 
 export class PushRules {
   readonly #deps: PushRulesDeps;
@@ -72,7 +72,8 @@ export class PushRules {
         const { stored } = await this.of(userId);
         await this.#put(userId, change(stored));
       });
-    return whereOwned(this.#owners, userId, here, () => this.#changeThere(userId, change));
+    const there = () => this.#turns.run(userId, () => this.#changeThere(userId, change));
+    return whereOwned(this.#owners, userId, here, there);
   }
 
   /** Where another process takes the turns: it replaces what was read, as long as it is still that. */

@@ -4,6 +4,7 @@ import type { Core } from '../core.ts';
 import { LogWriteFailed } from '../streams/log.ts';
 import { createSync } from '../sync/create-sync.ts';
 import { parseSyncToken } from '../sync/tokens.ts';
+import { knownOf } from '../testing/known-room.ts';
 import { type LinkedCores, linkedCores } from '../testing/linked-cores.ts';
 import { eventually } from '../testing/server-process.ts';
 import { localUser } from '../testing/test-core.ts';
@@ -30,21 +31,6 @@ const aRoom = async (nth = 0): Promise<RoomId> => {
   await linked.settled();
   return roomId;
 };
-
-/** Everything that a process knows of a room, in an order of its own. */
-const knownOf = (room: LiveRoom) => ({
-  heads: room.extremities.map(({ event }) => event.eventId).sort(),
-  depth: room.nextDepth,
-  state: [...room.state.entries()].map(([key, { eventId }]) => `${key} ${eventId}`).sort(),
-  shown: [...room.committed.state.entries()]
-    .map(([key, { eventId }]) => `${key} ${eventId}`)
-    .sort(),
-  counts: [room.committed.joinedCount, room.committed.invitedCount, room.joinedCount],
-  local: [...room.joinedLocalUsers].sort(),
-  servers: [...room.committedServers].sort(),
-  waiting: [...room.unappliedRedactions.keys()].sort(),
-  missing: [...room.missingPrevEvents.keys()].sort(),
-});
 
 const roomAt = async (core: Core, roomId: RoomId): Promise<LiveRoom> =>
   (await core.registry.find(roomId))!;

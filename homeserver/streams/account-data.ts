@@ -51,8 +51,8 @@ type Ignored = ReadonlySet<UserId>;
 
 type Change = (content: JsonObject | undefined) => JsonObject | undefined;
 
-/** How often an entry may change under way while it is being changed. */
-const maxTries = 10;
+/** How often other processes may be quicker to change an entry. */
+const maxTries = 50;
 
 export class AccountData {
   readonly #deps: AccountDataDeps;
@@ -123,7 +123,8 @@ export class AccountData {
         const changed = change(await this.get(userId, roomId, type));
         if (changed !== undefined) await this.put(userId, roomId, type, changed);
       });
-    const there = () => this.#updateThere(userId, roomId, type, change);
+    const there = () =>
+      this.#turns.run(userId, () => this.#updateThere(userId, roomId, type, change));
     return whereOwned(this.#owners, userId, here, there);
   }
 
