@@ -1,7 +1,7 @@
 /** The owners of a server that is several processes: whom the cluster's membership names. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Answer, Owners } from './owners.ts';
-import { LogWriteFailed } from './streams/log.ts';
+import { LogWriteFailed, LogWriteRefused } from './streams/log.ts';
 
 /** What is needed of the cluster. */
 export interface OwningCluster {
@@ -56,8 +56,7 @@ export class ClusterOwners implements Owners {
           return await this.#callOwner(owner, key, method, args);
         }
       } catch (error) {
-        const hasMoved = error instanceof LogWriteFailed && this.#cluster.ownerOf(key) !== owner;
-        if (!(error instanceof NotOwner) && !this.#cluster.isUnsent(error) && !hasMoved) {
+        if (!this.#mayAskAgain(error, key, owner)) {
           throw this.#cluster.isLost(error) ? new LogWriteFailed((error as Error).message) : error;
         }
         if (performance.now() > endMs) throw new LogWriteFailed('The owner is not to be reached');
@@ -65,6 +64,12 @@ export class ClusterOwners implements Owners {
       if (performance.now() > endMs) throw new LogWriteFailed('There is no owner at present');
       await sleep(pauseMs);
     }
+  }
+
+  #mayAskAgain(error: unknown, key: string, owner: string | undefined): boolean {
+    if (error instanceof NotOwner || error instanceof LogWriteRefused) return true;
+    const hasMoved = error instanceof LogWriteFailed && this.#cluster.ownerOf(key) !== owner;
+    return hasMoved || this.#cluster.isUnsent(error);
   }
 
   answer(method: string, run: Answer): void {

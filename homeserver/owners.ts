@@ -3,7 +3,7 @@
  * time, and whoever is asked for something that only the owner can do asks the owner. A server that is
  * one process owns everything and asks nobody.
  */
-import { LogWriteFailed } from './streams/log-writer.ts';
+import { LogWriteFailed, LogWriteRefused } from './streams/log-writer.ts';
 
 export interface Owners {
   /** The process that owns the key; undefined where it is this one. */
@@ -46,7 +46,9 @@ export const whereOwned = async <T>(
     try {
       return await here();
     } catch (error) {
-      if (!(error instanceof LogWriteFailed) || owners.elsewhere(key) === undefined) throw error;
+      const isRefused = error instanceof LogWriteRefused;
+      const hasMoved = error instanceof LogWriteFailed && owners.elsewhere(key) !== undefined;
+      if (!isRefused && !hasMoved) throw error;
     }
   }
   return there();

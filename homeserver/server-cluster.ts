@@ -6,13 +6,14 @@ import type { Logger } from 'pino';
 import type { ServerName } from '../spec/identifiers.ts';
 import { ClusterNode } from './cluster/cluster-node.ts';
 import { CallLost } from './cluster/connection.ts';
+import { Epochs } from './cluster/epochs.ts';
 import type { ListenOptions } from './cluster/transport.ts';
 import { ClusterOwners, NotOwner } from './cluster-owners.ts';
 import type { Random } from './random.ts';
 import { clusterSecret, readLeader } from './storage/cluster.ts';
 import type { Database } from './storage/database.ts';
 import type { Log } from './streams/log.ts';
-import { type LogOptions, LogWriteFailed } from './streams/log-writer.ts';
+import { type LogOptions, LogWriteFailed, LogWriteRefused } from './streams/log-writer.ts';
 import { SharedLog, writeMethod } from './streams/shared-log.ts';
 
 export interface ServerClusterDeps {
@@ -50,8 +51,8 @@ export class ServerCluster {
     const begun = new Promise<void>((resolve) => {
       begin = resolve;
     });
-    let epoch: { ownerOf(key: string): { readonly id: string } } | undefined;
-    const ownerOf = (key: string): string | undefined => epoch?.ownerOf(key).id;
+    const epochs = new Epochs();
+    const ownerOf = (key: string): string | undefined => epochs.newest?.ownerOf(key).id;
     const owners = new ClusterOwners({
       get id() {
         return running().id;
@@ -68,6 +69,8 @@ export class ServerCluster {
         return running().id;
       },
       ownerOf,
+      epoch: () => epochs.newest?.epoch ?? 0,
+      hasOwned: (member, key, sinceEpoch) => epochs.hasOwned(member, key, sinceEpoch),
       askPosition: async () => running().askPosition(),
       askLeader: (method, args) => running().call('leader', method, args),
       publish: (after, position, writes) => node?.publish(after, position, writes),
@@ -85,17 +88,17 @@ export class ServerCluster {
       },
       events: {
         onRole: (role) => {
-          if (role === 'seeking') epoch = undefined;
+          if (role === 'seeking') epochs.forget();
           shared.onRole(role);
         },
         onReset: (position) => shared.onReset(position),
         onStream: (position, writes) => shared.onStream(position, writes),
         onMembership: (membership) => {
-          epoch = membership;
+          epochs.begin(membership);
           owners.changed();
         },
       },
-      errors: [LogWriteFailed, NotOwner],
+      errors: [LogWriteFailed, LogWriteRefused, NotOwner],
       logger,
     });
     return new ServerCluster(shared.log, owners, node, begin);

@@ -4,7 +4,7 @@ import { stateKeyOf } from '../../spec/event.ts';
 import { type EventId, serverNameOf } from '../../spec/identifiers.ts';
 import { type EventRow, type RoomWrite, roomEvents } from '../storage/event-section.ts';
 import type { IdAllocator } from '../storage/id-allocator.ts';
-import { type Log, LogWriteFailed, rowsOf } from '../streams/log.ts';
+import { type Log, LogWriteRefused, rowsOf } from '../streams/log.ts';
 import type { AuthChains } from './auth-chains.ts';
 import type { EventStore } from './event-store.ts';
 import { isAccepted, type LiveRoom, memberOfKey } from './live-room.ts';
@@ -107,7 +107,7 @@ export class Appender {
     arrivals: readonly Arrival[],
     extras: AppendExtras = {},
   ): Promise<Appended> {
-    if (room.dead) throw new LogWriteFailed('The room must be loaded anew');
+    if (room.dead) throw new LogWriteRefused('The room must be loaded anew');
     const { ids } = this.#deps;
     const wanted = 4 * arrivals.length + 16;
     if (!ids.has(wanted)) await ids.reserve(wanted);

@@ -200,7 +200,7 @@ describe('a room that gets another owner while people speak', () => {
           rooms.map((id, nth) => [id, members[nth % members.length]!]),
         );
         await linked.move({ members, pins });
-        await new Promise((resolve) => setTimeout(resolve, 5));
+        await new Promise((resolve) => setTimeout(resolve, 20));
       }
     })();
     await Promise.all(

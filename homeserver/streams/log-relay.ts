@@ -4,7 +4,7 @@
  * has filled in alone.
  *
  * Who may write a room is asked at the moment of writing, so a member that was believed dead cannot
- * write one more event of a room that has another owner now.
+ * write one more event of a room that has another owner now, nor of one that had another meanwhile.
  */
 import type { Log, LogBatch } from './log.ts';
 import {
@@ -16,7 +16,7 @@ import {
   type ReceiptText,
   type WriteText,
 } from './log-text.ts';
-import type { LogGround } from './log-writer.ts';
+import type { AskedGround } from './log-writer.ts';
 
 /** A committed write as it is told: `receipt` to the member whose it was, `body` to all others. */
 export interface RelayedWrite {
@@ -28,7 +28,8 @@ export interface RelayedWrite {
 export interface LogRelayDeps {
   readonly log: Log;
   readonly sections: LogSections;
-  readonly mayWrite: (member: string, roomId: string) => boolean;
+  /** Whether a member owns a room, and has since an epoch. */
+  readonly mayWrite: (member: string, roomId: string, sinceEpoch: number) => boolean;
   /** Called for every batch, in order. */
   readonly publish: (after: number, position: number, writes: readonly RelayedWrite[]) => void;
 }
@@ -64,8 +65,8 @@ export class LogRelay {
     this.#failedLoads.delete(member);
   }
 
-  #stands(member: string, { roomId, load }: LogGround): boolean {
-    return !this.#failedOf(member).has(load) && this.#deps.mayWrite(member, roomId);
+  #stands(member: string, { roomId, load, epoch }: AskedGround): boolean {
+    return !this.#failedOf(member).has(load) && this.#deps.mayWrite(member, roomId, epoch);
   }
 
   #failedOf(member: string): Set<number> {

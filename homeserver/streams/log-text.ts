@@ -3,7 +3,7 @@
  * them of the log. Rows travel as they are, so they hold nothing that JSON does not.
  */
 import type { LogSection, SectionRows } from './log-batch.ts';
-import type { LogGround } from './log-writer.ts';
+import type { AskedGround } from './log-writer.ts';
 
 export type LogSections = ReadonlyMap<string, LogSection<unknown>>;
 
@@ -14,7 +14,7 @@ export type PartsText = readonly (readonly [section: string, rows: readonly unkn
 export interface WriteText {
   readonly id: number;
   readonly parts: PartsText;
-  readonly ground?: LogGround | undefined;
+  readonly ground?: AskedGround | undefined;
 }
 
 /** To the member whose write it was: what the log has filled in. */

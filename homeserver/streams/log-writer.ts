@@ -42,6 +42,11 @@ export interface LogGround {
   readonly load: number;
 }
 
+/** As it travels: with the epoch by which the process owned the room when it asked. */
+export interface AskedGround extends LogGround {
+  readonly epoch: number;
+}
+
 let loads = 0;
 
 /** A ground of its own: what is built on it fails with nothing else. */
@@ -55,7 +60,12 @@ export interface LogOrigin {
 
 /** A write was not made, or its outcome is unknown; the caller may try again. */
 export class LogWriteFailed extends Error {
-  override readonly name = 'LogWriteFailed';
+  override readonly name: string = 'LogWriteFailed';
+}
+
+/** It is certain that nothing was written: what it was built on is gone, or the owner another one. */
+export class LogWriteRefused extends LogWriteFailed {
+  override readonly name = 'LogWriteRefused';
 }
 
 interface Pending {
@@ -230,7 +240,7 @@ export class SessionWriter implements LogWriter {
       const isOurs = this.#owns(pending.write);
       if (isOurs && pending.write.stillValid?.() !== false) return true;
       const reason = isOurs ? 'An earlier write in this room failed' : 'The room has another owner';
-      this.#fail(pending, new LogWriteFailed(reason));
+      this.#fail(pending, new LogWriteRefused(reason));
       return false;
     });
     if (live.length === 0) return;

@@ -24,6 +24,7 @@ export {
   type LogOptions,
   type LogWrite,
   LogWriteFailed,
+  LogWriteRefused,
   type LogWriter,
 } from './log-writer.ts';
 

@@ -11,11 +11,19 @@ import {
   takeAnswers,
   type WriteText,
 } from './log-text.ts';
-import { type LogMemory, type LogWrite, LogWriteFailed, type LogWriter } from './log-writer.ts';
+import {
+  type LogMemory,
+  type LogWrite,
+  LogWriteFailed,
+  LogWriteRefused,
+  type LogWriter,
+} from './log-writer.ts';
 
 export interface RemoteWriterParts {
   readonly memory: LogMemory;
   readonly sections: LogSections;
+  /** By which this process owns what it owns. */
+  readonly epoch: () => number;
   /** Resolves after what the leader has written by then has been told; in the order of the calls. */
   readonly askLeader: (write: WriteText) => Promise<unknown>;
 }
@@ -46,8 +54,8 @@ export class RemoteWriter implements LogWriter {
   append(write: LogWrite): Promise<void> {
     const done = new Promise<void>((resolve, reject) => {
       const pending = { write, resolve, reject };
-      if (!this.#isOpen) fail(pending, 'There is no way to the log at present');
-      else if (write.stillValid?.() === false) fail(pending, 'An earlier write has failed');
+      if (!this.#isOpen) refuse(pending, 'There is no way to the log at present');
+      else if (write.stillValid?.() === false) refuse(pending, 'An earlier write has failed');
       else this.#ask(pending);
     });
     this.#unsettled.add(done);
@@ -70,7 +78,7 @@ export class RemoteWriter implements LogWriter {
     this.#isOpen = false;
     const pending = [...this.#pending.values()];
     this.#pending.clear();
-    for (const each of pending) fail(each, reason);
+    for (const each of pending) fail(each, new LogWriteFailed(reason));
   }
 
   /** Resolves when everything asked for so far is committed or has failed. */
@@ -86,13 +94,16 @@ export class RemoteWriter implements LogWriter {
   #ask(pending: Pending): void {
     const id = ++this.#lastId;
     this.#pending.set(id, pending);
+    const { askLeader, epoch } = this.#parts;
     const { parts, ground } = pending.write;
-    this.#parts.askLeader({ id, parts: partsText(parts), ground }).then(
+    const asked = ground && { ...ground, epoch: epoch() };
+    askLeader({ id, parts: partsText(parts), ground: asked }).then(
       // It was told already, unless there was too much to tell and memory has been reset instead.
       () => this.#answered(id)?.resolve(),
       (error: Error) => {
         const answered = this.#answered(id);
-        if (answered !== undefined) fail(answered, error.message);
+        if (answered === undefined) return;
+        fail(answered, error instanceof LogWriteFailed ? error : new LogWriteFailed(error.message));
       },
     );
   }
@@ -119,8 +130,10 @@ export class RemoteWriter implements LogWriter {
   }
 }
 
-const fail = ({ write, reject }: Pending, message: string): void => {
-  const error = new LogWriteFailed(message);
+const refuse = (pending: Pending, message: string): void =>
+  fail(pending, new LogWriteRefused(message));
+
+const fail = ({ write, reject }: Pending, error: LogWriteFailed): void => {
   write.failed?.(error);
   reject(error);
 };

@@ -24,6 +24,10 @@ import { RemoteWriter } from './remote-writer.ts';
 export interface LogCluster {
   readonly id: string;
   ownerOf(key: string): string | undefined;
+  /** Zero while this process has no part in the log. */
+  epoch(): number;
+  /** Whether a member owns a key, and has since an epoch. */
+  hasOwned(member: string, key: string, sinceEpoch: number): boolean;
   askLeader(method: string, args: unknown): Promise<unknown>;
   /** Where the log is for whoever leads. */
   askPosition(): Promise<number>;
@@ -82,7 +86,8 @@ export class SharedLog {
     this.#relay = new LogRelay({
       log: this.log,
       sections: logSections,
-      mayWrite: (member, roomId) => this.#cluster?.ownerOf(roomId) === member,
+      mayWrite: (member, roomId, sinceEpoch) =>
+        this.#cluster?.hasOwned(member, roomId, sinceEpoch) === true,
       publish: (after, position, writes) => {
         if (this.#following === undefined) this.#cluster?.publish(after, position, writes);
       },
@@ -196,6 +201,7 @@ export class SharedLog {
     this.#following = new RemoteWriter({
       memory: this.log,
       sections: logSections,
+      epoch: () => this.#cluster?.epoch() ?? 0,
       askLeader: (write) => {
         if (this.#cluster === undefined) throw new Error('There is no cluster yet');
         return this.#cluster.askLeader(writeMethod, write);

@@ -66,7 +66,7 @@ export const linkedCores = async (count: number): Promise<LinkedCores> => {
   const relay = new LogRelay({
     log: leader.log,
     sections: logSections,
-    mayWrite: (member, roomId) => ownership.ownerOf(0, roomId) === member,
+    mayWrite: (member, roomId, epoch) => ownership.hasOwned(member, roomId, epoch),
     publish: (_after, position, writes) => {
       for (const { id, tell } of members) {
         tell(
@@ -118,6 +118,7 @@ export const linkedCores = async (count: number): Promise<LinkedCores> => {
           const writer = new RemoteWriter({
             memory,
             sections: logSections,
+            epoch: () => ownership.epochOf(nth),
             askLeader: (write) => ask(write, (text) => relay.write(id, text)),
           });
           const tell = (position: number, told: readonly unknown[]): void =>

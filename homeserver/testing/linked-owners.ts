@@ -5,7 +5,7 @@
 import { Membership } from '../cluster/members.ts';
 import { ErrorTranslator, type TravellingError } from '../cluster/travelling-errors.ts';
 import { ClusterOwners, NotOwner } from '../cluster-owners.ts';
-import { type Log, LogWriteFailed } from '../streams/log.ts';
+import { type Log, LogWriteFailed, LogWriteRefused } from '../streams/log.ts';
 import { Wire } from './wire.ts';
 
 /** What one core believes. */
@@ -13,15 +13,19 @@ interface Belief {
   readonly members: Membership;
   /** Keys that do not go by their hash. */
   readonly pinned: ReadonlyMap<string, string>;
+  readonly before: Belief | undefined;
 }
+
+const ownerIn = ({ members, pinned }: Belief, key: string): string =>
+  pinned.get(key) ?? members.ownerOf(key).id;
 
 type Answered = { readonly answer: unknown } | { readonly error: TravellingError };
 
-const errors = new ErrorTranslator([LogWriteFailed, NotOwner]);
+const errors = new ErrorTranslator([LogWriteFailed, LogWriteRefused, NotOwner]);
 
-const membersOf = (nths: readonly number[]): Membership =>
+const membersOf = (epoch: number, nths: readonly number[]): Membership =>
   new Membership(
-    1,
+    epoch,
     nths.map((nth) => ({ id: `${nth}`, addresses: [] })),
   );
 
@@ -37,7 +41,7 @@ export class LinkedOwners {
 
   constructor(count: number) {
     const all = Array.from({ length: count }, (_, nth) => nth);
-    this.#newest = { members: membersOf(all), pinned: new Map() };
+    this.#newest = { members: membersOf(1, all), pinned: new Map(), before: undefined };
     this.#beliefs = all.map(() => this.#newest);
     this.owners = all.map(
       (nth) =>
@@ -55,16 +59,29 @@ export class LinkedOwners {
 
   /** Who owns a key, as one core has it. */
   ownerOf(nth: number, key: string): string {
-    const { members, pinned } = this.#beliefs[nth] as Belief;
-    return pinned.get(key) ?? members.ownerOf(key).id;
+    return ownerIn(this.#beliefs[nth] as Belief, key);
+  }
+
+  epochOf(nth: number): number {
+    return (this.#beliefs[nth] as Belief).members.epoch;
+  }
+
+  /** Whether a core owns a key, and has since an epoch, as the leader has it. */
+  hasOwned(id: string, key: string, sinceEpoch: number): boolean {
+    for (let at = this.#beliefs[0]; at !== undefined; at = at.before) {
+      if (ownerIn(at, key) !== id) return false;
+      if (at.members.epoch <= sinceEpoch) return true;
+    }
+    return false;
   }
 
   /** What will be once everyone has heard of it; `tell` brings it to a core. */
   change(members: readonly number[] | undefined, pins: ReadonlyMap<string, number>): void {
     const pinned = new Map(this.#newest.pinned);
     for (const [key, nth] of pins) pinned.set(key, `${nth}`);
-    const before = this.#newest.members;
-    this.#newest = { members: members === undefined ? before : membersOf(members), pinned };
+    const before = this.#newest;
+    const nths = members ?? before.members.members.map(({ id }) => Number(id));
+    this.#newest = { members: membersOf(before.members.epoch + 1, nths), pinned, before };
   }
 
   get newest(): Belief {
