@@ -267,6 +267,7 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
     registry,
     observer,
     budget,
+    broadcast,
     limits: options.rateLimits,
     showsDeviceNames: options.showDeviceNames ?? false,
   });

@@ -17,6 +17,7 @@ afterAll(() => test.close());
 const elsewhere = () =>
   new AccountNews(test.database, silentLogger, systemRandom, {
     accountChanged: () => undefined,
+    tokensChanged: () => undefined,
     missed: () => undefined,
   });
 
@@ -30,6 +31,7 @@ const listening = async () => {
   };
   const news = new AccountNews(test.database, silentLogger, systemRandom, {
     accountChanged: (userId) => tell(userId),
+    tokensChanged: (userId) => tell(`tokens of ${userId}`),
     missed: () => tell('missed'),
   });
   await news.start();
@@ -58,6 +60,8 @@ describe('account news', () => {
     await test.database.transaction((tx) => news.announce(tx, BOB));
     await test.database.transaction((tx) => elsewhere().announce(tx, ALICE));
     expect(await next()).toBe(ALICE);
+    await test.database.transaction((tx) => elsewhere().announceTokens(tx, ALICE));
+    expect(await next()).toBe(`tokens of ${ALICE}`);
     news.stop();
   });
 

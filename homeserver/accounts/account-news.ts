@@ -11,11 +11,14 @@ import type { Random } from '../random.ts';
 import type { Database, Tx } from '../storage/database.ts';
 
 const CHANNEL = 'parley_accounts';
+const ONLY_TOKENS = 'tokens';
 const RECONNECT_AFTER_MS = 1_000;
 
 export interface AccountNewsListener {
   /** Flags, password or sessions of the account are others now, or it is deactivated. */
   accountChanged(userId: UserId): void;
+  /** Tokens of the account are others now, and nothing else. */
+  tokensChanged(userId: UserId): void;
   /** News may have been missed. */
   missed(): void;
 }
@@ -39,11 +42,17 @@ export class AccountNews {
   }
 
   /** Part of the transaction that makes the change: nobody hears of one that is rolled back. */
-  async announce(tx: Tx, userId: UserId): Promise<void> {
-    await tx.query({
-      text: 'SELECT pg_notify($1, $2)',
-      values: [CHANNEL, `${this.#origin} ${userId}`],
-    });
+  announce(tx: Tx, userId: UserId): Promise<void> {
+    return this.#announce(tx, `${this.#origin} ${userId}`);
+  }
+
+  /** The same where only tokens of the account are others. */
+  announceTokens(tx: Tx, userId: UserId): Promise<void> {
+    return this.#announce(tx, `${this.#origin} ${userId} ${ONLY_TOKENS}`);
+  }
+
+  async #announce(tx: Tx, news: string): Promise<void> {
+    await tx.query({ text: 'SELECT pg_notify($1, $2)', values: [CHANNEL, news] });
   }
 
   /** Resolves when it listens, or has found that it cannot yet. */
@@ -78,9 +87,10 @@ export class AccountNews {
   }
 
   readonly #heard = ({ payload }: pg.Notification): void => {
-    const [origin, userId] = payload?.split(' ') ?? [];
+    const [origin, userId, what] = payload?.split(' ') ?? [];
     if (userId === undefined || origin === this.#origin) return;
-    this.#listener.accountChanged(userId as UserId);
+    if (what === ONLY_TOKENS) this.#listener.tokensChanged(userId as UserId);
+    else this.#listener.accountChanged(userId as UserId);
   };
 
   readonly #lost = (error: Error): void => {

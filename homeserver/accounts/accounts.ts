@@ -76,11 +76,23 @@ export const createAccounts = (options: AccountsOptions): Accounts => {
   const deviceListeners = options.deviceListeners ?? [];
   const passwords = new Passwords(options.passwords, random);
   const tokenCache = new TokenCache();
+  const news = new AccountNews(database, logger, random, {
+    accountChanged: (userId) => {
+      tokenCache.forget({ userId, deviceIds: undefined });
+      for (const listener of deviceListeners) listener.changedElsewhere?.();
+      changes.resumeDepartures().catch((error: unknown) => {
+        logger.error({ err: error, userId }, 'departures could not be looked for');
+      });
+    },
+    tokensChanged: (userId) => tokenCache.forget({ userId, deviceIds: undefined }),
+    missed: () => tokenCache.clear(),
+  });
   const sessions = new Sessions({
     database,
     clock,
     random,
     cache: tokenCache,
+    news,
     accessTokenLifetimeMs: ACCESS_TOKEN_LIFETIME_MS,
     deviceListeners,
   });
@@ -101,16 +113,6 @@ export const createAccounts = (options: AccountsOptions): Accounts => {
     sessionLifetimeMs: UIA_SESSION_LIFETIME_MS,
   });
   const activity = new DeviceActivity(database, clock, logger);
-  const news = new AccountNews(database, logger, random, {
-    accountChanged: (userId) => {
-      tokenCache.forget({ userId, deviceIds: undefined });
-      for (const listener of deviceListeners) listener.changedElsewhere?.();
-      changes.resumeDepartures().catch((error: unknown) => {
-        logger.error({ err: error, userId }, 'departures could not be looked for');
-      });
-    },
-    missed: () => tokenCache.clear(),
-  });
   const changes = new AccountChanges({ database, clock, logger, passwords, sessions, news });
 
   return {

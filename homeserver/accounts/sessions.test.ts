@@ -3,6 +3,7 @@ import { silentLogger } from '../ops/logger.ts';
 import { Database } from '../storage/database.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
 import { seededRandom } from '../testing/seeded-random.ts';
+import { eventually } from '../testing/server-process.ts';
 import { type TestDatabase, testDatabase } from '../testing/test-database.ts';
 import { type Accounts, createAccounts } from './accounts.ts';
 
@@ -51,6 +52,28 @@ describe('Sessions', () => {
     await accounts.registration.registerByOperator({ username: 'alice', password: 'x' }, undefined);
   });
   afterAll(() => test.close());
+
+  it('that another process closes are closed here as well, at once', async () => {
+    const other = build();
+    await other.start();
+    try {
+      const closed = await open();
+      const reopened = await open('PHONE');
+      const kept = await open();
+      for (const { accessToken } of [closed, reopened, kept]) {
+        expect(await other.sessions.recognise(accessToken)).toBeDefined();
+      }
+      await database.transaction((tx) => accounts.sessions.close(tx, ALICE, [closed.deviceId]));
+      await open('PHONE');
+      const told = async ({ accessToken }: { accessToken: string }) =>
+        (await other.sessions.recognise(accessToken)) === undefined;
+      await eventually('the token is known no more', () => told(closed));
+      await eventually('the one before is known no more', () => told(reopened));
+      expect(await told(kept)).toBe(false);
+    } finally {
+      await other.stop();
+    }
+  });
 
   it('know a token from memory, and ask again after a minute', async () => {
     const { accessToken, deviceId } = await open();

@@ -27,6 +27,7 @@ import {
   ensureDevice,
   lockDevice,
 } from '../storage/devices.ts';
+import type { AccountNews } from './account-news.ts';
 import { clientDataLimits } from './client-data-limits.ts';
 import { assertNotLocked } from './credentials.ts';
 import type { DeviceRequester } from './requester.ts';
@@ -66,6 +67,7 @@ export interface SessionsOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly cache: TokenCache;
+  readonly news: Pick<AccountNews, 'announceTokens'>;
   /** Of the access tokens of clients that can refresh. */
   readonly accessTokenLifetimeMs: number;
   readonly deviceListeners: readonly DeviceListener[];
@@ -111,7 +113,7 @@ export class Sessions {
    * revoked. Throws `M_INVALID_PARAM` for a device id that cannot be one.
    */
   async open(tx: Tx, session: NewSession): Promise<SessionTokens> {
-    const { clock, random, cache } = this.#options;
+    const { clock, random } = this.#options;
     const { userId } = session;
     const deviceId = session.deviceId ?? readableText(random, NEW_DEVICE_ID_LENGTH).toUpperCase();
     assertNewDeviceId(deviceId);
@@ -121,7 +123,7 @@ export class Sessions {
     } else {
       await lockDevice(tx, userId, deviceId);
       await deleteTokensOfDevices(tx, userId, [deviceId]);
-      tx.onCommit(() => cache.changed({ userId, deviceIds: [deviceId] }));
+      await this.#revoked(tx, userId, [deviceId]);
     }
     return this.#issue(tx, userId, deviceId, session.refreshable ?? false, false);
   }
@@ -162,7 +164,7 @@ export class Sessions {
    * client which lost the answer can ask again. Throws `M_UNKNOWN_TOKEN`.
    */
   refresh(refreshToken: string): Promise<SessionTokens> {
-    const { database, cache } = this.#options;
+    const { database } = this.#options;
     const tokenHash = secretHash(refreshToken);
     return database.transaction(async (tx) => {
       const found = await ownerOfRefreshToken(tx, tokenHash);
@@ -174,7 +176,7 @@ export class Sessions {
       assertNotLocked(owner);
       if (owner.unused) {
         await settleRefresh(tx, userId, deviceId);
-        tx.onCommit(() => cache.changed({ userId, deviceIds: [deviceId] }));
+        await this.#revoked(tx, userId, [deviceId]);
       } else {
         await deleteUnusedTokens(tx, userId, deviceId);
       }
@@ -218,7 +220,7 @@ export class Sessions {
         await lockDevice(tx, userId, deviceId);
         if ((await ownerOfToken(tx, tokenHash))?.unused !== true) return;
         await settleRefresh(tx, userId, deviceId);
-        tx.onCommit(() => cache.changed({ userId, deviceIds: [deviceId] }));
+        await this.#revoked(tx, userId, [deviceId]);
       });
       return this.#read(accessToken);
     }
@@ -242,12 +244,12 @@ export class Sessions {
 
   /** Deletes devices with all that hangs on them. Devices that do not exist are passed over. */
   async close(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[]): Promise<void> {
-    const { cache, deviceListeners } = this.#options;
+    const { deviceListeners } = this.#options;
     if (deviceIds.length === 0) return;
     const deleted = await deleteDevices(tx, userId, deviceIds);
     await deleteTokensOfDevices(tx, userId, deviceIds);
     for (const listener of deviceListeners) await listener.devicesDeleted(tx, userId, deleted);
-    tx.onCommit(() => cache.changed({ userId, deviceIds }));
+    await this.#revoked(tx, userId, deviceIds);
   }
 
   /** Closes every session, except of one device where given. */
@@ -255,6 +257,13 @@ export class Sessions {
     const devices = await devicesOf(tx, userId);
     const others = devices.map(({ deviceId }) => deviceId).filter((id) => id !== exceptDeviceId);
     await this.close(tx, userId, others);
+  }
+
+  /** Once this is committed no process knows the tokens of these devices any more. */
+  async #revoked(tx: Tx, userId: UserId, deviceIds: readonly DeviceId[]): Promise<void> {
+    const { cache, news } = this.#options;
+    tx.onCommit(() => cache.changed({ userId, deviceIds }));
+    await news.announceTokens(tx, userId);
   }
 
   /** When flags of the account changed that tokens carry in memory. */

@@ -1,7 +1,7 @@
 /**
  * Known access tokens in memory, so that an authenticated request reads no database and hashes
- * nothing. Entries leave when their account or device changes; across processes,
- * {@link TokenCache.onChange} tells others.
+ * nothing. Entries leave when their account or device changes; of what other processes
+ * change, account-news.ts tells.
  */
 import { LRUCache } from 'lru-cache';
 import type { DeviceId, UserId } from '../../spec/identifiers.ts';

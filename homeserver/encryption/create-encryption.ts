@@ -10,6 +10,7 @@ import type { RoomObserver } from '../rooms/room-observer.ts';
 import type { RoomRegistry } from '../rooms/room-registry.ts';
 import type { UserRooms } from '../rooms/user-rooms.ts';
 import type { Database } from '../storage/database.ts';
+import type { Broadcast } from '../streams/broadcast.ts';
 import type { Log } from '../streams/log.ts';
 import type { Notifier } from '../streams/notifier.ts';
 import { ClaimLimits } from './claim-limits.ts';
@@ -26,6 +27,7 @@ import type { RemoteKeys } from './remote-keys.ts';
 import { ToDevice } from './to-device.ts';
 
 export interface EncryptionDeps {
+  readonly broadcast: Broadcast;
   readonly db: Database;
   readonly log: Log;
   readonly logger: Logger;
@@ -72,7 +74,7 @@ export const createEncryption = (deps: EncryptionDeps): Encryption => {
   const outboundEdus = new OutboundEdus({ ...deps, directory });
   const deviceLists = new DeviceLists({ ...deps, outbound: outboundEdus });
   const claimLimits = new ClaimLimits(deps);
-  const deviceKeys = new DeviceKeys({ db, deviceLists, claimLimits });
+  const deviceKeys = new DeviceKeys({ ...deps, deviceLists, claimLimits });
   const remoteLists = new RemoteDeviceLists({ ...deps, deviceLists });
   const keyQueries = new KeyQueries({ ...deps, directory, deviceKeys, remoteLists });
   const toDevice = new ToDevice({ ...deps, outbound: outboundEdus });

@@ -2,6 +2,7 @@
  * Keys that this server's devices upload, and the handing out of one-time keys.
  * https://spec.matrix.org/v1.19/client-server-api/#key-distribution
  */
+
 import { LRUCache } from 'lru-cache';
 import {
   CanonicalJsonError,
@@ -37,6 +38,7 @@ import {
   useFallbackKeys,
 } from '../storage/device-keys.ts';
 import { lockDevice } from '../storage/devices.ts';
+import type { Broadcast } from '../streams/broadcast.ts';
 import type { Claimant, ClaimLimits } from './claim-limits.ts';
 import type { DeviceLists } from './device-lists.ts';
 import { isObject } from './remote-keys.ts';
@@ -77,6 +79,7 @@ export class DeviceKeys {
   readonly #db: Database;
   readonly #lists: DeviceLists;
   readonly #claimLimits: ClaimLimits;
+  readonly #broadcast: Broadcast;
   /** By `keyOfDevice`. */
   readonly #supplies: LoadingCache<string, KeySupplyJson>;
 
@@ -84,7 +87,12 @@ export class DeviceKeys {
     readonly db: Database;
     readonly deviceLists: DeviceLists;
     readonly claimLimits: ClaimLimits;
+    readonly broadcast: Broadcast;
   }) {
+    this.#broadcast = deps.broadcast;
+    deps.broadcast.onTold('device keys', (keys: readonly string[]) => {
+      for (const key of keys) this.#supplies.forget(key);
+    });
     this.#db = deps.db;
     this.#claimLimits = deps.claimLimits;
     this.#lists = deps.deviceLists;
@@ -122,7 +130,7 @@ export class DeviceKeys {
       checkSupply(after);
       return after;
     });
-    this.forget(userId, [deviceId]);
+    await this.#changed([keyOfDevice(userId, deviceId)]);
     return supply.counts;
   }
 
@@ -141,7 +149,7 @@ export class DeviceKeys {
       );
       return others.length === 0 ? taken : [...taken, ...(await useFallbackKeys(tx, others))];
     });
-    for (const { userId, deviceId } of claimed) this.forget(userId, [deviceId]);
+    await this.#changed(claimed.map(({ userId, deviceId }) => keyOfDevice(userId, deviceId)));
     return claimed;
   }
 
@@ -150,13 +158,19 @@ export class DeviceKeys {
     return this.#supplies.get(keyOfDevice(userId, deviceId));
   }
 
-  /** The keys of these devices have changed. */
+  /** The devices are gone, and their keys. */
   forget(userId: UserId, deviceIds: readonly string[]): void {
-    for (const deviceId of deviceIds) this.#supplies.forget(keyOfDevice(userId, deviceId));
+    // Where that is not heard of it is forgotten with the log's next reset.
+    this.#changed(deviceIds.map((deviceId) => keyOfDevice(userId, deviceId)))?.catch(() => {});
   }
 
   reset(): void {
     this.#supplies.clear();
+  }
+
+  /** Every process reads the supplies of these devices again. */
+  #changed(keys: readonly string[]): Promise<void> | undefined {
+    return keys.length === 0 ? undefined : this.#broadcast.tell('device keys', keys);
   }
 
   async #putDeviceKeys(userId: UserId, deviceId: DeviceId, keys: JsonObject): Promise<void> {

@@ -2,9 +2,11 @@
  * A reader of the log that keeps an index behind it: its place is stored in the transaction that
  * writes the index, so nothing is indexed twice or left out. It works in small steps with pauses, in
  * the time that this process has left over: it falls behind while everything is busy, and catches up
- * afterwards. Whoever asks the index has it brought up to date first.
+ * afterwards. Whoever asks the index has it brought up to date first. Of several processes the owner of
+ * the reader's name does the work; the row of its place keeps those who ask from doing it twice.
  */
 import type { Logger } from 'pino';
+import type { Owners } from '../owners.ts';
 import type { Database, Tx } from '../storage/database.ts';
 import { cursorOf, moveCursor, takeCursor } from '../storage/reader-cursors.ts';
 import type { Log } from './log.ts';
@@ -13,6 +15,7 @@ export interface LogReaderDeps {
   readonly database: Database;
   readonly log: Log;
   readonly logger: Logger;
+  readonly owners: Owners;
 }
 
 /**
@@ -54,6 +57,7 @@ export class LogReader {
     this.#deps = deps;
     this.#step = step;
     deps.log.onAdvance(() => this.#schedule(settleMs));
+    deps.owners.onChange(() => this.#schedule(settleMs));
     this.#schedule(settleMs);
   }
 
@@ -77,6 +81,7 @@ export class LogReader {
 
   #schedule(afterMs: number): void {
     if (this.#timer !== undefined || this.#closed) return;
+    if (this.#deps.owners.elsewhere(`reader ${this.#name}`) !== undefined) return;
     this.#timer = setTimeout(() => {
       void this.#background();
     }, afterMs);
