@@ -66,10 +66,13 @@ export interface FederationClientOptions {
   /** Whether the operator lets us speak to this server. */
   readonly isAllowed: (serverName: ServerName) => boolean;
   readonly timeoutMs: number;
-  /** Of one answer, and of all large ones at one time. */
+  /** Of one answer. */
   readonly maxResponseBytes: number;
   readonly maxConcurrentRequests: number;
 }
+
+/** What large answers may take while they are read, besides one of any size. */
+const LARGE_ANSWERS_BYTES = 24 * 1024 * 1024;
 
 /** Answers by which a server, or the proxy before it, says that it cannot serve anyone now. */
 const OVERLOADED = new Set([429, 502, 503, 504]);
@@ -82,7 +85,7 @@ export class FederationClient {
   constructor(options: FederationClientOptions) {
     this.#options = options;
     this.#slots = new PurposeSlots(options.maxConcurrentRequests);
-    this.#memory = new AnswerMemory(options.maxResponseBytes);
+    this.#memory = new AnswerMemory(LARGE_ANSWERS_BYTES);
   }
 
   /** How long a request takes that takes others no special work. */

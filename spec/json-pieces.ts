@@ -188,6 +188,11 @@ export class JsonPieces {
       throw new JsonTooCostly('a text or an element is too long');
   }
 
+  /** So many values were met outside of `lists`. */
+  get values(): number {
+    return this.#values;
+  }
+
   /** The whole, once all of it was pushed. @throws SyntaxError */
   end(): JsonValue | JsonTextList {
     const isComplete = this.#expected === AFTER_VALUE && this.#frames.length === 0 && !this.#inText;

@@ -11,6 +11,9 @@ type Deps = Pick<RoomReadingDeps, 'auth' | 'access' | 'visibility' | 'walk'>;
 
 const MAX_EVENTS = 50;
 const MAX_NAMED = 100;
+/** As many ids as may be named, each as long as it may be. */
+const MAX_BODY_BYTES = 64 * 1024;
+const MAX_BODY_VALUES = 1_000;
 const NamedEvents = Type.Array(EventIdSchema, { maxItems: MAX_NAMED, default: [] });
 
 export const getMissingPreviousEvents = ({ auth, access, visibility, walk }: Deps): Route =>
@@ -21,6 +24,8 @@ export const getMissingPreviousEvents = ({ auth, access, visibility, walk }: Dep
     auth,
     rateLimit: perUser('federation'),
     jsonTrust: 'server',
+    maxBodyBytes: MAX_BODY_BYTES,
+    maxBodyValues: MAX_BODY_VALUES,
     params: Type.Object({ roomId: RoomIdSchema }),
     body: Type.Object({
       // Required, but whoever asks about nothing can be told: nothing, or that they may not ask.

@@ -63,6 +63,10 @@ export const getPublicRooms = ({ auth, publicRooms }: PublicRoomsDeps): Route =>
       }),
   });
 
+/** Of what somebody looks for. */
+const MAX_BODY_BYTES = 64 * 1024;
+const MAX_BODY_VALUES = 1_000;
+
 export const queryPublicRooms = ({ auth, publicRooms }: PublicRoomsDeps): Route =>
   route({
     operationId: 'queryPublicRooms',
@@ -70,6 +74,8 @@ export const queryPublicRooms = ({ auth, publicRooms }: PublicRoomsDeps): Route 
     path,
     auth,
     rateLimit: perUser('federation'),
+    maxBodyBytes: MAX_BODY_BYTES,
+    maxBodyValues: MAX_BODY_VALUES,
     body: Type.Object({
       ...commonFields,
       filter: Type.Optional(

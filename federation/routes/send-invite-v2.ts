@@ -12,6 +12,9 @@ export interface InviteRouteDeps {
   readonly invites: InboundInvites;
 }
 
+/** Of the event and what is told of the room: a hundred times what they usually hold. */
+export const MAX_BODY_VALUES = 33_000;
+
 export const sendInviteV2 = ({ auth, invites }: InviteRouteDeps): Route =>
   route({
     operationId: 'sendInviteV2',
@@ -20,6 +23,7 @@ export const sendInviteV2 = ({ auth, invites }: InviteRouteDeps): Route =>
     auth,
     rateLimit: perUser('federation'),
     jsonTrust: 'signed',
+    maxBodyValues: MAX_BODY_VALUES,
     params: SubmittedParams,
     body: Type.Object({
       room_version: Type.String(),

@@ -5,7 +5,7 @@
 import { type Static, Type } from 'typebox';
 import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
-import { SubmittedParams } from './handshake-schemas.ts';
+import { eventBody, SubmittedParams } from './handshake-schemas.ts';
 import { PduSchema } from './room-reading.ts';
 import { JoinAnswer, joinAnswer, type SendJoinDeps } from './send-join-v2.ts';
 
@@ -17,6 +17,7 @@ export const sendJoinV1 = (deps: SendJoinDeps): Route =>
     auth: deps.auth,
     rateLimit: perUser('federation'),
     jsonTrust: 'signed',
+    ...eventBody,
     params: SubmittedParams,
     body: PduSchema,
     response: Type.Tuple([Type.Literal(200), JoinAnswer]),

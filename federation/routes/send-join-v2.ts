@@ -7,7 +7,7 @@ import { exactJson } from '../../spec/canonical-json.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
 import type { StateAnswers } from '../rooms/state-answers.ts';
-import { type HandshakeRouteDeps, SubmittedParams } from './handshake-schemas.ts';
+import { eventBody, type HandshakeRouteDeps, SubmittedParams } from './handshake-schemas.ts';
 import { PduSchema } from './room-reading.ts';
 
 export interface SendJoinDeps extends HandshakeRouteDeps {
@@ -50,6 +50,7 @@ export const sendJoinV2 = (deps: SendJoinDeps): Route =>
     auth: deps.auth,
     rateLimit: perUser('federation'),
     jsonTrust: 'signed',
+    ...eventBody,
     params: SubmittedParams,
     // Members may be omitted from the answer, but need not be: it always has them all.
     query: Type.Object({ omit_members: Type.Boolean({ default: false }) }),

@@ -5,7 +5,7 @@ import { type Route, route } from '../../homeserver/http/route.ts';
 import type { EventStore } from '../../homeserver/rooms/event-store.ts';
 import { introducingEvents } from '../../homeserver/rooms/stripped-state.ts';
 import type { JsonObject } from '../../spec/event.ts';
-import { type HandshakeRouteDeps, SubmittedParams } from './handshake-schemas.ts';
+import { eventBody, type HandshakeRouteDeps, SubmittedParams } from './handshake-schemas.ts';
 import { PduSchema } from './room-reading.ts';
 
 export interface SendKnockDeps extends HandshakeRouteDeps {
@@ -20,6 +20,7 @@ export const sendKnock = ({ auth, handshakes, events }: SendKnockDeps): Route =>
     auth,
     rateLimit: perUser('federation'),
     jsonTrust: 'signed',
+    ...eventBody,
     params: SubmittedParams,
     body: PduSchema,
     response: Type.Object({ knock_room_state: Type.Array(PduSchema) }),

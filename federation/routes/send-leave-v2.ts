@@ -2,7 +2,7 @@
 import { Type } from 'typebox';
 import { perUser } from '../../homeserver/http/rate-limits.ts';
 import { type Route, route } from '../../homeserver/http/route.ts';
-import { type HandshakeRouteDeps, SubmittedParams } from './handshake-schemas.ts';
+import { eventBody, type HandshakeRouteDeps, SubmittedParams } from './handshake-schemas.ts';
 import { PduSchema } from './room-reading.ts';
 
 export const sendLeaveV2 = ({ auth, handshakes }: HandshakeRouteDeps): Route =>
@@ -13,6 +13,7 @@ export const sendLeaveV2 = ({ auth, handshakes }: HandshakeRouteDeps): Route =>
     auth,
     rateLimit: perUser('federation'),
     jsonTrust: 'signed',
+    ...eventBody,
     params: SubmittedParams,
     body: PduSchema,
     response: Type.Object({}),

@@ -16,8 +16,8 @@ export interface SendTransactionDeps {
 
 const MAX_PDUS = 50;
 const MAX_EDUS = 100;
-/** Events and EDUs may each have 64 KiB. */
-const MAX_BODY_BYTES = 12 * 1024 * 1024;
+/** Events and EDUs may each have 64 KiB, and what is around them is small. */
+const MAX_BODY_BYTES = 10 * 1024 * 1024;
 /** A hundred times what an event and an EDU usually hold, for each of them. */
 const MAX_BODY_VALUES = 100_000;
 

@@ -336,8 +336,8 @@ export const configSchema = group('', {
       default: 134_217_728,
       minimum: 1_048_576,
       description:
-        'Largest answer accepted from another server, in bytes, and all large ones that are being ' +
-        'read at one time: the state of a room that somebody joins may be as much.',
+        'Largest answer accepted from another server, in bytes: the state of a room that somebody ' +
+        'joins may be as much. It is held in memory while it is read, others wait meanwhile.',
     }),
     max_retry_delay_ms: whole({
       default: 3_600_000,

@@ -14,8 +14,8 @@ export interface BodyBudgetLimits {
 }
 
 export const BODY_BUDGET: BodyBudgetLimits = {
-  maxBytes: 64 * 1_048_576,
-  maxBytesPerAddress: 48 * 1_048_576,
+  maxBytes: 32 * 1_048_576,
+  maxBytesPerAddress: 24 * 1_048_576,
 };
 
 /** A body up to this costs nothing, so that ordinary requests are served beside the largest. */

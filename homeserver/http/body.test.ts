@@ -51,7 +51,8 @@ describe('the JSON values of a body', () => {
   });
 
   it('cost nearly nothing beyond that, however many are sent', async () => {
-    await start({ maxBodyBytes: 12 * MIB });
+    const bodyBudget = { maxBytes: 100 * MIB, maxBytesPerAddress: 100 * MIB };
+    await start({ maxBodyBytes: 12 * MIB }, { bodyBudget });
     const bomb = Buffer.from(`{"x":[${'{},'.repeat(4_000_000)}1]}`);
     const { user } = process.cpuUsage();
     const answers = await Promise.all(Array.from({ length: 8 }, () => put(bomb)));
@@ -156,8 +157,8 @@ describe('the memory of bodies', () => {
   it('has room for one of the largest transactions at a time, whoever sends them', () => {
     const bodies = new BodyBudget();
     const [first, second] = [bodies.open('192.0.2.1'), bodies.open('198.51.100.1')];
-    first.grow(12 * MIB, 0);
-    expect(() => second.grow(12 * MIB, 0)).toThrow(MatrixError);
-    expect(bodies.bytes).toBeLessThan(64 * MIB);
+    first.grow(10 * MIB, 0);
+    expect(() => second.grow(10 * MIB, 0)).toThrow(MatrixError);
+    expect(bodies.bytes).toBeLessThan(32 * MIB);
   });
 });

@@ -69,7 +69,8 @@ export interface OutboundResponse {
 export interface BodySink {
   /** Of the decoded body; no more than the request's `maxBytes` in any case. */
   readonly maxBytes: number;
-  push(chunk: Buffer): void;
+  /** More comes when what it returns has resolved. */
+  push(chunk: Buffer): Promise<void> | undefined;
 }
 
 const CONNECT_ATTEMPT_MS = 2000;
@@ -114,7 +115,13 @@ export class OutboundHttp {
   async send(target: HttpTarget, request: OutboundRequest): Promise<OutboundResponse> {
     const chunks: Buffer[] = [];
     const { maxBytes } = request;
-    const sink = { maxBytes, push: (chunk: Buffer) => void chunks.push(chunk) };
+    const sink = {
+      maxBytes,
+      push: (chunk: Buffer) => {
+        chunks.push(chunk);
+        return undefined;
+      },
+    };
     const head = await this.pour(target, request, () => sink);
     const only = chunks[0];
     const body = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
@@ -136,15 +143,19 @@ export class OutboundHttp {
     const sink = sinkFor(status);
     // What the sink refuses is no failure of the network.
     let refusal: { readonly error: unknown } | undefined;
+    let waiting: Promise<void> | undefined;
+    // What comes too late, or never, is not waited for.
+    const closed = new Promise<void>((resolve) => response.once('close', resolve));
     try {
       const maxBytes = Math.min(sink.maxBytes, request.maxBytes);
       for await (const chunk of plainOrBounded(exchange, maxBytes)) {
         try {
-          sink.push(chunk as Buffer);
+          waiting = sink.push(chunk as Buffer);
         } catch (error) {
           refusal = { error };
           throw error;
         }
+        if (waiting !== undefined) await Promise.race([waiting, closed]);
         await sharedTurn();
       }
     } catch (error) {
