@@ -1,140 +1,190 @@
 /**
  * Several processes on one machine: this one opens the database and keeps the others running, which
  * are the server. They share its listeners, and find each other as processes of several machines do,
- * by sockets of their own.
+ * by sockets of their own. It loads nothing of the server itself.
  */
 import cluster, { type Worker } from 'node:cluster';
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ChildMessage, ChildPlace, ServedAddress } from './child-place.ts';
 import { childVariable } from './config/environment.ts';
 import type { Config } from './config/schema.ts';
 import type { Logger } from './ops/logger.ts';
 import type { RunningServer } from './ops/running-server.ts';
-import { StartFailure, type StartFailureKind } from './ops/start-failure.ts';
+import { StartFailure } from './ops/start-failure.ts';
 import { openDatabase } from './storage/open-database.ts';
 
-/** What a child is told of its place. */
-export interface ChildPlace {
-  /** Counts from 1; a child that takes a dead one's place has its number. */
-  readonly number: number;
-  /** Its socket for the other processes of this machine. */
-  readonly socket: string;
-}
-
-/** What a child says once it serves, or that it never will. */
-type ChildMessage =
-  | { readonly running: Pick<RunningServer, 'baseUrl' | 'registrationToken'> }
-  | { readonly failure: { readonly message: string; readonly kind: StartFailureKind } };
-
-/** A child that dies is started again after so long, the longer the more often. */
-const restartDelaysMs = [0, 500, 1_000, 2_000, 5_000];
+/** Pauses before a child that has died is started again: none the first time. */
+const restartPausesMs = [0, 500, 1_000, 2_000, 5_000];
 /** One that has served so long is as good as new. */
 const provenMs = 60_000;
+/** Beyond `limits.stop_timeout_ms`: for handing over, and for what is written last. */
+const extraStopMs = 15_000;
 
 export const processCount = ({ processes }: Config): number =>
   processes === 'auto' ? Math.max(1, availableParallelism() - 1) : processes;
-
-/** Undefined in a process that somebody else has started. */
-export const childPlace = (env: NodeJS.ProcessEnv = process.env): ChildPlace | undefined => {
-  const text = env[childVariable];
-  return text === undefined ? undefined : (JSON.parse(text) as ChildPlace);
-};
-
-/** To be called by a child. */
-export const tellParent = (message: ChildMessage): void => {
-  process.send?.(message);
-};
 
 /** Resolves when every child serves. @throws {StartFailure} when one of them cannot */
 export const startChildren = async (config: Config, logger: Logger): Promise<RunningServer> => {
   const count = processCount(config);
   const opened = await openDatabase(config, logger, { processes: count });
   const folder = await mkdtemp(join(await realpath(tmpdir()), 'parley-'));
-  const children = new Children(folder, logger);
+  const maxStopMs = config.limits.stop_timeout_ms + extraStopMs;
+  const children = Array.from(
+    { length: count },
+    (_, nth) =>
+      new Child({ number: nth + 1, socket: join(folder, `${nth + 1}.sock`) }, logger, maxStopMs),
+  );
   const stop = async (): Promise<void> => {
-    await children.stop();
+    // Who leads goes last, so that the others have somebody to write for them until they are done.
+    await Promise.all(children.filter(({ leads }) => !leads).map((child) => child.stop()));
+    await Promise.all(children.map((child) => child.stop()));
     await opened.stop();
     await rm(folder, { recursive: true, force: true });
   };
   try {
     // The first alone, because it makes what a new server needs once.
-    const running = await children.start(1);
-    await Promise.all(Array.from({ length: count - 1 }, (_, nth) => children.start(nth + 2)));
-    return { ...running, failed: children.failed, stop };
+    const [first, ...others] = children as [Child, ...Child[]];
+    const running = await first.start();
+    await Promise.all(others.map((child) => child.start()));
+    // Children restarted for ever are better than none.
+    const failed = new Promise<never>(() => undefined);
+    return { ...running, failed, stop, renew: () => renewInTurn(children, logger) };
   } catch (error) {
     await stop();
     throw error;
   }
 };
 
-class Children {
-  readonly failed: Promise<Error>;
-  readonly #folder: string;
-  readonly #logger: Logger;
-  readonly #workers = new Map<number, Worker>();
-  #fail: (error: Error) => void = () => undefined;
-  #isStopping = false;
+/** One after the other, so that the rest serve; ends at the first that does not start any more. */
+const renewInTurn = async (children: readonly Child[], logger: Logger): Promise<void> => {
+  try {
+    for (const child of children) await child.renew();
+    logger.info('every process of the server has been started anew');
+  } catch (error) {
+    const reason = (error as Error).message;
+    logger.error({ reason }, 'a process does not start any more; the rest go on as they are');
+  }
+};
 
-  constructor(folder: string, logger: Logger) {
-    this.#folder = folder;
+/** One run of a child. */
+interface Run {
+  /** Rejects when it ends before. */
+  readonly served: Promise<ServedAddress>;
+  readonly ended: Promise<{ code: number | null; signal: string | null; livedMs: number }>;
+}
+
+/** A place that always has a process, for as long as the server runs. */
+class Child {
+  readonly #place: ChildPlace;
+  readonly #logger: Logger;
+  readonly #maxStopMs: number;
+  readonly #stopping = new AbortController();
+  #worker: Worker | undefined;
+  #kept: Promise<void> | undefined;
+  #onRenewed: ((run: Run) => void) | undefined;
+  #leads = false;
+
+  constructor(place: ChildPlace, logger: Logger, maxStopMs: number) {
+    this.#place = place;
     this.#logger = logger;
-    this.failed = new Promise((resolve) => {
-      this.#fail = resolve;
-    });
+    this.#maxStopMs = maxStopMs;
+  }
+
+  get leads(): boolean {
+    return this.#leads;
   }
 
   /** Resolves when it serves; from then on it is kept running. */
-  start(number: number): Promise<Pick<RunningServer, 'baseUrl' | 'registrationToken'>> {
-    return new Promise((resolve, reject) => {
-      this.#fork(number, 0, resolve, reject);
+  async start(): Promise<ServedAddress> {
+    const first = this.#run();
+    const address = await first.served;
+    this.#kept = this.#keep(first);
+    return address;
+  }
+
+  /** Resolves when it has ended, and serves again. @throws where it does not */
+  async renew(): Promise<void> {
+    if (this.#worker === undefined || this.#stopping.signal.aborted) return;
+    const renewed = new Promise<Run>((resolve) => {
+      this.#onRenewed = resolve;
     });
+    this.#end(this.#worker);
+    await (await renewed).served;
   }
 
   async stop(): Promise<void> {
-    this.#isStopping = true;
-    const exits = [...this.#workers.values()].map(
-      (worker) => new Promise<void>((resolve) => void worker.once('exit', () => resolve())),
-    );
-    for (const { process: child } of this.#workers.values()) child.kill('SIGTERM');
-    await Promise.all(exits);
+    this.#stopping.abort();
+    const worker = this.#worker;
+    if (worker !== undefined) {
+      const exit = new Promise((resolve) => void worker.once('exit', resolve));
+      this.#end(worker);
+      await exit;
+    }
+    await this.#kept;
   }
 
-  #fork(
-    number: number,
-    deaths: number,
-    onRunning: (running: Pick<RunningServer, 'baseUrl' | 'registrationToken'>) => void,
-    onFailure: (error: Error) => void,
-  ): void {
-    const place: ChildPlace = { number, socket: join(this.#folder, `${number}.sock`) };
-    const worker = cluster.fork({ [childVariable]: JSON.stringify(place) });
-    this.#workers.set(number, worker);
+  async #keep(first: Run): Promise<void> {
+    const { signal } = this.#stopping;
+    for (let run = first, deaths = 0; ; ) {
+      const { livedMs, ...how } = await run.ended;
+      if (signal.aborted) return;
+      const onRenewed = this.#onRenewed;
+      this.#onRenewed = undefined;
+      if (onRenewed === undefined) {
+        if (livedMs > provenMs) deaths = 0;
+        const pauseMs = restartPausesMs[Math.min(deaths, restartPausesMs.length - 1)] as number;
+        deaths += 1;
+        const { number } = this.#place;
+        this.#logger.error({ child: number, ...how, pauseMs }, 'a process of the server has ended');
+        await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
+        if (signal.aborted) return;
+      }
+      run = this.#run();
+      run.served.catch(({ message }: Error) => {
+        if (!signal.aborted) this.#logger.error({ reason: message }, 'a process does not start');
+      });
+      onRenewed?.(run);
+    }
+  }
+
+  #run(): Run {
+    const { number } = this.#place;
+    const worker = cluster.fork({ [childVariable]: JSON.stringify(this.#place) });
+    this.#worker = worker;
     const startedMs = performance.now();
-    let failure: Error | undefined;
-    worker.on('message', (message: ChildMessage) => {
-      if ('running' in message) onRunning(message.running);
-      else {
-        failure = new StartFailure(message.failure.kind, message.failure.message);
-      }
+    let failure: Error = new Error(`Process ${number} of the server ended before it served`);
+    const ended: Run['ended'] = new Promise((resolve) => {
+      worker.once('exit', (code, signal) => {
+        this.#worker = undefined;
+        this.#leads = false;
+        resolve({ code, signal, livedMs: performance.now() - startedMs });
+      });
     });
-    worker.once('exit', (code, signal) => {
-      this.#workers.delete(number);
-      if (this.#isStopping) {
-        onFailure(new Error('The server stops'));
-        return;
-      }
-      this.#logger.error({ child: number, code, signal }, 'a process of the server has ended');
-      if (failure !== undefined) {
-        onFailure(failure);
-        this.#fail(failure);
-        return;
-      }
-      const livedMs = performance.now() - startedMs;
-      const again = livedMs > provenMs ? 0 : deaths + 1;
-      const delay = restartDelaysMs[Math.min(again, restartDelaysMs.length - 1)];
-      setTimeout(() => {
-        if (!this.#isStopping) this.#fork(number, again, onRunning, onFailure);
-      }, delay).unref();
+    const served = new Promise<ServedAddress>((resolve, reject) => {
+      worker.on('message', (message: ChildMessage) => {
+        if ('leads' in message) this.#leads = message.leads;
+        else if ('running' in message) {
+          this.#logger.info(
+            { child: number, pid: worker.process.pid },
+            'a process of the server runs',
+          );
+          resolve(message.running);
+        } else {
+          failure = new StartFailure(message.failure.kind, message.failure.message);
+        }
+      });
+      void ended.then(() => reject(failure));
     });
+    return { served, ended };
+  }
+
+  /** Asks it to end in order, and sees to it that it ends. */
+  #end({ process: child }: Worker): void {
+    const cut = setTimeout(() => child.kill('SIGKILL'), this.#maxStopMs);
+    child.once('exit', () => clearTimeout(cut));
+    child.kill('SIGTERM');
   }
 }

@@ -1,6 +1,6 @@
 /** Whether this process is one of several, and how the others reach it. */
 import type { ServerName } from '../spec/identifiers.ts';
-import type { ChildPlace } from './child-processes.ts';
+import { type ChildPlace, tellParent } from './child-place.ts';
 import type { ListenOptions } from './cluster/transport.ts';
 import type { Config } from './config/schema.ts';
 import type { Logger } from './ops/logger.ts';
@@ -27,17 +27,19 @@ export const joinCluster = async (
   place: ChildPlace | undefined,
   { observe, ...deps }: JoinDeps,
 ): Promise<ServerCluster | undefined> => {
-  const tcp = await listenOnTcp(config, deps.database);
+  const tcp = await listenOnTcp(config, place, deps.database);
   if (place === undefined && tcp === undefined) return undefined;
   const listen: ListenOptions = {
     ...(place !== undefined && { path: place.socket }),
     ...(tcp !== undefined && { tcp }),
   };
-  return ServerCluster.start({ ...deps, listen, log: { observe } });
+  const onLead = (leads: boolean): void => tellParent({ leads });
+  return ServerCluster.start({ ...deps, listen, log: { observe }, onLead });
 };
 
 const listenOnTcp = async (
   { cluster }: Config,
+  place: ChildPlace | undefined,
   database: Database,
 ): Promise<ListenOptions['tcp']> => {
   const { port, bind } = cluster;
@@ -50,5 +52,7 @@ const listenOnTcp = async (
         `nothing says what other machines call this one: set it (${localHost} for tests).`,
     );
   }
-  return { bind, port, advertise };
+  // Each process of this machine has a port of its own.
+  const offset = port === 0 || place === undefined ? 0 : place.number - 1;
+  return { bind, port: port + offset, advertise };
 };

@@ -2,6 +2,7 @@
  * The composition root: builds everything in order and closes it in reverse. The only file of
  * `homeserver/` that looks outward.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { clientAuth } from '../client-api/auth.ts';
 import { clientApiRoutes } from '../client-api/routes.ts';
 import { createFederation } from '../federation/federation.ts';
@@ -11,7 +12,7 @@ import { inboundMetrics } from '../federation/transactions/inbound-metrics.ts';
 import type { ServerName } from '../spec/identifiers.ts';
 import { createAccounts } from './accounts/accounts.ts';
 import { OpenIdTokens } from './accounts/openid-tokens.ts';
-import type { ChildPlace } from './child-processes.ts';
+import type { ChildPlace } from './child-place.ts';
 import { version } from './cli/version.ts';
 import { systemClock } from './clock.ts';
 import {
@@ -31,6 +32,7 @@ import { createDiscovery } from './discovery/create-discovery.ts';
 import { RateLimits } from './http/rate-limits.ts';
 import { createHttpServer } from './http/server.ts';
 import { joinCluster } from './join-cluster.ts';
+import { machineMetrics, registerClusterMetrics } from './ops/cluster-metrics.ts';
 import { logMetrics, registerAccountMetrics, registerCoreMetrics } from './ops/core-metrics.ts';
 import type { Logger } from './ops/logger.ts';
 import { createMetricsRegistry } from './ops/metrics.ts';
@@ -47,6 +49,9 @@ import { joinDatabase, openDatabase } from './storage/open-database.ts';
 import { assertServerName } from './storage/server-identity.ts';
 import { createSync } from './sync/create-sync.ts';
 import { createUpkeep, upkeepMetrics, upkeepSettings } from './upkeep/create-upkeep.ts';
+
+/** In which whoever asks on an open connection learns that it ends; others answer from then on. */
+const toldMs = 300;
 
 /** Resolves when every listener answers. Throws a `StartFailure` for what an operator can mend. */
 export const startServer = async (
@@ -76,7 +81,10 @@ const build = async (
   const clock = systemClock;
   const random = systemRandom;
   const serverName = config.server_name as ServerName;
-  const metrics = createMetricsRegistry({ processMetrics: true });
+  const metrics = createMetricsRegistry({
+    processMetrics: true,
+    process: place && String(place.number),
+  });
   const limitTable = rateLimitTable(config.rate_limits);
   const limits = limitTable && new RateLimits(limitTable, clock);
   const draining = new AbortController();
@@ -88,6 +96,7 @@ const build = async (
 
   const signingKeys = await SigningKeys.open({
     path: signingKeyFile(config),
+    shared: config.cluster.port === null ? undefined : database,
     serverName,
     clock,
     random,
@@ -132,6 +141,8 @@ const build = async (
   );
   draining.signal.addEventListener('abort', () => core.notifier.drain());
   registerCoreMetrics(metrics, core);
+  if (cluster !== undefined) registerClusterMetrics(metrics, cluster);
+  const metricsText = cluster && machineMetrics(metrics, cluster);
 
   const federation = config.federation.enabled
     ? await createFederation({
@@ -219,8 +230,11 @@ const build = async (
       client: { routes: clientRoutes, cors: true },
       federation: { routes: federationRoutes, cors: false },
       media: { routes: [], cors: true },
-      health: { routes: healthRoutes({ ...core, draining: draining.signal }), cors: false },
-      metrics: { routes: [metricsRoute(metrics)], cors: false },
+      health: {
+        routes: healthRoutes({ ...core, cluster, draining: draining.signal }),
+        cors: false,
+      },
+      metrics: { routes: [metricsRoute(metrics, metricsText)], cors: false },
     },
     logger,
     metrics,
@@ -248,7 +262,10 @@ const build = async (
     failed,
     async stop() {
       draining.abort();
-      await cluster?.leave();
+      if (cluster !== undefined) {
+        http.drain();
+        await Promise.all([cluster.leave(), sleep(toldMs)]);
+      }
       await close();
     },
   };

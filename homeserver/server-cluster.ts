@@ -2,11 +2,14 @@
  * This process as one of several that are one server: the log it shares with the others, and what it
  * owns. Built before the core, which is built on the log; answers others once the core is there.
  */
+import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 import type { ServerName } from '../spec/identifiers.ts';
 import { ClusterNode } from './cluster/cluster-node.ts';
 import { CallLost } from './cluster/connection.ts';
+import type { ClusterCounts } from './cluster/counts.ts';
 import { Epochs } from './cluster/epochs.ts';
+import type { Address, MemberId } from './cluster/members.ts';
 import type { ListenOptions } from './cluster/transport.ts';
 import { ClusterOwners, NotOwner } from './cluster-owners.ts';
 import type { Random } from './random.ts';
@@ -23,19 +26,39 @@ export interface ServerClusterDeps {
   readonly serverName: ServerName;
   readonly listen: ListenOptions;
   readonly log: LogOptions;
+  readonly onLead?: ((leads: boolean) => void) | undefined;
 }
+
+type NeighbourAnswers = Map<string, () => Promise<unknown>>;
 
 export class ServerCluster {
   readonly log: Log;
   readonly owners: ClusterOwners;
   readonly #node: ClusterNode;
   readonly #begin: () => void;
+  readonly #seeking: Seeking;
+  readonly #answers: NeighbourAnswers;
+  /** Of the sockets of this machine's processes. */
+  readonly #folder: string | undefined;
 
-  private constructor(log: Log, owners: ClusterOwners, node: ClusterNode, begin: () => void) {
+  private constructor(
+    log: Log,
+    owners: ClusterOwners,
+    node: ClusterNode,
+    inner: {
+      readonly begin: () => void;
+      readonly seeking: Seeking;
+      readonly answers: NeighbourAnswers;
+      readonly folder: string | undefined;
+    },
+  ) {
     this.log = log;
     this.owners = owners;
     this.#node = node;
-    this.#begin = begin;
+    this.#begin = inner.begin;
+    this.#seeking = inner.seeking;
+    this.#answers = inner.answers;
+    this.#folder = inner.folder;
   }
 
   /** Resolves once this process has its part in the log: it leads it, or follows whoever does. */
@@ -51,6 +74,8 @@ export class ServerCluster {
     const begun = new Promise<void>((resolve) => {
       begin = resolve;
     });
+    const seeking = new Seeking();
+    const answers: NeighbourAnswers = new Map();
     const epochs = new Epochs();
     const ownerOf = (key: string): string | undefined => epochs.newest?.ownerOf(key).id;
     const owners = new ClusterOwners({
@@ -84,11 +109,15 @@ export class ServerCluster {
       handle: async (method, args, from) => {
         if (method === writeMethod) return shared.write(from, args);
         await begun;
+        const answer = answers.get(method);
+        if (answer !== undefined) return answer();
         return owners.handle(method, args);
       },
       events: {
         onRole: (role) => {
           if (role === 'seeking') epochs.forget();
+          seeking.onRole(role);
+          deps.onLead?.(role === 'leader');
           shared.onRole(role);
         },
         onReset: (position) => shared.onReset(position),
@@ -101,7 +130,10 @@ export class ServerCluster {
       errors: [LogWriteFailed, LogWriteRefused, NotOwner],
       logger,
     });
-    return new ServerCluster(shared.log, owners, node, begin);
+    logger.info({ member: node.id }, 'this process is one of several');
+    const { path } = deps.listen;
+    const folder = path && dirname(path);
+    return new ServerCluster(shared.log, owners, node, { begin, seeking, answers, folder });
   }
 
   /** From now on this process answers for what it owns. */
@@ -119,12 +151,69 @@ export class ServerCluster {
     return this.#node.stop();
   }
 
-  /** For logs, metrics and health. */
-  get id(): string {
-    return this.#node.id;
-  }
-
   get role(): string {
     return this.#node.role;
+  }
+
+  get epoch(): number {
+    return this.#node.membership.epoch;
+  }
+
+  get memberCount(): number {
+    return this.#node.membership.members.length;
+  }
+
+  get counts(): Readonly<ClusterCounts> {
+    return this.#node.counts;
+  }
+
+  /** How long this process has had no part in the log; 0 where it has one. */
+  get seekingMs(): number {
+    return this.#seeking.ms;
+  }
+
+  /** See `ObservedCluster`. */
+  onPartAgain(listener: (seconds: number) => void): void {
+    this.#seeking.listener = listener;
+  }
+
+  answerNeighbours(method: string, answer: () => Promise<unknown>): void {
+    this.#answers.set(method, answer);
+  }
+
+  askNeighbours(method: string, timeoutMs: number): Promise<unknown[]> {
+    return Promise.all(
+      this.#neighbours().map((id) =>
+        this.#node.call(id, method, null, { timeoutMs }).catch(() => undefined),
+      ),
+    );
+  }
+
+  /** The other processes of this machine. */
+  #neighbours(): MemberId[] {
+    const { members } = this.#node.membership;
+    const isHere = (address: Address) =>
+      'path' in address && dirname(address.path) === this.#folder;
+    return members
+      .filter(({ id, addresses }) => id !== this.#node.id && addresses.some(isHere))
+      .map(({ id }) => id);
+  }
+}
+
+/** How long a process has no part in the log. */
+class Seeking {
+  listener: ((seconds: number) => void) | undefined;
+  #sinceMs: number | undefined;
+
+  onRole(role: string): void {
+    if (role === 'seeking') this.#sinceMs = performance.now();
+    else if (this.#sinceMs !== undefined) {
+      this.listener?.(this.ms / 1000);
+      this.#sinceMs = undefined;
+    }
+  }
+
+  get ms(): number {
+    return this.#sinceMs === undefined ? 0 : performance.now() - this.#sinceMs;
   }
 }

@@ -53,10 +53,15 @@ export const configFile = (options: OptionValues): string | undefined => {
 export const configFor = (options: OptionValues): Config =>
   loadConfig({ file: configFile(options), env: process.env });
 
-export const loggerFor = (config: Config): Logger => {
+/** The name of the process, where there are several, is in every line. */
+export const loggerFor = (config: Config, processName?: string): Logger => {
   const { level, format } = config.log;
   const automatic = process.stdout.isTTY ? 'pretty' : 'json';
-  return createLogger({ level, format: format === 'auto' ? automatic : format });
+  return createLogger({
+    level,
+    format: format === 'auto' ? automatic : format,
+    process: processName,
+  });
 };
 
 /** For commands that answer a person: only what goes wrong, on standard error. */

@@ -25,14 +25,16 @@ const optionRow = ([name, option]: [string, CommandOption]): readonly [string, s
   option.help,
 ];
 
-const overview = (): string =>
-  [
+const overview = async (): Promise<string> => {
+  const all = await Promise.all(commands.map(({ load }) => load()));
+  return [
     `Parley ${version()}, a Matrix homeserver`,
     '',
-    columns(commands.map(({ name, summary }) => [`parley ${name}`, summary])),
+    columns(all.map(({ name, summary }) => [`parley ${name}`, summary])),
     '',
     'Every command takes --config FILE and --help.',
   ].join('\n');
+};
 
 const helpFor = (command: Command): string =>
   [
@@ -42,9 +44,9 @@ const helpFor = (command: Command): string =>
 
 const usageFailure = (message: string): StartFailure => new StartFailure('usage', message);
 
-const findCommand = (name: string): Command => {
+const findCommand = (name: string): Promise<Command> => {
   const command = commands.find((candidate) => candidate.name === name);
-  if (command !== undefined) return command;
+  if (command !== undefined) return command.load();
   const guess = nearest(
     name,
     commands.map((candidate) => candidate.name),
@@ -73,10 +75,10 @@ const execute = async (argv: readonly string[]): Promise<number> => {
     return 0;
   }
   if (name === '--help' || name === '-h' || name === 'help') {
-    print(overview());
+    print(await overview());
     return 0;
   }
-  const command = findCommand(name);
+  const command = await findCommand(name);
   const { values, positionals } = parse(command, rest);
   if (values['help'] === true) {
     print(helpFor(command));

@@ -1,15 +1,10 @@
 /** `parley start`: runs the server until a signal, and tells a person how to reach it. */
+import { hostname } from 'node:os';
 import { basename } from 'node:path';
-import {
-  type ChildPlace,
-  childPlace,
-  processCount,
-  startChildren,
-  tellParent,
-} from '../child-processes.ts';
+import { type ChildPlace, childPlace, clearAwayAfterParent, tellParent } from '../child-place.ts';
+import { processCount, startChildren } from '../child-processes.ts';
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
-import { startServer } from '../main.ts';
 import { watchForBugs } from '../ops/bug-watch.ts';
 import { limitHeapGrowth } from '../ops/heap-growth.ts';
 import type { Logger } from '../ops/logger.ts';
@@ -77,7 +72,7 @@ const stopSignals = ['SIGINT', 'SIGTERM'] as const;
 const firstSignal = (logger: Logger, isChild: boolean): Promise<void> =>
   new Promise((resolve) => {
     if (isChild) {
-      process.on('SIGINT', () => undefined);
+      for (const name of ['SIGINT', 'SIGHUP']) process.on(name, () => undefined);
       process.on('SIGTERM', () => resolve());
       return;
     }
@@ -95,12 +90,31 @@ const firstSignal = (logger: Logger, isChild: boolean): Promise<void> =>
     for (const name of stopSignals) process.on(name, onSignal);
   });
 
+/** A terminal that is closed is another thing: there, the signal ends the server as ever. */
+const renewAtHangUp = ({ renew }: RunningServer, logger: Logger): void => {
+  if (renew === undefined || process.stdin.isTTY) return;
+  let renewing = Promise.resolve();
+  process.on('SIGHUP', () => {
+    logger.info('starting every process anew, one after the other');
+    renewing = renewing.then(renew);
+  });
+};
+
+/** What tells its logs from those of the others; nothing where there is one process. */
+const processName = (config: Config, place: ChildPlace | undefined): string | undefined => {
+  if (place !== undefined) return String(place.number);
+  if (processCount(config) > 1) return 'parent';
+  return config.cluster.port === null ? undefined : hostname();
+};
+
 const start = async (
   config: Config,
   logger: Logger,
   place: ChildPlace | undefined,
 ): Promise<RunningServer> => {
   if (place === undefined && processCount(config) > 1) return startChildren(config, logger);
+  // Not loaded by a process that only looks after others.
+  const { startServer } = await import('../main.ts');
   try {
     return await startServer(config, logger, place);
   } catch (error) {
@@ -118,13 +132,16 @@ export const startCommand: Command = {
     limitHeapGrowth();
     const file = configFile(options);
     const config = configFor(options);
-    const logger = loggerFor(config);
     const place = childPlace();
+    if (place !== undefined) clearAwayAfterParent(place);
+    const logger = loggerFor(config, processName(config, place));
     const signalled = firstSignal(logger, place !== undefined).then(() => 0);
     const bugs = watchForBugs({ logger, clock: systemClock, source: process });
     const server = await start(config, logger, place);
-    if (place === undefined) announce(config, server, file, logger);
-    else {
+    if (place === undefined) {
+      announce(config, server, file, logger);
+      renewAtHangUp(server, logger);
+    } else {
       const { baseUrl, registrationToken } = server;
       tellParent({ running: { baseUrl, registrationToken } });
     }

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { CallLost, type CallOptions, type Connection } from './connection.ts';
+import { noCounts } from './counts.ts';
 import type { Lead } from './lead.ts';
 import { type ClusterEvents, Leadership, type Role } from './leadership.ts';
 import type { StreamWrite } from './leading.ts';
@@ -37,6 +38,7 @@ const positionMethod = 'cluster.position';
 
 export class ClusterNode {
   readonly id: MemberId = randomBytes(8).toString('hex');
+  readonly counts = noCounts();
   readonly #options: ClusterOptions;
   readonly #timings: ClusterTimings;
   readonly #transport: TransportOptions;
@@ -69,6 +71,7 @@ export class ClusterNode {
     );
     this.#leadership = new Leadership({
       self,
+      counts: this.counts,
       readLeader,
       takeLead,
       handle,
@@ -77,9 +80,13 @@ export class ClusterNode {
       dialLeader: (leader, handlers) => dial(leader, 'join', this.#transport, handlers),
       events: {
         onRole: (role) => events.onRole(role),
-        onReset: (position) => events.onReset(position),
+        onReset: (position) => {
+          this.counts.resets += 1;
+          events.onReset(position);
+        },
         onStream: (position, writes) => events.onStream(position, writes),
         onMembership: (membership) => {
+          this.counts.membershipChanges += 1;
           this.#peers.keep(membership);
           events.onMembership(membership);
         },
@@ -120,10 +127,25 @@ export class ClusterNode {
     args: unknown,
     options?: CallOptions,
   ): Promise<unknown> {
-    const { leading, toLeader, membership } = this.#leadership;
-    if (to === this.id || (to === 'leader' && leading !== undefined)) {
+    if (to === this.id || (to === 'leader' && this.#leadership.leading !== undefined)) {
       return this.#handle(method, args, this.id);
     }
+    this.counts.calls += 1;
+    try {
+      return await this.#callOther(to, method, args, options);
+    } catch (error) {
+      if (error instanceof CallLost) this.counts.lostCalls += 1;
+      throw error;
+    }
+  }
+
+  async #callOther(
+    to: MemberId | 'leader',
+    method: string,
+    args: unknown,
+    options: CallOptions | undefined,
+  ): Promise<unknown> {
+    const { leading, toLeader, membership } = this.#leadership;
     const connection: Connection | undefined =
       to === 'leader' || to === toLeader?.peer.id ? toLeader : leading?.connection(to);
     if (connection !== undefined) return connection.call(method, args, options);

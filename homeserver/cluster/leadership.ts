@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type Connection, type ConnectionHandlers, PeerSilent } from './connection.ts';
+import type { ClusterCounts } from './counts.ts';
 import { frameKind } from './frame-kinds.ts';
 import { encodeFrame } from './frames.ts';
 import { HandshakeFailed } from './handshake.ts';
@@ -23,6 +24,7 @@ export interface ClusterEvents extends StreamHandlers {
 }
 
 export interface LeadershipOptions {
+  readonly counts: ClusterCounts;
   readonly self: () => Member;
   /** Whoever led last, as the database knows it. */
   readonly readLeader: () => Promise<Member | undefined>;
@@ -173,6 +175,7 @@ export class Leadership {
     if (this.#stopping.signal.aborted) this.#giveUp?.();
     const before = this.#membership?.members.map(({ id }) => id) ?? [];
     const leading = new Leading({
+      counts: this.#options.counts,
       self: self(),
       lead,
       maxUnprovenMs: timings.maxUnprovenMs,
@@ -208,7 +211,10 @@ export class Leadership {
     });
     const handlers: ConnectionHandlers = {
       call: (method, args) => this.#options.handle(method, args, leader),
-      post: (kind, payload) => this.#following?.reader.read(kind, payload),
+      post: (kind, payload) => {
+        this.#options.counts.streamBytesReceived += payload.length;
+        this.#following?.reader.read(kind, payload);
+      },
       closed: (reason) => {
         this.#options.logger.warn({ leader, reason: reason?.message }, 'the leader is lost');
         if (reason instanceof PeerSilent) this.#beSuspicious(leader);

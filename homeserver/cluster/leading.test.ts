@@ -1,4 +1,5 @@
 import { eventually } from '../testing/server-process.ts';
+import { noCounts } from './counts.ts';
 import { Leading, type LeadingOptions } from './leading.ts';
 import type { Membership } from './members.ts';
 import { StreamReader } from './stream-reader.ts';
@@ -21,6 +22,7 @@ const held = (term: number, provenMs = () => performance.now()) => ({
 const leads = (options: Partial<LeadingOptions> = {}) => {
   const epochs: Membership[] = [];
   const leading = new Leading({
+    counts: noCounts(),
     self: { id: 'far', addresses: [] },
     lead: held(3),
     maxUnprovenMs: 1_000,

@@ -3,6 +3,7 @@
  * and what was written. Lives as long as the leadership of one process.
  */
 import type { Connection } from './connection.ts';
+import type { ClusterCounts } from './counts.ts';
 import { frameKind } from './frame-kinds.ts';
 import { encodeFrame } from './frames.ts';
 import type { Lead } from './lead.ts';
@@ -17,6 +18,7 @@ export interface StreamWrite {
 }
 
 export interface LeadingOptions {
+  readonly counts: Pick<ClusterCounts, 'streamBytesSent'>;
   readonly self: Member;
   readonly lead: Pick<Lead, 'term' | 'position' | 'provenMs' | 'confirm' | 'atRest'>;
   /** Whoever has not proved to lead for so long may have been replaced. */
@@ -119,10 +121,10 @@ export class Leading {
         const own = writes.map(({ origin, receipt }, at) =>
           origin === id ? JSON.stringify(receipt ?? null) : (whole[at] as string),
         );
-        connection.post(this.#streamFrame(after, position, own));
+        this.#send(connection, this.#streamFrame(after, position, own));
       } else {
         common ??= this.#streamFrame(after, position, whole);
-        connection.post(common);
+        this.#send(connection, common);
       }
     }
   }
@@ -132,6 +134,11 @@ export class Leading {
     this.#isClosed = true;
     clearTimeout(this.#gathering);
     for (const connection of this.#connected.values()) connection.close(closeMs);
+  }
+
+  #send(connection: Connection, frame: Buffer): void {
+    this.#options.counts.streamBytesSent += frame.length;
+    connection.post(frame);
   }
 
   #streamFrame(after: number, position: number, writes: readonly string[]): Buffer {

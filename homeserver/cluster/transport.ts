@@ -117,7 +117,8 @@ export class Listener {
     this.#servers.push(server);
     return new Promise((resolve, reject) => {
       server.once('error', reject);
-      server.listen(at, () => {
+      // A child process would otherwise share what it listens on with all others.
+      server.listen({ ...at, exclusive: true }, () => {
         server.off('error', reject);
         server.on('error', () => undefined);
         resolve();

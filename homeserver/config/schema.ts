@@ -127,8 +127,9 @@ export const configSchema = group('', {
       minimum: 0,
       maximum: 65_535,
       description:
-        'Where the other machines reach this one, over TLS with a key that the database keeps; 0: any ' +
-        'free port. They find each other through the database. null: there are no other machines.',
+        'Where the other machines reach this one, over TLS with a key that the database keeps; of ' +
+        'several processes each has the next port; 0: any free ones. They find each other through the ' +
+        'database, which also keeps the signing keys for all. null: there are no other machines.',
     }),
     bind: text({
       default: '0.0.0.0',

@@ -59,6 +59,8 @@ export interface HttpServer {
   addresses(): AddressInfo[];
   /** Aborted when stopping begins. */
   readonly draining: AbortSignal;
+  /** The first half of stopping: long polls return, and each answer is the last on its connection. */
+  drain(): void;
   /**
    * Accepts nothing new, tells long polls to return, lets requests finish for at most `graceMs`,
    * then cuts what is left.
@@ -93,6 +95,8 @@ const answerBadRequest = (error: Error & { code?: string }, socket: Socket): voi
  * a restart everyone comes back at once, and whoever finds no place here is left to try again.
  */
 const MAX_UNACCEPTED = 4_096;
+
+const UNUSED_GRACE_MS = 200;
 
 const listen = (server: Server, { port, bind }: Listener): Promise<void> =>
   new Promise((resolve, reject) => {
@@ -190,7 +194,11 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
         resolve();
       });
       server.closeIdleConnections();
-      for (const socket of unused) socket.destroy();
+      // Something may be on its way over the newest of them.
+      const endUnused = () => {
+        for (const socket of unused) socket.destroy();
+      };
+      setTimeout(endUnused, Math.min(graceMs, UNUSED_GRACE_MS)).unref();
     });
 
   return {
@@ -201,6 +209,7 @@ export const createHttpServer = (options: HttpServerOptions): HttpServer => {
     },
     addresses: () => servers.map(({ server }) => server.address() as AddressInfo),
     draining: drain.signal,
+    drain: () => drain.abort(),
     stop: async ({ graceMs }) => {
       drain.abort();
       await Promise.all(servers.map(({ server, unused }) => close(server, unused, graceMs)));

@@ -7,6 +7,8 @@ import type { Database } from '../storage/database.ts';
 export interface HealthSources {
   readonly database: Database;
   readonly log: { readonly isOpen: boolean };
+  /** Where the server is several processes. */
+  readonly cluster?: { readonly seekingMs: number } | undefined;
   /** Aborted when the server begins to stop. */
   readonly draining: AbortSignal;
 }
@@ -17,6 +19,8 @@ export interface Readiness {
   readonly parts: { readonly database: string; readonly server: string };
 }
 
+/** A process that seeks the leader for longer is cut off: others may not be. */
+const maxSeekingMs = 2_000;
 /** A probe that hangs is as bad as one that fails. */
 const databaseTimeoutMs = 2_000;
 
@@ -36,10 +40,17 @@ const databaseState = async (database: Database): Promise<string> => {
   }
 };
 
+const serverState = ({ draining, cluster }: HealthSources): string => {
+  if (draining.aborted) return 'stopping';
+  return (cluster?.seekingMs ?? 0) > maxSeekingMs ? 'seeks the leader' : 'ok';
+};
+
 /** The schema needs no look: a server whose migrations failed does not start. */
 export const checkReadiness = async (sources: HealthSources): Promise<Readiness> => {
-  const server = sources.draining.aborted ? 'stopping' : 'ok';
+  const server = serverState(sources);
   const answer = await databaseState(sources.database);
-  const database = answer === 'ok' && !sources.log.isOpen ? 'cannot be written' : answer;
+  // One that seeks the leader may find it sooner than a probe comes again.
+  const isClosed = !sources.log.isOpen && (sources.cluster?.seekingMs ?? 0) === 0;
+  const database = answer === 'ok' && isClosed ? 'cannot be written' : answer;
   return { ready: server === 'ok' && database === 'ok', parts: { database, server } };
 };

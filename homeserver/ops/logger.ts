@@ -9,6 +9,8 @@ export const logFormats = ['json', 'pretty'] as const;
 export interface LoggerOptions {
   readonly level: (typeof logLevels)[number];
   readonly format: (typeof logFormats)[number];
+  /** Which of several processes this is; the field `process` of every line. */
+  readonly process?: string | undefined;
 }
 
 export interface LogDestination {
@@ -54,7 +56,7 @@ export const prettyLine = (json: string): string => {
 export const createLogger = (options: LoggerOptions, destination?: LogDestination): Logger => {
   const settings = {
     level: options.level,
-    base: null,
+    base: options.process === undefined ? null : { process: options.process },
     redact: {
       paths: secretFields.flatMap((field) => [field, `*.${field}`]),
       censor: '[hidden]',

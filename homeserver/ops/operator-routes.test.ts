@@ -12,6 +12,7 @@ describe('the routes of operators', () => {
   let base: string;
   const draining = new AbortController();
   const log = { isOpen: true };
+  const cluster = { seekingMs: 0 };
 
   beforeAll(async () => {
     test = await testDatabase();
@@ -22,7 +23,7 @@ describe('the routes of operators', () => {
         operator: {
           cors: false,
           routes: [
-            ...healthRoutes({ database, log, draining: draining.signal }),
+            ...healthRoutes({ database, log, cluster, draining: draining.signal }),
             metricsRoute(createMetricsRegistry({ processMetrics: true })),
           ],
         },
@@ -49,6 +50,15 @@ describe('the routes of operators', () => {
     expect(await get('/health/ready')).toMatchObject({ status: 200 });
     log.isOpen = false;
     expect((await get('/health/ready')).text).toContain('"database":"cannot be written"');
+    // A leader that is lost is replaced soon.
+    cluster.seekingMs = 1_500;
+    expect(await get('/health/ready')).toMatchObject({ status: 200 });
+    cluster.seekingMs = 2_500;
+    expect(await get('/health/ready')).toEqual({
+      status: 503,
+      text: '{"status":"no","database":"ok","server":"seeks the leader"}',
+    });
+    cluster.seekingMs = 0;
     log.isOpen = true;
     draining.abort();
     expect(await get('/health/ready')).toEqual({

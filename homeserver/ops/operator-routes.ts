@@ -26,7 +26,11 @@ export const healthRoutes = (sources: HealthSources): Route[] => [
   }),
 ];
 
-export const metricsRoute = (registry: Registry): Route =>
+/** `text` tells of more than this registry, where there are several processes. */
+export const metricsRoute = (
+  registry: Registry,
+  text: () => Promise<string> = () => registry.metrics(),
+): Route =>
   route({
     operationId: 'metrics',
     method: 'GET',
@@ -35,6 +39,6 @@ export const metricsRoute = (registry: Registry): Route =>
     handler: async () =>
       rawReply({
         headers: { 'Content-Type': registry.contentType },
-        body: await registry.metrics(),
+        body: await text(),
       }),
   });

@@ -9,4 +9,6 @@ export interface RunningServer {
   readonly failed: Promise<Error>;
   /** Drains: requests finish, long polls return, cursors are saved; then the database stops. */
   stop(): Promise<void>;
+  /** Starts what it consists of anew, one process after the other, where there are several. */
+  renew?(): Promise<void>;
 }

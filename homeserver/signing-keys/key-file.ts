@@ -74,8 +74,9 @@ const newSigningKey = (random: Random): SigningKey =>
   signingKeyFromSeed(`a_${random.bytes(4).toString('hex')}`, random.bytes(32));
 
 /** Readable by its owner alone, and on the disk before it takes the old one's place. */
-const writeKeyFile = async (path: string, keys: KeySet): Promise<void> => {
-  const partial = `${path}.new`;
+export const writeKeyFile = async (path: string, keys: KeySet): Promise<void> => {
+  // Several processes of one machine may do so at the same time.
+  const partial = `${path}.new-${process.pid}`;
   const file = await open(partial, 'w', 0o600);
   try {
     await file.writeFile(formatKeyFile(keys));

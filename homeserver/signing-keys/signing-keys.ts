@@ -10,10 +10,21 @@ import { type SigningKey, signJson } from '../../spec/signing.ts';
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../ops/logger.ts';
 import type { Random } from '../random.ts';
-import { type KeySet, openKeyFile, RELOAD_INTERVAL_MS, readKeyFile } from './key-file.ts';
+import { sharedKeyText } from '../storage/cluster.ts';
+import type { Database } from '../storage/database.ts';
+import {
+  formatKeyFile,
+  type KeySet,
+  openKeyFile,
+  RELOAD_INTERVAL_MS,
+  readKeyFile,
+} from './key-file.ts';
+import { agreeOnKeys } from './shared-keys.ts';
 
 export interface SigningKeysOptions {
   readonly path: string;
+  /** Where other machines sign with the same keys: the database that they share. */
+  readonly shared?: Database | undefined;
   readonly serverName: ServerName;
   readonly clock: Clock;
   readonly random: Random;
@@ -30,26 +41,38 @@ const modifiedMs = async (path: string): Promise<number> => (await stat(path)).m
 export class SigningKeys {
   readonly serverName: ServerName;
   readonly #path: string;
+  readonly #shared: Database | undefined;
+  readonly #random: Random;
   readonly #clock: Clock;
   readonly #logger: Logger;
   #keys: KeySet;
   #modifiedMs: number;
+  #sharedText: string | undefined;
   #document: { readonly value: JsonObject; readonly renewAtMs: number } | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   private constructor(options: SigningKeysOptions, keys: KeySet, modified: number) {
     this.serverName = options.serverName;
     this.#path = options.path;
+    this.#shared = options.shared;
+    this.#random = options.random;
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#keys = keys;
     this.#modifiedMs = modified;
   }
 
-  /** Makes the key file on first start. Call `close` to stop watching it. */
+  /**
+   * Makes the key file on first start. Call `close` to stop watching it.
+   * @throws {StartFailure} when other machines sign with keys that the file does not have
+   */
   static async open(options: SigningKeysOptions): Promise<SigningKeys> {
-    const keys = await openKeyFile(options.path, options.random);
-    const opened = new SigningKeys(options, keys, await modifiedMs(options.path));
+    const { path, shared, random } = options;
+    const keys = await (shared === undefined
+      ? openKeyFile(path, random)
+      : agreeOnKeys(shared, path, random));
+    const opened = new SigningKeys(options, keys, await modifiedMs(path));
+    opened.#sharedText = shared && formatKeyFile(keys);
     opened.#timer = setInterval(() => void opened.reload(), RELOAD_INTERVAL_MS);
     opened.#timer.unref();
     return opened;
@@ -93,17 +116,22 @@ export class SigningKeys {
     return document;
   }
 
-  /** Takes over the file if it has changed. A file that cannot be read changes nothing. */
+  /** Takes over the file, or what other machines have made known, if it has changed. */
   async reload(): Promise<void> {
     try {
+      const shared = this.#shared;
       const modified = await modifiedMs(this.#path);
-      if (modified === this.#modifiedMs) return;
-      this.#keys = await readKeyFile(this.#path);
-      this.#modifiedMs = modified;
+      const sharedText = shared && (await sharedKeyText(shared));
+      if (modified === this.#modifiedMs && sharedText === this.#sharedText) return;
+      this.#keys = await (shared === undefined
+        ? readKeyFile(this.#path)
+        : agreeOnKeys(shared, this.#path, this.#random));
+      this.#modifiedMs = await modifiedMs(this.#path);
+      this.#sharedText = shared && formatKeyFile(this.#keys);
       this.#document = undefined;
       this.#logger.info({ keyId: this.current.keyId }, 'the signing keys have changed');
     } catch (error) {
-      this.#logger.error({ err: error, file: this.#path }, 'the signing key file is unreadable');
+      this.#logger.error({ err: error, file: this.#path }, 'the signing keys cannot be taken over');
     }
   }
 

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Address, Member } from '../cluster/members.ts';
 import type { Random } from '../random.ts';
-import type { Database, Db } from './database.ts';
+import type { Database, Db, Tx } from './database.ts';
 import { factValue, stateFact } from './users.ts';
 
 export interface Leader extends Member {
@@ -10,6 +10,7 @@ export interface Leader extends Member {
   readonly term: number;
 }
 
+const keysFact = 'signing_keys';
 const secretFact = 'cluster_secret';
 const secretBytes = 32;
 
@@ -49,5 +50,26 @@ export const writeLeader = async (db: Db, { term, id, addresses }: Leader): Prom
       ON CONFLICT (single) DO UPDATE SET term = excluded.term, member_id = excluded.member_id,
         addresses = excluded.addresses`,
     values: [term, id, JSON.stringify(addresses)],
+  });
+};
+
+/** What the signing key files of all machines say; undefined before the first has said it. */
+export const sharedKeyText = async (db: Db): Promise<string | undefined> =>
+  (await factValue(db, keysFact)) || undefined;
+
+/** The same, and nobody else changes it before the transaction ends. */
+export const lockSharedKeyText = async (tx: Tx): Promise<string | undefined> => {
+  await stateFact(tx, keysFact, '');
+  const { rows } = await tx.query<{ value: string }>({
+    text: 'SELECT value FROM server_facts WHERE fact = $1 FOR UPDATE',
+    values: [keysFact],
+  });
+  return rows[0]?.value || undefined;
+};
+
+export const writeSharedKeyText = async (tx: Tx, text: string): Promise<void> => {
+  await tx.query({
+    text: 'UPDATE server_facts SET value = $2 WHERE fact = $1',
+    values: [keysFact, text],
   });
 };
