@@ -68,6 +68,7 @@ const start = async (): Promise<{ server: ServerProcess; address: string; metric
   ];
   const server = new ServerProcess(['start'], folder, {
     PARLEY_PROCESSES: '3',
+    PARLEY_RATE_LIMITS_ENABLED: 'false',
     PARLEY_LISTENERS: JSON.stringify(listeners),
     TMPDIR: temporary,
   });
