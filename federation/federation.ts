@@ -32,6 +32,7 @@ import type { Implementation } from './routes/get-version.ts';
 import { FederationSender } from './sender/federation-sender.ts';
 import { sendLocalEdus } from './sender/local-edus.ts';
 import { mergedSource } from './sender/merged-source.ts';
+import { OwnedSender } from './sender/owned-sender.ts';
 import type { SenderMetrics } from './sender/sender-metrics.ts';
 import { handleDeviceEdus } from './transactions/device-edus.ts';
 import { EduDispatcher } from './transactions/edu-dispatcher.ts';
@@ -63,7 +64,7 @@ export interface Federation {
   readonly historyFiller: HistoryFiller;
   /** For EDUs of further kinds: to-device messages, device lists. */
   readonly edus: EduDispatcher;
-  readonly sender: FederationSender;
+  readonly sender: OwnedSender;
   readonly queue: InboundQueue;
   routes(services: FederationServices): readonly Route[];
   /** Call it when the listeners are closed, and before the core is. */
@@ -123,17 +124,22 @@ export const createFederation = async (options: FederationOptions): Promise<Fede
   inbound.watchQueue(queue);
   options.senderMetrics?.watchDestinations(health);
 
-  const sender = await FederationSender.start({
-    origin: serverName,
-    database,
-    source: mergedSource(core.outbound, core.encryption.outboundEdus),
-    client,
-    health,
-    clock,
-    random,
+  const sender = await OwnedSender.start({
+    owners: core.owners,
     logger,
-    isAllowed,
-    ...(options.senderMetrics !== undefined && { metrics: options.senderMetrics }),
+    start: () =>
+      FederationSender.start({
+        origin: serverName,
+        database,
+        source: mergedSource(core.outbound, core.encryption.outboundEdus),
+        client,
+        health,
+        clock,
+        random,
+        logger,
+        isAllowed,
+        ...(options.senderMetrics !== undefined && { metrics: options.senderMetrics }),
+      }),
   });
   sendLocalEdus({ ...core, sender });
 

@@ -1,5 +1,6 @@
 import { silentLogger } from '../../homeserver/ops/logger.ts';
 import { createTestAuthority } from '../../homeserver/outbound/testing/test-authority.ts';
+import { soleOwner } from '../../homeserver/owners.ts';
 import { systemRandom } from '../../homeserver/random.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
@@ -7,6 +8,7 @@ import { MemoryLog, presence, transactionsSentTo, typing, until } from '../testi
 import { HERE, TestFederation } from '../testing/test-federation.ts';
 import { TestPeer } from '../testing/test-peer.ts';
 import { FederationSender, type FederationSenderOptions } from './federation-sender.ts';
+import { OwnedSender } from './owned-sender.ts';
 
 const authority = createTestAuthority();
 
@@ -393,5 +395,51 @@ describe('federation sender', () => {
     expect(durations[25]).toBeLessThan(5);
     await sender.save();
     expect(await stored()).toHaveLength(200);
+  });
+
+  it('is taken up by the process that owns it, with nothing left out', async () => {
+    await sender.stop();
+    const owners = [0, 1].map((nth) => {
+      const listeners: (() => void)[] = [];
+      return {
+        ...soleOwner,
+        elsewhere: () => (owner === nth ? undefined : 'another'),
+        onChange: (listener: () => void) => listeners.push(listener),
+        listeners,
+      };
+    });
+    let owner = 0;
+    let started = 0;
+    const both = await Promise.all(
+      owners.map((own) =>
+        OwnedSender.start({
+          owners: own,
+          logger: silentLogger,
+          start: () => {
+            started += 1;
+            return start({ saveIntervalMs: 20 });
+          },
+        }),
+      ),
+    );
+    try {
+      expect(started).toBe(1);
+      const items = appendMany(5);
+      await until(() => pdus().length === 5);
+      refuse();
+      items.push(...appendMany(3));
+      for (const each of both) each.sendEphemeral([peer.name], typing(1));
+      await until(() => our.health.isLeftAlone(peer.name));
+      owner = 1;
+      for (const { listeners } of owners) for (const changed of listeners) changed();
+      accept();
+      await until(() => started === 2);
+      items.push(...appendMany(2));
+      our.clock.set(our.health.retryAtMs(peer.name) + 1);
+      for (const each of both) each.sendEphemeral([peer.name], typing(2));
+      await until(() => new Set(pdus().map((pdu) => JSON.stringify(pdu))).size >= items.length);
+    } finally {
+      for (const each of both) await each.stop();
+    }
   });
 });

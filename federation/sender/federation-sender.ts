@@ -62,6 +62,7 @@ export class FederationSender {
   #saveTimer: NodeJS.Timeout | undefined;
   readonly #aborter = new AbortController();
   #isStopped = false;
+  #isHandedOver = false;
 
   private constructor(
     options: FederationSenderOptions,
@@ -149,18 +150,30 @@ export class FederationSender {
 
   /** Lets transactions under way end, but for no longer than given, and stores the cursors. */
   async stop({ graceMs = 5000 } = {}): Promise<void> {
+    await this.#end(graceMs);
+    await this.#saving;
+    await this.save();
+  }
+
+  /** The same for another process to go on: the cursors are that one's from now on. */
+  async handOver(graceMs: number): Promise<void> {
+    this.#isHandedOver = true;
+    await this.#end(graceMs);
+    await this.#saving;
+  }
+
+  async #end(graceMs: number): Promise<void> {
     this.#isStopped = true;
     clearInterval(this.#saveTimer);
     const impatience = setTimeout(() => this.#aborter.abort(), graceMs);
     await this.#dispatching;
     await Promise.all([...this.#queues.values()].map((queue) => queue.close()));
     clearTimeout(impatience);
-    await this.#saving;
-    await this.save();
   }
 
   /** Stores the cursors; failures are retried with the next interval. */
   async save(): Promise<void> {
+    if (this.#isHandedOver) return;
     this.#saving ??= this.#save().finally(() => {
       this.#saving = undefined;
     });

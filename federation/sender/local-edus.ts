@@ -4,6 +4,7 @@
  * Specification: https://spec.matrix.org/v1.19/server-server-api/#edus
  */
 import type { Clock } from '../../homeserver/clock.ts';
+import type { LiveRoom } from '../../homeserver/rooms/live-room.ts';
 import type { RoomRegistry } from '../../homeserver/rooms/room-registry.ts';
 import type { Presence } from '../../homeserver/streams/presence.ts';
 import type { Receipts } from '../../homeserver/streams/receipts.ts';
@@ -12,11 +13,11 @@ import { turns } from '../../homeserver/turns.ts';
 import { canonicalJson } from '../../spec/canonical-json.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import type { ServerName } from '../../spec/identifiers.ts';
-import type { FederationSender } from './federation-sender.ts';
 import type { EphemeralEdu } from './outbound-source.ts';
+import type { OwnedSender } from './owned-sender.ts';
 
 export interface LocalEdusDeps {
-  readonly sender: Pick<FederationSender, 'sendEphemeral'>;
+  readonly sender: Pick<OwnedSender, 'sendEphemeral'>;
   readonly registry: RoomRegistry;
   readonly clock: Clock;
   readonly typing: Pick<Typing, 'onLocalChange'>;
@@ -32,13 +33,18 @@ const maxWaitingNews = 20_000;
 export const sendLocalEdus = (deps: LocalEdusDeps): void => {
   const { sender, registry, clock, typing, receipts, presence } = deps;
   typing.onLocalChange(({ roomNid, roomId, userId, typing }) => {
-    const room = registry.cached(roomNid);
-    if (room === undefined) return;
-    const content = { room_id: roomId, user_id: userId, typing };
-    sender.sendEphemeral(
-      room.committedServers,
-      edu('m.typing', content, `typing ${roomId} ${userId}`, false),
-    );
+    const tell = (room: LiveRoom | undefined): void => {
+      if (room === undefined) return;
+      const content = { room_id: roomId, user_id: userId, typing };
+      sender.sendEphemeral(
+        room.committedServers,
+        edu('m.typing', content, `typing ${roomId} ${userId}`, false),
+      );
+    };
+    // Another process may have been told, which alone has the room in memory.
+    const room = registry.findByNid(roomNid);
+    if (room instanceof Promise) room.then(tell, () => undefined);
+    else tell(room);
   });
   receipts.onLocalReceipt((room, { userId, threadId, eventId, receivedAtMs }) => {
     const data = { ts: receivedAtMs, ...(threadId !== '' && { thread_id: threadId }) };
