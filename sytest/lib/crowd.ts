@@ -17,6 +17,8 @@ export interface Sent {
   readonly eventId: string;
   /** Requests that were made for it. */
   readonly attempts: number;
+  /** Why those before the last were not answered, with how long each took. */
+  readonly failures: readonly string[];
   /** By the clock of `performance.now`. */
   readonly acknowledgedMs: number;
 }
@@ -61,8 +63,11 @@ async function insists(
   method: string,
   path: string,
   body?: object,
-): Promise<{ answer: unknown; attempts: number }> {
-  for (let attempts = 1; ; attempts += 1) {
+): Promise<{ answer: unknown; failures: string[] }> {
+  const failures: string[] = [];
+  for (;;) {
+    const startedMs = performance.now();
+    let cause: unknown;
     const response = await fetch(`${person.server.clientUrl}/_matrix/client/v3${path}`, {
       method,
       headers: {
@@ -72,15 +77,19 @@ async function insists(
       },
       signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    }).catch(() => undefined);
+    }).catch((error: Error) => {
+      cause = (error.cause as { code?: string } | undefined)?.code ?? error.name;
+    });
     // An answer that was cut off half way is none.
     const answer: unknown = await response?.json().catch(() => undefined);
     if (response !== undefined && answer !== undefined) {
-      if (response.ok) return { answer, attempts };
+      if (response.ok) return { answer, failures };
       if (response.status < 500) {
         throw new Error(`${method} ${path}: ${response.status} ${JSON.stringify(answer)}`);
       }
     }
+    const told = response === undefined ? cause : `${response.status} ${JSON.stringify(answer)}`;
+    failures.push(`${told} after ${Math.round(performance.now() - startedMs)} ms`);
     await sleep(RETRY_PAUSE_MS);
   }
 }
@@ -93,7 +102,7 @@ export async function insistsOnSending(
   text: string,
 ): Promise<Sent> {
   const path = `/rooms/${segment(room)}/send/m.room.message/${segment(txnId)}`;
-  const { answer, attempts } = await insists(sender, 'PUT', path, {
+  const { answer, failures } = await insists(sender, 'PUT', path, {
     msgtype: 'm.text',
     body: text,
   });
@@ -103,7 +112,8 @@ export async function insistsOnSending(
     txnId,
     text,
     eventId: (answer as { event_id: string }).event_id,
-    attempts,
+    attempts: failures.length + 1,
+    failures,
     acknowledgedMs: performance.now(),
   };
 }
