@@ -46,7 +46,12 @@ export class ClusterOwners implements Owners {
     return owner === this.#cluster.id ? undefined : (owner ?? nobody);
   }
 
-  async ask(key: string, method: string, args: readonly unknown[]): Promise<unknown> {
+  async ask(
+    key: string,
+    method: string,
+    args: readonly unknown[],
+    isRepeatable = false,
+  ): Promise<unknown> {
     const endMs = performance.now() + maxWaitMs;
     for (;;) {
       const owner = this.#cluster.ownerOf(key);
@@ -56,8 +61,9 @@ export class ClusterOwners implements Owners {
           return await this.#callOwner(owner, key, method, args);
         }
       } catch (error) {
-        if (!this.#mayAskAgain(error, key, owner)) {
-          throw this.#cluster.isLost(error) ? new LogWriteFailed((error as Error).message) : error;
+        const isLost = this.#cluster.isLost(error);
+        if (!(isLost && isRepeatable) && !this.#mayAskAgain(error, key, owner)) {
+          throw isLost ? new LogWriteFailed((error as Error).message) : error;
         }
         if (performance.now() > endMs) throw new LogWriteFailed('The owner is not to be reached');
       }

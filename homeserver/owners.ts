@@ -12,9 +12,16 @@ export interface Owners {
    * Calls what the owner of `key` answers under `method`; in this process where that is the owner.
    * Asked again while the key changes its owner. Arguments and answer travel as JSON: an undefined one
    * arrives as undefined, and so does null.
+   * @param isRepeatable doing it twice is doing it once: asked again, too, where nobody knows whether
+   *   it was carried out
    * @throws what the answer threw, or LogWriteFailed where nobody knows whether it was carried out
    */
-  ask(key: string, method: string, args: readonly unknown[]): Promise<unknown>;
+  ask(
+    key: string,
+    method: string,
+    args: readonly unknown[],
+    isRepeatable?: boolean,
+  ): Promise<unknown>;
   /** What this process answers of the keys it owns. */
   answer(method: string, run: Answer): void;
   /** Called when keys have got other owners: after this process may write what it owns now. */
@@ -63,12 +70,15 @@ type KeysOf<Service> = {
 /**
  * The service as it is called from anywhere: the methods named in `keys` run in the process that owns
  * what they are about. They take and give nothing but JSON.
+ *
+ * @param repeatable methods that, called twice, do what they do once
  */
 export const atOwner = <Service extends object>(
   owners: Owners,
   name: string,
   service: Service,
   keys: KeysOf<Service>,
+  repeatable: readonly (keyof Service & string)[] = [],
 ): Service => {
   if (owners === soleOwner) return service;
   const bound = new Map<PropertyKey, unknown>();
@@ -81,7 +91,8 @@ export const atOwner = <Service extends object>(
     ) => Promise<unknown>;
     const full = `${name}.${method}`;
     owners.answer(full, run.bind(service) as Answer);
-    bound.set(method, (...args: unknown[]) => owners.ask(keyOf(...args), full, args));
+    const isRepeatable = (repeatable as readonly string[]).includes(method);
+    bound.set(method, (...args: unknown[]) => owners.ask(keyOf(...args), full, args, isRepeatable));
   }
   return new Proxy(service, {
     get: (target, property) => {

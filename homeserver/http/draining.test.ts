@@ -84,6 +84,23 @@ describe('going away', () => {
     await expect(request('GET', '/poll')).rejects.toThrow();
   });
 
+  it('answers the first request of a connection that was made before', async () => {
+    const { port, server } = await start([quick]);
+    const socket = connect(port, '127.0.0.1');
+    await new Promise<void>((resolve) => socket.once('connect', () => resolve()));
+    await fetch(`http://127.0.0.1:${port}/quick`, { method: 'GET' });
+    const stopped = server.stop({ graceMs: 20_000 });
+    let answer = '';
+    socket.on('data', (data) => {
+      answer += data;
+    });
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    socket.write('GET /quick HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await Promise.all([closed, stopped]);
+    expect(answer).toMatch(/^HTTP\/1.1 200 /);
+    expect(answer).toMatch(/^connection: close\r$/im);
+  });
+
   it('does not wait for connections over which nothing was asked', async () => {
     const { port, server } = await start([quick]);
     const socket = connect(port, '127.0.0.1');

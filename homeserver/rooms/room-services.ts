@@ -102,11 +102,18 @@ export const createRoomServices = (core: Core, options: RoomServicesOptions): Ro
     // The new room has an id by which it belongs to whoever makes it.
     roomCreator: atOwner(owners, 'roomCreator', creator, { create: (userId) => userId }),
     roomUpgrader: atOwner(owners, 'roomUpgrader', upgrader, { upgrade: second }),
-    eventSender: atOwner(owners, 'eventSender', eventSender, {
-      message: (_sender, { roomId }) => roomId,
-      redaction: (_sender, { roomId }) => roomId,
-      state: (_sender, { roomId }) => roomId,
-    }),
+    eventSender: atOwner(
+      owners,
+      'eventSender',
+      eventSender,
+      {
+        message: (_sender, { roomId }) => roomId,
+        redaction: (_sender, { roomId }) => roomId,
+        state: (_sender, { roomId }) => roomId,
+      },
+      // Once for each transaction of a device, whoever carries it out.
+      ['message', 'redaction'],
+    ),
     roomState: new RoomState(core),
     publicRooms: new PublicRooms({ ...core, remote, publishers }),
     reports: new Reports(core),
