@@ -61,12 +61,12 @@ const rest = (): void => {
   answering = [];
 };
 
-const answer = async (kind: string, what: string): Promise<readonly string[]> => {
+const answer = async (kind: string, asked: readonly string[]): Promise<readonly string[]> => {
   rest();
   const hostile = hostileAnswers[kind];
-  const question = questions.find((one) => one.what === what);
-  if (hostile === undefined || question === undefined) throw new Error(`no ${kind}, ${what}`);
-  const start = async (): Promise<HostileServer> => {
+  const start = async (what: string): Promise<HostileServer> => {
+    const question = questions.find((one) => one.what === what);
+    if (hostile === undefined || question === undefined) throw new Error(`no ${kind}, ${what}`);
     const server: HostileServer = await HostileServer.start(certificate, (path, response) => {
       const honest = question.path.test(path) ? undefined : honestAnswer(path);
       if (honest === undefined) hostile(response, question.head(server.name));
@@ -74,7 +74,9 @@ const answer = async (kind: string, what: string): Promise<readonly string[]> =>
     });
     return server;
   };
-  answering = await Promise.all(Array.from({ length: atATime }, start));
+  answering = await Promise.all(
+    Array.from({ length: atATime }, (_, index) => start(asked[index % asked.length] as string)),
+  );
   return answering.map(({ name }) => name);
 };
 
@@ -90,7 +92,7 @@ const handle = async (message: ToLoad): Promise<FromLoad> => {
   }
   if ('strike' in message) return { outcomes: await strike(message.strike.seconds) };
   if ('answer' in message) {
-    return { names: await answer(message.answer.kind, message.answer.question) };
+    return { names: await answer(message.answer.kind, message.answer.questions) };
   }
   rest();
   return { names: [] };

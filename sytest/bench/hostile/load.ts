@@ -23,7 +23,7 @@ export type ToLoad =
   | { readonly prepare: string }
   | { readonly strike: { readonly seconds: number } }
   /** Opens servers that answer so, and closes those that were open. */
-  | { readonly answer: { readonly kind: string; readonly question: string } }
+  | { readonly answer: { readonly kind: string; readonly questions: readonly string[] } }
   | { readonly rest: true };
 
 export interface Kinds {
@@ -68,9 +68,9 @@ export class HostileLoad {
     return 'outcomes' in answer ? answer.outcomes : {};
   }
 
-  /** Opens servers that answer so; resolves with their names, each one's its own. */
-  async answering(kind: string, question: string): Promise<readonly string[]> {
-    const answer = await this.#ask({ answer: { kind, question } });
+  /** Opens servers that answer so, to one question each, in turns; resolves with their names. */
+  async answering(kind: string, questions: readonly string[]): Promise<readonly string[]> {
+    const answer = await this.#ask({ answer: { kind, questions } });
     return 'names' in answer ? answer.names : [];
   }
 

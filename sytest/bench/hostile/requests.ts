@@ -219,7 +219,7 @@ export const hostileRequests = (
     'events, beyond their size': send((server) =>
       transaction(
         server,
-        listOf(50, () => pdu(scene, server, `{"body":${letters(240_000)}}`)),
+        listOf(50, () => pdu(scene, server, `{"body":${letters(190_000)}}`)),
         '[]',
       ),
     ),
@@ -249,7 +249,7 @@ export const hostileRequests = (
     }),
     receipts: edus('m.receipt', (server) => {
       const readers = listOf(
-        400,
+        180,
         (reader) => `"@r${reader}:${server.name}":{"data":{"ts":1},"event_ids":["$x"]}`,
       ).slice(1, -1);
       return `{"${room}":{"m.read":{${readers}}}}`;
@@ -286,15 +286,15 @@ export const hostileRequests = (
     ),
     'public rooms': post(
       '/_matrix/federation/v1/publicRooms',
-      `{"filter":{"generic_search_term":${letters(500_000)}},"limit":10000}`,
+      `{"filter":{"generic_search_term":${letters(60_000)}},"limit":10000}`,
     ),
     'missing events': post(
       `/_matrix/federation/v1/get_missing_events/${segment(room)}`,
-      `{"earliest_events":${listOf(20_000, (one) => `"$e${one}"`)},` +
-        `"latest_events":${listOf(20_000, (one) => `"$l${one}"`)},"limit":1000000}`,
+      `{"earliest_events":${listOf(100, (one) => `"$e${one}${'e'.repeat(240)}"`)},` +
+        `"latest_events":${listOf(100, (one) => `"$l${one}${'l'.repeat(240)}"`)},"limit":1000000}`,
     ),
     'keys of others': () => {
-      const asked = listOf(20_000, (one) => `"localhost:${1 + one}":{}`).slice(1, -1);
+      const asked = listOf(256, (one) => `"localhost:${1 + one}":{}`).slice(1, -1);
       const body = Buffer.from(`{"server_keys":{${asked}}}`);
       return () => ({
         ...{ method: 'POST', path: '/_matrix/key/v2/query', headers: {} },
@@ -312,18 +312,18 @@ export const hostileRequests = (
     invites: put(
       `/_matrix/federation/v2/invite/${segment(`!x:${servers[0]!.name}`)}/${segment('$x')}`,
       (server) =>
-        `{"event":${pdu(scene, server, `{"membership":"invite","x":${values(10_000)}}`)},` +
-        `"invite_room_state":${listOf(9, () => pdu(scene, server, `{"x":${values(8_000)}}`))},"room_version":"11"}`,
+        `{"event":${pdu(scene, server, `{"membership":"invite","x":${values(5_000)}}`)},` +
+        `"invite_room_state":${listOf(9, () => pdu(scene, server, `{"x":${values(3_000)}}`))},"room_version":"11"}`,
     ),
     joins: put(`/_matrix/federation/v2/send_join/${segment(room)}/${segment('$x')}`, (server) =>
-      pdu(scene, server, `{"membership":"join","x":${values(90_000)}}`),
+      pdu(scene, server, `{"membership":"join","x":${values(32_000)}}`),
     ),
     knocks: put(`/_matrix/federation/v1/send_knock/${segment(room)}/${segment('$x')}`, (server) =>
-      pdu(scene, server, `{"membership":"knock","x":${letters(900_000)}}`),
+      pdu(scene, server, `{"membership":"knock","x":${letters(250_000)}}`),
     ),
     departures: put(
       `/_matrix/federation/v2/send_leave/${segment(room)}/${segment('$x')}`,
-      (server) => pdu(scene, server, `{"membership":"leave","x":${values(90_000)}}`),
+      (server) => pdu(scene, server, `{"membership":"leave","x":${values(32_000)}}`),
     ),
   };
 };
