@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { OpenIdTokens } from '../../homeserver/accounts/openid-tokens.ts';
 import { Profiles } from '../../homeserver/accounts/profiles.ts';
 import type { Config } from '../../homeserver/config/schema.ts';
-import { type Core, createCore } from '../../homeserver/core.ts';
+import { type Core, type CoreOptions, createCore } from '../../homeserver/core.ts';
 import { createHttpServer, type HttpServer } from '../../homeserver/http/server.ts';
 import { silentLogger } from '../../homeserver/ops/logger.ts';
 import {
@@ -23,6 +23,7 @@ import { createRoomServices, type RoomServices } from '../../homeserver/rooms/ro
 import { SigningKeys } from '../../homeserver/signing-keys/signing-keys.ts';
 import { insertUser } from '../../homeserver/storage/users.ts';
 import { FakeClock } from '../../homeserver/testing/fake-clock.ts';
+import { type LinkedCores, linkedCores } from '../../homeserver/testing/linked-cores.ts';
 import { type TestDatabase, testDatabase } from '../../homeserver/testing/test-database.ts';
 import type { JsonObject } from '../../spec/event.ts';
 import { compileRoomEventFilter } from '../../spec/filter.ts';
@@ -62,6 +63,16 @@ interface Place {
   readonly authority: TestAuthority;
   readonly clock: FakeClock;
   readonly config?: Partial<FederationConfig>;
+  /** What the server consists of: the first is the one that others reach. */
+  readonly processes?: number;
+}
+
+/** One of the processes of a server. */
+export interface NetworkProcess {
+  readonly core: Core;
+  readonly federation: Federation;
+  readonly rooms: RoomServices;
+  readonly history: History;
 }
 
 export class NetworkServer {
@@ -73,6 +84,9 @@ export class NetworkServer {
   history!: History;
   openIdTokens!: OpenIdTokens;
   profiles!: Profiles;
+  /** Where the server consists of several processes: how they are linked, and those but the first. */
+  linked: LinkedCores | undefined;
+  others: readonly NetworkProcess[] = [];
   /** Batches of the log that the database refused. */
   refusedBatches = 0;
   readonly #place: Place;
@@ -107,7 +121,7 @@ export class NetworkServer {
       serverName: this.name,
     });
     const signingKeys = this.#signingKeys;
-    this.core = await createCore({
+    const options: CoreOptions & { clock: FakeClock } = {
       ...common,
       database,
       serverName: this.name,
@@ -117,22 +131,13 @@ export class NetworkServer {
           if (outcome === 'failed') this.refusedBatches += 1;
         },
       },
-    });
-    this.federation = await createFederation({
-      config: { ...federationConfig(this.#place.caFile), ...this.#place.config },
-      core: this.core,
-      signingKeys,
-      implementation: { name: 'Parley', version: '0' },
-    });
-    this.rooms = createRoomServices(this.core, {
-      defaultRoomVersion: '12',
-      remote: this.federation.remoteRooms,
-    });
-    this.history = new History({
-      ...this.core,
-      db: database,
-      filler: this.federation.historyFiller,
-    });
+    };
+    const { processes = 1 } = this.#place;
+    this.linked = processes > 1 ? await linkedCores(processes, options) : undefined;
+    const cores = this.linked?.cores ?? [await createCore(options)];
+    const [first, ...others] = await Promise.all(cores.map((core) => this.#process(core)));
+    Object.assign(this, first);
+    this.others = others;
     this.profiles = new Profiles({
       database,
       serverName: this.name,
@@ -141,6 +146,11 @@ export class NetworkServer {
     });
     const openIdTokens = new OpenIdTokens({ database, clock: this.clock, random: systemRandom });
     this.openIdTokens = openIdTokens;
+    const { profiles } = this;
+    // They are not reached from outside, and answer the first.
+    for (const { federation, rooms } of others) {
+      federation.routes({ ...rooms, profiles, openIdTokens });
+    }
     this.#http = createHttpServer({
       listeners: [
         {
@@ -163,13 +173,30 @@ export class NetworkServer {
     this.#isUp = true;
   }
 
+  async #process(core: Core): Promise<NetworkProcess> {
+    const federation = await createFederation({
+      config: { ...federationConfig(this.#place.caFile), ...this.#place.config },
+      core,
+      signingKeys: this.#signingKeys,
+      implementation: { name: 'Parley', version: '0' },
+    });
+    const remote = federation.remoteRooms;
+    return {
+      core,
+      federation,
+      rooms: createRoomServices(core, { defaultRoomVersion: '12', remote }),
+      history: new History({ ...core, db: core.database, filler: federation.historyFiller }),
+    };
+  }
+
   /** Stops it as an operator would; `start` brings it back with what is in its database. */
   async stop(): Promise<void> {
     if (!this.#isUp) return;
     this.#isUp = false;
     await this.#http?.stop({ graceMs: 100 });
+    for (const { federation } of this.others) await federation.close();
     await this.federation.close();
-    await this.core.close();
+    await (this.linked ?? this.core).close();
     this.#signingKeys.close();
   }
 
@@ -248,8 +275,8 @@ export class TestNetwork {
     return new TestNetwork({ folder, caFile, authority, clock: new FakeClock() });
   }
 
-  async server(config: Partial<FederationConfig> = {}): Promise<NetworkServer> {
-    const server = await NetworkServer.open({ ...this.#place, config });
+  async server(config: Partial<FederationConfig> = {}, processes = 1): Promise<NetworkServer> {
+    const server = await NetworkServer.open({ ...this.#place, config, processes });
     this.#servers.push(server);
     return server;
   }

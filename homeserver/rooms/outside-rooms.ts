@@ -54,6 +54,28 @@ const maxOfUserFromServer: Waiting = { count: 100, bytes: 1024 * kibibyte };
 const maxOfServer: Waiting = { count: 20_000, bytes: 65_536 * kibibyte };
 const weekMs = 7 * 24 * 60 * 60_000;
 
+interface Membership {
+  readonly roomId: RoomId;
+  readonly version: string;
+  readonly event: MatrixEvent;
+  readonly strippedState: string | undefined;
+}
+
+type MembershipText = [
+  roomId: RoomId,
+  version: string,
+  eventId: EventId,
+  json: string,
+  strippedState?: string,
+];
+
+const membershipFrom = (...[roomId, version, id, json, strippedState]: MembershipText) => ({
+  roomId,
+  version,
+  event: storedEvent(json, id),
+  strippedState,
+});
+
 export class OutsideRooms {
   readonly #deps: OutsideRoomsDeps;
   /** What waits for a user is counted before more is added. */
@@ -61,11 +83,11 @@ export class OutsideRooms {
 
   constructor(deps: OutsideRoomsDeps) {
     this.#deps = deps;
-    deps.owners.answer(
-      'outsideRooms.record',
-      async (roomId: RoomId, version: string, id: EventId, json: string, stripped?: string) => {
-        await this.#recordHere(roomId, version, storedEvent(json, id), stripped);
-      },
+    deps.owners.answer('outsideRooms.record', (...text: MembershipText) =>
+      this.#count(membershipFrom(...text)),
+    );
+    deps.owners.answer('outsideRooms.write', (...text: MembershipText) =>
+      this.#inRoom(membershipFrom(...text)),
     );
   }
 
@@ -80,31 +102,32 @@ export class OutsideRooms {
     event: MatrixEvent,
     strippedState: string | undefined,
   ): Promise<void> {
-    const { owners } = this.#deps;
-    await whereOwned(
-      owners,
-      roomId,
-      () => this.#recordHere(roomId, version, event, strippedState),
-      async () => {
-        const args = [roomId, version, event.eventId, exactJson(event.pdu), strippedState];
-        await owners.ask(roomId, 'outsideRooms.record', args);
-      },
-    );
+    const user = event.stateKey as UserId;
+    await this.#atOwner(user, 'record', { roomId, version, event, strippedState });
   }
 
-  async #recordHere(
-    roomId: RoomId,
-    version: string,
-    event: MatrixEvent,
-    strippedState: string | undefined,
-  ): Promise<void> {
+  /** A turn of the user at the user's owner, and in it one of the room at the room's. */
+  #atOwner(key: RoomId | UserId, step: 'record' | 'write', membership: Membership): Promise<void> {
+    const { owners } = this.#deps;
+    const here = () => (step === 'record' ? this.#count(membership) : this.#inRoom(membership));
+    return whereOwned(owners, key, here, async () => {
+      const { roomId, version, event, strippedState } = membership;
+      const args = [roomId, version, event.eventId, exactJson(event.pdu), strippedState];
+      await owners.ask(key, `outsideRooms.${step}`, args);
+    });
+  }
+
+  async #count(membership: Membership): Promise<void> {
+    const { roomId, event, strippedState } = membership;
     const user = event.stateKey as UserId;
     await this.#byUser.run(user, async () => {
       if (strippedState !== undefined) await this.checkRoom(user, serverNameOf(event.sender));
-      await this.#deps.roomTurns.run(roomId, () =>
-        this.#record(roomId, version, event, strippedState),
-      );
+      await this.#atOwner(roomId, 'write', membership);
     });
+  }
+
+  #inRoom(membership: Membership): Promise<void> {
+    return this.#deps.roomTurns.run(membership.roomId, () => this.#write(membership));
   }
 
   /**
@@ -132,12 +155,7 @@ export class OutsideRooms {
     }
   }
 
-  async #record(
-    roomId: RoomId,
-    version: string,
-    event: MatrixEvent,
-    strippedState: string | undefined,
-  ): Promise<void> {
+  async #write({ roomId, version, event, strippedState }: Membership): Promise<void> {
     const { db, log, ids, events, clock } = this.#deps;
     if ((await events.byId(event.eventId)) !== undefined) return;
     await ids.reserve(2);

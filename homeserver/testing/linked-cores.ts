@@ -7,6 +7,7 @@ import type { ServerName } from '../../spec/identifiers.ts';
 import { testSigningKey } from '../../spec/testing/room-builder.ts';
 import { type Core, type CoreOptions, createCore } from '../core.ts';
 import { silentLogger } from '../ops/logger.ts';
+import type { Database } from '../storage/database.ts';
 import { logSections } from '../storage/log-sections.ts';
 import { Serials } from '../streams/broadcast.ts';
 import { Log } from '../streams/log.ts';
@@ -35,18 +36,28 @@ export interface LinkedCores {
   close(): Promise<void>;
 }
 
-export const linkedCores = async (count: number): Promise<LinkedCores> => {
-  const { database, close } = await testDatabase();
-  const clock = new FakeClock();
+/** Other than a test's own database, which is closed with them. */
+export interface LinkedOptions extends Partial<CoreOptions> {
+  readonly clock?: FakeClock;
+}
+
+export const linkedCores = async (
+  count: number,
+  overrides: LinkedOptions = {},
+): Promise<LinkedCores> => {
+  const ours = overrides.database === undefined ? await testDatabase() : undefined;
+  const database = (overrides.database ?? ours?.database) as Database;
+  const { clock = new FakeClock() } = overrides;
   const ownership = new LinkedOwners(count);
   const options = (name: string, nth: number): CoreOptions => ({
-    owners: ownership.owners[nth],
-    database,
     logger: silentLogger,
     serverName: testServerName as ServerName,
     signingKey: () => testSigningKey(testServerName),
-    clock,
     random: seededRandom(name),
+    ...overrides,
+    owners: ownership.owners[nth],
+    database,
+    clock,
   });
   const broadcast = new SharedBroadcast({
     askLeader: () => Promise.reject(new Error('It leads')),
@@ -55,7 +66,7 @@ export const linkedCores = async (count: number): Promise<LinkedCores> => {
   const leader = await createCore({
     ...options('leader', 0),
     broadcast,
-    log: { owns: (roomId) => ownership.ownerOf(0, roomId) === '0' },
+    log: { ...overrides.log, owns: (roomId) => ownership.ownerOf(0, roomId) === '0' },
   });
   const wires: Wire[] = [];
   const members: {
@@ -153,7 +164,7 @@ export const linkedCores = async (count: number): Promise<LinkedCores> => {
     },
     async close() {
       for (const core of cores.toReversed()) await core.close();
-      await close();
+      await ours?.close();
     },
   };
 };
