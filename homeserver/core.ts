@@ -37,6 +37,7 @@ import { StateMerger } from './rooms/state-merger.ts';
 import { Timeline } from './rooms/timeline.ts';
 import { UserRooms } from './rooms/user-rooms.ts';
 import { Visibility } from './rooms/visibility.ts';
+import { shareRateLimits } from './shared-rate-limits.ts';
 import type { Database } from './storage/database.ts';
 import { IdAllocator } from './storage/id-allocator.ts';
 import { AccountData } from './streams/account-data.ts';
@@ -133,6 +134,9 @@ export const createCore = async (options: CoreOptions): Promise<Core> => {
   const ids = await IdAllocator.open(database);
   const log = await (options.openLog?.() ?? Log.open(database, logger, options.log));
   const broadcast = options.broadcast ?? new SoleBroadcast(await Serials.open(database));
+  if (options.rateLimits !== undefined && owners !== soleOwner) {
+    shareRateLimits(options.rateLimits, broadcast, random);
+  }
   const notifier = new Notifier();
   const budget = new MemoryBudget(options.maxCacheBytes);
   const events = new EventStore(database, budget);

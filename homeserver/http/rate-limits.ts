@@ -1,7 +1,8 @@
 /**
  * Token buckets in memory, by limit name and key. A bucket refills steadily and holds at most its
- * burst; the number of buckets kept is bounded, and one that falls out starts full again. Each
- * process counts what it serves itself: with several, a limit is at most that many times as high.
+ * burst; the number of buckets kept is bounded, and one that falls out starts full again. Of
+ * several processes each admits at once and tells the others soon after: what all have admitted
+ * together in that moment beyond the limit is owed, and is missing from what they admit next.
  */
 import { isIPv6 } from 'node:net';
 import { LRUCache } from 'lru-cache';
@@ -38,7 +39,13 @@ interface Bucket {
   atMs: number;
 }
 
+/** What was taken of a bucket. */
+export type UsedAllowance = readonly [name: RateLimitName, key: string, cost: number];
+
 const MAX_BUCKETS = 100_000;
+/** Others are told this soon, or once there is so much to tell. */
+const TELL_AFTER_MS = 50;
+const MAX_UNTOLD = 1_000;
 
 /** An IPv6 network of one subscriber counts as one address: its first 64 bits. */
 export const addressKey = (ip: string): string => {
@@ -57,6 +64,9 @@ export class RateLimits {
   readonly #table: RateLimitTable;
   readonly #clock: Clock;
   readonly #buckets: LRUCache<string, Bucket>;
+  #tell: ((used: readonly UsedAllowance[]) => void) | undefined;
+  #untold: UsedAllowance[] = [];
+  #timer: NodeJS.Timeout | undefined;
   /** How many times each has refused somebody. */
   readonly refusals = new Map<RateLimitName, number>();
 
@@ -69,6 +79,25 @@ export class RateLimits {
   /** How many buckets are in memory. */
   get size(): number {
     return this.#buckets.size;
+  }
+
+  /** From now on `tell` hears, in batches, of what is taken here. */
+  share(tell: (used: readonly UsedAllowance[]) => void): void {
+    this.#tell = tell;
+  }
+
+  /** What other processes have admitted. */
+  usedElsewhere(used: readonly UsedAllowance[]): void {
+    for (const [name, key, cost] of used) this.#spend(name, key, cost);
+  }
+
+  /** Tells what has not been told. Runs by itself. */
+  tellUsed(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const untold = this.#untold;
+    this.#untold = [];
+    if (untold.length > 0) this.#tell?.(untold);
   }
 
   /**
@@ -84,18 +113,19 @@ export class RateLimits {
       throw limitExceeded(waitMs(bucket, limit));
     }
     bucket.tokens -= cost;
+    this.#used(name, key, cost);
   }
 
   /** Takes besides what {@link take} has taken: what a request turned out to cost. Never throws. */
   takeMore(name: RateLimitName, key: string, cost: number): void {
-    this.#bucket(name, key, this.#limit(name)).tokens -= cost;
+    this.#spend(name, key, cost);
+    this.#used(name, key, cost);
   }
 
   /** Puts back one that was taken for something that is not to count. */
   giveBack(name: RateLimitName, key: string): void {
-    const limit = this.#limit(name);
-    const bucket = this.#bucket(name, key, limit);
-    bucket.tokens = Math.min(limit.burst, bucket.tokens + 1);
+    this.#spend(name, key, -1);
+    this.#used(name, key, -1);
   }
 
   /** How long until there is one to take; 0 when there is now. */
@@ -107,6 +137,19 @@ export class RateLimits {
 
   takeForIp(name: RateLimitName, ip: string): void {
     this.take(name, addressKey(ip));
+  }
+
+  #spend(name: RateLimitName, key: string, cost: number): void {
+    const limit = this.#limit(name);
+    const bucket = this.#bucket(name, key, limit);
+    bucket.tokens = Math.min(limit.burst, bucket.tokens - cost);
+  }
+
+  #used(name: RateLimitName, key: string, cost: number): void {
+    if (this.#tell === undefined) return;
+    this.#untold.push([name, key, cost]);
+    if (this.#untold.length >= MAX_UNTOLD) this.tellUsed();
+    else this.#timer ??= setTimeout(() => this.tellUsed(), TELL_AFTER_MS).unref();
   }
 
   #limit(name: RateLimitName): RateLimit {
