@@ -33,12 +33,16 @@ export const tellParent = (message: ChildMessage): void => {
   process.send?.(message, undefined, undefined, () => undefined);
 };
 
+/** For node's own way out. */
+const endMs = 1_000;
+
 /**
- * A child ends when its parent does: node sees to that. Whoever is left clears away what the parent
- * would have.
+ * A child ends when its parent does: node sees to that, and this where it fails because nobody reads
+ * the logs any more. Whoever is left clears away what the parent would have.
  */
-export const clearAwayAfterParent = ({ socket }: ChildPlace): void => {
-  process.once('exit', () => {
-    if (!process.connected) rmSync(dirname(socket), { recursive: true, force: true });
+export const endWithParent = ({ socket }: ChildPlace): void => {
+  process.prependOnceListener('disconnect', () => {
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), endMs);
+    rmSync(dirname(socket), { recursive: true, force: true });
   });
 };

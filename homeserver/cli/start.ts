@@ -1,7 +1,7 @@
 /** `parley start`: runs the server until a signal, and tells a person how to reach it. */
 import { hostname } from 'node:os';
 import { basename } from 'node:path';
-import { type ChildPlace, childPlace, clearAwayAfterParent, tellParent } from '../child-place.ts';
+import { type ChildPlace, childPlace, endWithParent, tellParent } from '../child-place.ts';
 import { processCount, startChildren } from '../child-processes.ts';
 import { systemClock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
@@ -133,7 +133,7 @@ export const startCommand: Command = {
     const file = configFile(options);
     const config = configFor(options);
     const place = childPlace();
-    if (place !== undefined) clearAwayAfterParent(place);
+    if (place !== undefined) endWithParent(place);
     const logger = loggerFor(config, processName(config, place));
     const signalled = firstSignal(logger, place !== undefined).then(() => 0);
     const bugs = watchForBugs({ logger, clock: systemClock, source: process });
