@@ -128,6 +128,7 @@ const build = async (
     log: { observe, onSuperseded: fail },
     openLog: cluster && (async () => cluster.log),
     owners: cluster?.owners,
+    broadcast: cluster?.broadcast,
     presenceEnabled: config.presence.enabled,
     typingEnabled: config.typing.enabled,
     showDeviceNames: config.accounts.show_device_names,
@@ -252,7 +253,7 @@ const build = async (
   upkeep.start();
   closers.push(() => upkeep.stop());
 
-  cluster?.begin();
+  await cluster?.begin();
   await http.start();
   closers.push(() => http.stop({ graceMs: config.limits.stop_timeout_ms }));
 

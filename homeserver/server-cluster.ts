@@ -11,10 +11,12 @@ import type { ClusterCounts } from './cluster/counts.ts';
 import { Epochs } from './cluster/epochs.ts';
 import type { Address, MemberId } from './cluster/members.ts';
 import type { ListenOptions } from './cluster/transport.ts';
+import { ClusterBroadcast } from './cluster-broadcast.ts';
 import { ClusterOwners, NotOwner } from './cluster-owners.ts';
 import type { Random } from './random.ts';
 import { clusterSecret, readLeader } from './storage/cluster.ts';
 import type { Database } from './storage/database.ts';
+import type { Broadcast } from './streams/broadcast.ts';
 import type { Log } from './streams/log.ts';
 import { type LogOptions, LogWriteFailed, LogWriteRefused } from './streams/log-writer.ts';
 import { SharedLog, writeMethod } from './streams/shared-log.ts';
@@ -38,6 +40,7 @@ export class ServerCluster {
   readonly #begin: () => void;
   readonly #seeking: Seeking;
   readonly #answers: NeighbourAnswers;
+  readonly #broadcast: ClusterBroadcast;
   /** Of the sockets of this machine's processes. */
   readonly #folder: string | undefined;
 
@@ -50,6 +53,7 @@ export class ServerCluster {
       readonly seeking: Seeking;
       readonly answers: NeighbourAnswers;
       readonly folder: string | undefined;
+      readonly broadcast: ClusterBroadcast;
     },
   ) {
     this.log = log;
@@ -59,6 +63,7 @@ export class ServerCluster {
     this.#seeking = inner.seeking;
     this.#answers = inner.answers;
     this.#folder = inner.folder;
+    this.#broadcast = inner.broadcast;
   }
 
   /** Resolves once this process has its part in the log: it leads it, or follows whoever does. */
@@ -78,13 +83,26 @@ export class ServerCluster {
     const answers: NeighbourAnswers = new Map();
     const epochs = new Epochs();
     const ownerOf = (key: string): string | undefined => epochs.newest?.ownerOf(key).id;
+    const isUnsent = (error: unknown): boolean => error instanceof CallLost && !error.mayHaveRun;
+    const askLeader = async (method: string, args: unknown): Promise<unknown> =>
+      running().call('leader', method, args);
+    const broadcast = new ClusterBroadcast({
+      database,
+      logger,
+      askLeader,
+      isUnsent,
+      publish: (told) => {
+        const { position } = shared.log;
+        node?.publish(position, position, [{ body: told }]);
+      },
+    });
     const owners = new ClusterOwners({
       get id() {
         return running().id;
       },
       ownerOf,
       call: (member, method, args) => running().call(member, method, args),
-      isUnsent: (error) => error instanceof CallLost && !error.mayHaveRun,
+      isUnsent,
       isLost: (error) => error instanceof CallLost,
       position: () => shared.log.position,
       reached: (position) => shared.log.reached(position),
@@ -97,7 +115,7 @@ export class ServerCluster {
       epoch: () => epochs.newest?.epoch ?? 0,
       hasOwned: (member, key, sinceEpoch) => epochs.hasOwned(member, key, sinceEpoch),
       askPosition: async () => running().askPosition(),
-      askLeader: (method, args) => running().call('leader', method, args),
+      askLeader,
       publish: (after, position, writes) => node?.publish(after, position, writes),
     });
     node = await ClusterNode.start({
@@ -105,10 +123,16 @@ export class ServerCluster {
       secret: await clusterSecret(database, deps.random),
       listen: deps.listen,
       readLeader: () => readLeader(database),
-      takeLead: () => shared.takeLead(),
+      takeLead: async () => {
+        const lead = await shared.takeLead();
+        if (lead !== undefined) await broadcast.prepare();
+        return lead;
+      },
       handle: async (method, args, from) => {
         if (method === writeMethod) return shared.write(from, args);
         await begun;
+        const news = broadcast.answers(method);
+        if (news !== undefined) return news(args);
         const answer = answers.get(method);
         if (answer !== undefined) return answer();
         return owners.handle(method, args);
@@ -119,9 +143,15 @@ export class ServerCluster {
           seeking.onRole(role);
           deps.onLead?.(role === 'leader');
           shared.onRole(role);
+          broadcast.onRole(role);
         },
-        onReset: (position) => shared.onReset(position),
-        onStream: (position, writes) => shared.onStream(position, writes),
+        onReset: (position) => {
+          shared.onReset(position);
+          broadcast.onReset();
+        },
+        onStream: (position, writes) => {
+          if (!broadcast.shared.heard(writes)) shared.onStream(position, writes);
+        },
         onMembership: (membership) => {
           epochs.begin(membership);
           owners.changed();
@@ -133,12 +163,19 @@ export class ServerCluster {
     logger.info({ member: node.id }, 'this process is one of several');
     const { path } = deps.listen;
     const folder = path && dirname(path);
-    return new ServerCluster(shared.log, owners, node, { begin, seeking, answers, folder });
+    const inner = { begin, seeking, answers, folder, broadcast };
+    return new ServerCluster(shared.log, owners, node, inner);
   }
 
-  /** From now on this process answers for what it owns. */
-  begin(): void {
+  /** What all processes are told and no table holds. */
+  get broadcast(): Broadcast {
+    return this.#broadcast.shared;
+  }
+
+  /** From now on this process answers for what it owns. Resolves once it knows what others do. */
+  async begin(): Promise<void> {
     this.#begin();
+    await this.#broadcast.begin();
   }
 
   /** Resolves once this process owns nothing any more, and follows the log all the same. */
