@@ -1,6 +1,7 @@
 /** The owners of a server that is several processes: whom the cluster's membership names. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Answer, Owners } from './owners.ts';
+import { isDatabaseFull } from './storage/connection.ts';
 import { LogWriteFailed, LogWriteRefused } from './streams/log.ts';
 
 /** What is needed of the cluster. */
@@ -62,7 +63,9 @@ export class ClusterOwners implements Owners {
         }
       } catch (error) {
         const isLost = this.#cluster.isLost(error);
-        if (!(isLost && isRepeatable) && !this.#mayAskAgain(error, key, owner)) {
+        const isUnknown =
+          isLost || (error instanceof LogWriteFailed && !isDatabaseFull(error.cause));
+        if (!(isUnknown && isRepeatable) && !this.#mayAskAgain(error, key, owner)) {
           throw isLost ? new LogWriteFailed((error as Error).message) : error;
         }
         if (performance.now() > endMs) throw new LogWriteFailed('The owner is not to be reached');

@@ -6,7 +6,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Broadcast, type Handler, Hearers, type Keeper, type Serials } from './broadcast.ts';
-import { LogWriteFailed } from './log-writer.ts';
+import { LogWriteFailed, LogWriteRefused } from './log-writer.ts';
 
 /** As it travels to the leader. */
 export type NewsText = readonly [kind: string, payload: unknown];
@@ -125,7 +125,8 @@ export class SharedBroadcast implements Broadcast {
         await this.#parts.askLeader(news);
         return;
       } catch (error) {
-        if (!this.#parts.isUnsent(error) || performance.now() > endMs) {
+        const isUntold = error instanceof LogWriteRefused || this.#parts.isUnsent(error);
+        if (!isUntold || performance.now() > endMs) {
           throw new LogWriteFailed('Nobody could be told', { cause: error });
         }
         await sleep(pauseMs);
@@ -135,5 +136,5 @@ export class SharedBroadcast implements Broadcast {
 }
 
 const notLeading = (): never => {
-  throw new Error('This process does not lead');
+  throw new LogWriteRefused('This process does not lead');
 };

@@ -10,8 +10,8 @@ const heartbeatMs = 500;
 
 export interface TestLead {
   readonly takeLead: () => Promise<Lead | undefined>;
-  /** Writes on the session of the lead. */
-  readonly query: (text: string, values?: readonly unknown[]) => Promise<void>;
+  /** Writes a row on the session of the lead; answers its position. */
+  readonly query: (text: string, values: readonly unknown[]) => Promise<number>;
 }
 
 export const logLead = (database: Database): TestLead => {
@@ -59,7 +59,8 @@ export const logLead = (database: Database): TestLead => {
     },
     async query(text, values) {
       if (held === undefined) throw new Error('Does not lead');
-      await held.client.query(text, values as unknown[]);
+      const { rows } = await held.client.query<{ pos: number }>(text, values as unknown[]);
+      return rows[0]?.pos as number;
     },
   };
 };

@@ -39,17 +39,23 @@ const tell = (message: object): void => void process.send?.(message, () => undef
 
 /** Where this process is, and what it has followed. */
 let position = 0;
+/** How often it has taken the lead. */
+let leads = 0;
 const followed: number[] = [];
 
 /** Of the leader: commits the next position, tells everyone, and returns it. */
 let writing: Promise<unknown> = Promise.resolve();
 const append = (from: string, padding: number): Promise<number> => {
   const done = writing.then(async () => {
-    await query(`INSERT INTO written (pos, origin) VALUES (nextval('stream_positions'), $1)`, [
-      from,
-    ]);
+    const lead = leads;
+    const written = await query(
+      `INSERT INTO written (pos, origin) VALUES (nextval('stream_positions'), $1) RETURNING pos`,
+      [from],
+    );
+    // Written, whatever has become of the lead meanwhile; where the log is others say then.
+    if (lead !== leads || node.role !== 'leader') return written;
     const after = position;
-    position += 1;
+    position = written;
     node.publish(after, position, [
       { origin: from, body: position, receipt: position },
       ...(padding > 0 ? [{ body: 'x'.repeat(padding) }] : []),
@@ -75,7 +81,10 @@ const node = await ClusterNode.start({
   readLeader: () => readLeader(database),
   takeLead: async () => {
     const lead = await takeLead();
-    if (lead !== undefined) position = lead.position;
+    if (lead !== undefined) {
+      leads += 1;
+      position = lead.position;
+    }
     return lead;
   },
   handle,
