@@ -2,8 +2,14 @@
 import { readFile } from 'node:fs/promises';
 import { Registry } from 'prom-client';
 import { createAccounts } from '../homeserver/accounts/accounts.ts';
+import { noCounts } from '../homeserver/cluster/counts.ts';
 import { httpMetrics } from '../homeserver/http/http-metrics.ts';
 import { RateLimits } from '../homeserver/http/rate-limits.ts';
+import {
+  machineMetrics,
+  type ObservedCluster,
+  registerClusterMetrics,
+} from '../homeserver/ops/cluster-metrics.ts';
 import {
   logMetrics,
   registerAccountMetrics,
@@ -24,6 +30,15 @@ let limits: RateLimits;
 let accounts: ReturnType<typeof createAccounts>;
 const destinations = { failingCount: 0 };
 const queue = { waitingRooms: 0, waitingEvents: 0 };
+const cluster: ObservedCluster = {
+  role: 'leader',
+  epoch: 1,
+  memberCount: 1,
+  counts: noCounts(),
+  onPartAgain: () => undefined,
+  answerNeighbours: () => undefined,
+  askNeighbours: async () => [],
+};
 
 beforeAll(async () => {
   test = await testCore();
@@ -52,6 +67,8 @@ beforeAll(async () => {
   upkeepMetrics(registry);
   senderMetrics(registry).watchDestinations(destinations);
   inboundMetrics(registry).watchQueue(queue);
+  registerClusterMetrics(registry, cluster);
+  machineMetrics(registry, cluster);
 });
 afterAll(async () => {
   await accounts.stop();
