@@ -88,6 +88,11 @@ export interface RouteDeclaration<
   readonly maxBodyValues?: number;
   /** `signed` for bodies that hold events of other servers; see {@link JsonTrust}. */
   readonly jsonTrust?: JsonTrust;
+  /**
+   * The handler reads no memory of this process: it asks the owner of what it is about, who knows
+   * everything that was answered before.
+   */
+  readonly isOwnersWork?: boolean;
   /** The escape for uploads: the handler reads `stream` itself, under its own limits. */
   readonly streamBody?: boolean;
   handler(call: RouteCall<T, Value<P>, Value<Q>, Value<B>>): Response<R> | Promise<Response<R>>;
@@ -207,7 +212,7 @@ export const route = <
 >(
   declaration: RouteDeclaration<T, P, Q, B, R>,
 ): Route => {
-  const { operationId, auth, rateLimit, jsonTrust = 'client' } = declaration;
+  const { operationId, auth, rateLimit, jsonTrust = 'client', isOwnersWork = false } = declaration;
   const paths = typeof declaration.path === 'string' ? [declaration.path] : declaration.path;
   // The generic parts are erased from here on: schemas say what the values are.
   const schemas = declaration as {
@@ -281,7 +286,7 @@ export const route = <
       if (limitKey !== undefined && rateCost !== undefined) {
         limits?.takeMore(limitName as RateLimitName, limitKey, rateCost(body, request.bodyBytes));
       }
-      const behind = auth === undefined ? undefined : environment.caughtUp?.();
+      const behind = auth === undefined || isOwnersWork ? undefined : environment.caughtUp?.();
       if (behind !== undefined) await behind;
       const answer = await handler(new Call(request, requester, params, query, body));
       if (environment.checkResponses && schemas.response !== undefined) {

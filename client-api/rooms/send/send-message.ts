@@ -15,6 +15,7 @@ export const sendMessage = ({ auth, eventSender }: Pick<ClientApiDeps, 'auth' | 
     path: clientPaths('v3', '/rooms/{roomId}/send/{eventType}/{txnId}'),
     auth: auth.userOrGuest,
     rateLimit: perUser('send'),
+    isOwnersWork: true,
     params: Type.Object({
       roomId: RoomIdSchema,
       eventType: Type.String({ minLength: 1 }),
