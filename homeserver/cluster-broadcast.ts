@@ -52,9 +52,7 @@ export class ClusterBroadcast {
   /** This process has missed what was told before. */
   onReset(): void {
     if (!this.#hasBegun) return;
-    this.#restore().catch((error: unknown) => {
-      this.#deps.logger.warn({ err: error }, 'who types and who is online is not known in full');
-    });
+    void this.#restore();
   }
 
   /** From now on there is somebody who hears what is told. */
@@ -70,8 +68,13 @@ export class ClusterBroadcast {
     return undefined;
   }
 
+  /** Where the leader is lost meanwhile, the next one's stream begins with a reset. */
   async #restore(): Promise<void> {
     if (!this.#isMember) return;
-    this.shared.restore((await this.#deps.askLeader(keptMethod, null)) as KeptText);
+    try {
+      this.shared.restore((await this.#deps.askLeader(keptMethod, null)) as KeptText);
+    } catch (error) {
+      this.#deps.logger.warn({ err: error }, 'who types and who is online is not known in full');
+    }
   }
 }

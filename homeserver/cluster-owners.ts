@@ -29,7 +29,9 @@ export class NotOwner extends Error {
 type CallText = readonly [key: string, args: readonly unknown[], position: number];
 type AnswerText = readonly [answer: unknown, position: number];
 
-const pauseMs = 25;
+/** Between two attempts: a key that moves has another owner at once, a dead one takes longer. */
+const firstPauseMs = 25;
+const maxPauseMs = 500;
 /** A dead owner is replaced sooner. */
 const maxWaitMs = 8_000;
 
@@ -54,7 +56,7 @@ export class ClusterOwners implements Owners {
     isRepeatable = false,
   ): Promise<unknown> {
     const endMs = performance.now() + maxWaitMs;
-    for (;;) {
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
       const owner = this.#cluster.ownerOf(key);
       try {
         if (owner === this.#cluster.id) return await this.#run(method, args);

@@ -154,6 +154,7 @@ export class ServerCluster {
         },
         onMembership: (membership) => {
           epochs.begin(membership);
+          shared.onMembers(membership.members.map(({ id }) => id));
           owners.changed();
         },
       },

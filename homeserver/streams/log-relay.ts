@@ -30,7 +30,9 @@ export interface LogRelayDeps {
   readonly sections: LogSections;
   /** Whether a member owns a room, and has since an epoch. */
   readonly mayWrite: (member: string, roomId: string, sinceEpoch: number) => boolean;
-  /** Called for every batch, in order. */
+  /** Whether this process leads: a member has nobody to tell. */
+  readonly leads: () => boolean;
+  /** Called for every batch while it leads, in order. */
   readonly publish: (after: number, position: number, writes: readonly RelayedWrite[]) => void;
 }
 
@@ -60,9 +62,11 @@ export class LogRelay {
     });
   }
 
-  /** A member that is gone. */
-  forget(member: string): void {
-    this.#failedLoads.delete(member);
+  /** Who is there now: whoever comes back has forgotten what it had in memory. */
+  keep(members: ReadonlySet<string>): void {
+    for (const member of this.#failedLoads.keys()) {
+      if (!members.has(member)) this.#failedLoads.delete(member);
+    }
   }
 
   #stands(member: string, { roomId, load, epoch }: AskedGround): boolean {
@@ -79,6 +83,7 @@ export class LogRelay {
   }
 
   #publish({ after, position, writes }: LogBatch): void {
+    if (!this.#deps.leads()) return;
     const told = writes.map(({ parts, origin }): RelayedWrite => {
       const body = { parts: partsText(parts) };
       return origin === undefined

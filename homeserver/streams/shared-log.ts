@@ -88,9 +88,8 @@ export class SharedLog {
       sections: logSections,
       mayWrite: (member, roomId, sinceEpoch) =>
         this.#cluster?.hasOwned(member, roomId, sinceEpoch) === true,
-      publish: (after, position, writes) => {
-        if (this.#following === undefined) this.#cluster?.publish(after, position, writes);
-      },
+      leads: () => this.#isLeading,
+      publish: (after, position, writes) => this.#cluster?.publish(after, position, writes),
     });
   }
 
@@ -165,6 +164,10 @@ export class SharedLog {
 
   onStream(position: number, writes: readonly unknown[]): void {
     this.#following?.follow(position, writes as ToldText[]);
+  }
+
+  onMembers(ids: Iterable<string>): void {
+    this.#relay.keep(new Set(ids));
   }
 
   /** A member asks for what the leader does. */

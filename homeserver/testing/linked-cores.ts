@@ -78,6 +78,7 @@ export const linkedCores = async (
     log: leader.log,
     sections: logSections,
     mayWrite: (member, roomId, epoch) => ownership.hasOwned(member, roomId, epoch),
+    leads: () => true,
     publish: (_after, position, writes) => {
       for (const { id, tell } of members) {
         tell(
