@@ -1,5 +1,5 @@
 import { compileFilter } from '../../spec/filter.ts';
-import type { EventId, RoomId, UserId } from '../../spec/identifiers.ts';
+import type { EventId, RoomId } from '../../spec/identifiers.ts';
 import type { Core } from '../core.ts';
 import { LogWriteFailed } from '../streams/log.ts';
 import { createSync } from '../sync/create-sync.ts';
@@ -7,6 +7,7 @@ import { parseSyncToken } from '../sync/tokens.ts';
 import { knownOf } from '../testing/known-room.ts';
 import { type LinkedCores, linkedCores } from '../testing/linked-cores.ts';
 import { eventually } from '../testing/server-process.ts';
+import { syncOnce } from '../testing/sync-once.ts';
 import { localUser } from '../testing/test-core.ts';
 import { type TestRooms, testRooms } from '../testing/test-rooms.ts';
 import type { LiveRoom } from './live-room.ts';
@@ -41,19 +42,6 @@ const appendAt = async (nth: number, roomId: RoomId, body: string) => {
   const room = await roomAt(core, roomId);
   return core.localEvents.stage(room, { type: 'm.room.message', sender: alice, content: { body } });
 };
-
-const syncAt = async (core: Core, userId: UserId, since?: string) =>
-  JSON.parse(
-    await createSync(core).sync({
-      userId,
-      deviceId: undefined,
-      filter: compileFilter({}),
-      since: since === undefined ? undefined : parseSyncToken(since),
-      fullState: false,
-      useStateAfter: false,
-      timeoutMs: 0,
-    }),
-  );
 
 describe('a room that several processes have in memory', () => {
   it('is the same in all of them, and as the database has it', async () => {
@@ -119,7 +107,7 @@ describe('a room that several processes have in memory', () => {
   it('misses nothing that is committed elsewhere while it is loaded', async () => {
     const roomId = await aRoom();
     const { core } = at(1);
-    const { next_batch: since } = await syncAt(core, bob);
+    const { next_batch: since } = await syncOnce(core, bob);
     core.registry.clear();
     core.snapshots.clear();
     const holder = await core.database.pool.connect();
@@ -140,7 +128,7 @@ describe('a room that several processes have in memory', () => {
     holder.release();
     const loaded = await loading;
     expect(loaded.extremities.map(({ event }) => event.eventId)).toEqual([said[1]]);
-    const { rooms } = await syncAt(core, bob, since);
+    const { rooms } = await syncOnce(core, bob, since);
     expect(rooms.join[roomId].timeline.events.map(({ event_id }: never) => event_id)).toEqual(said);
     expect(knownOf(loaded)).toEqual(knownOf(await roomAt(at(0).core, roomId)));
   });
@@ -171,7 +159,7 @@ describe('a room that several processes have in memory', () => {
     await linked.settled();
     await (await appendAt(1, roomId, 'mine now')).committed;
     await linked.settled();
-    const contents = (await syncAt(at(0).core, alice)).rooms.join[roomId].timeline.events.map(
+    const contents = (await syncOnce(at(0).core, alice)).rooms.join[roomId].timeline.events.map(
       ({ content }: { content: { body?: string } }) => content.body,
     );
     expect(contents.slice(-2)).toEqual(['mine', 'mine now']);
@@ -182,7 +170,7 @@ describe('what one process has written', () => {
   it('is in the next sync at any other', async () => {
     const roomId = await aRoom();
     const tokens = await Promise.all(
-      all.map(async ({ core }) => (await syncAt(core, bob)).next_batch as string),
+      all.map(async ({ core }) => (await syncOnce(core, bob)).next_batch as string),
     );
     const eventId = await at(1).rooms.say(roomId, alice, 'everybody');
     await at(2).core.receipts.set(bob, roomId, 'm.read', eventId);
@@ -193,7 +181,7 @@ describe('what one process has written', () => {
     } as never);
     await linked.settled();
     const answers = await Promise.all(
-      all.map(async ({ core }, nth) => syncAt(core, bob, tokens[nth])),
+      all.map(async ({ core }, nth) => syncOnce(core, bob, tokens[nth])),
     );
     const core0 = at(0).core;
     for (const answer of answers) {
@@ -218,7 +206,7 @@ describe('what one process has written', () => {
   it('wakes those who wait at any other', async () => {
     const roomId = await aRoom();
     const { core } = at(2);
-    const { next_batch: since } = await syncAt(core, bob);
+    const { next_batch: since } = await syncOnce(core, bob);
     const waiting = createSync(core).sync({
       userId: bob,
       deviceId: undefined,
@@ -235,7 +223,7 @@ describe('what one process has written', () => {
   it('is heard of in a room that the reader does not have in memory', async () => {
     const roomId = await aRoom();
     const { core } = at(2);
-    const { next_batch: since } = await syncAt(core, bob);
+    const { next_batch: since } = await syncOnce(core, bob);
     core.registry.drop(await roomAt(core, roomId));
     await linked.settled();
     const waiting = createSync(core).sync({

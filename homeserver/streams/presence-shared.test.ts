@@ -1,11 +1,9 @@
 /** Who is online, where several processes serve people: whoever owns a person says how they are. */
-import { compileFilter } from '../../spec/filter.ts';
 import type { DeviceId, RoomId, UserId } from '../../spec/identifiers.ts';
 import type { Core } from '../core.ts';
-import { createSync } from '../sync/create-sync.ts';
-import { parseSyncToken } from '../sync/tokens.ts';
 import { type LinkedCores, linkedCores } from '../testing/linked-cores.ts';
 import { eventually } from '../testing/server-process.ts';
+import { syncOnce } from '../testing/sync-once.ts';
 import { localUser } from '../testing/test-core.ts';
 import { testRooms } from '../testing/test-rooms.ts';
 
@@ -55,17 +53,7 @@ const shown = (userId: UserId) =>
 /** The presence that a sync of alice tells of others. */
 const syncAt = async (nth: number, since?: string) => {
   await at(nth).log.caughtUp();
-  const answer = JSON.parse(
-    await createSync(at(nth)).sync({
-      userId: alice,
-      deviceId: undefined,
-      filter: compileFilter({}),
-      since: since === undefined ? undefined : parseSyncToken(since),
-      fullState: false,
-      useStateAfter: false,
-      timeoutMs: 0,
-    }),
-  );
+  const answer = await syncOnce(at(nth), alice, since);
   const events: { sender: UserId; content: { presence: string } }[] = answer.presence?.events ?? [];
   return {
     news: events.map(({ sender, content }) => `${sender} ${content.presence}`),

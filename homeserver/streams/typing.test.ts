@@ -1,10 +1,8 @@
 /** Typing where several processes serve the people of a room. What clients see: client-api/rooms/typing. */
-import { compileFilter } from '../../spec/filter.ts';
 import type { RoomId, UserId } from '../../spec/identifiers.ts';
 import type { Core } from '../core.ts';
-import { createSync } from '../sync/create-sync.ts';
-import { parseSyncToken } from '../sync/tokens.ts';
 import { type LinkedCores, linkedCores } from '../testing/linked-cores.ts';
+import { syncOnce } from '../testing/sync-once.ts';
 import { localUser } from '../testing/test-core.ts';
 import { testRooms } from '../testing/test-rooms.ts';
 
@@ -31,17 +29,7 @@ const at = (nth: number): Core => linked.cores[nth] as Core;
 /** Who types, as a sync says; undefined where it says nothing of it. */
 const syncAt = async (nth: number, since?: string) => {
   await at(nth).log.caughtUp();
-  const answer = JSON.parse(
-    await createSync(at(nth)).sync({
-      userId: alice,
-      deviceId: undefined,
-      filter: compileFilter({}),
-      since: since === undefined ? undefined : parseSyncToken(since),
-      fullState: false,
-      useStateAfter: false,
-      timeoutMs: 0,
-    }),
-  );
+  const answer = await syncOnce(at(nth), alice, since);
   const events: { type: string; content: { user_ids: UserId[] } }[] =
     answer.rooms?.join?.[roomId]?.ephemeral?.events ?? [];
   const typing = events.find(({ type }) => type === 'm.typing')?.content.user_ids;
